@@ -1,0 +1,189 @@
+"""Runs cells, in parallel and resumable: each finished cell is a line in `results.csv` at once, a failed one too.
+
+Interrupt a run whenever you like; the same command goes on where it stopped (cells with an error are tried again).
+Every worker computes on one thread, so CPU seconds compare between methods; `peak_mb` is the worker's peak resident memory
+during the cell. Scores are kept beside the table, for pooled metrics. Read `tables.py` next.
+"""
+
+import csv
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import astuple
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oddwave.bench.methods import METHODS, is_seeded, run_method
+from oddwave.bench.protocol import COLUMNS, Cell, Task, load_tasks
+from oddwave.errors import ConfigError, DataError, OddwaveError
+
+__all__ = ["read_results", "run_benchmark", "run_cell"]
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_benchmark(
+    root: Path,
+    out: Path,
+    *,
+    only: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    jobs: int | None = None,
+    show_progress: bool = False,
+) -> list[dict[str, str]]:
+    """Run all cells that `out/results.csv` does not hold yet, and return all its rows.
+
+    Raises:
+        ConfigError: an unknown method, item or seed.
+        DataError: no data, or `out` cannot be written.
+    """
+    chosen = tuple(methods or [m for m in METHODS if m != "oddwave_accurate"])
+    unknown = [m for m in chosen if m not in METHODS]
+    if unknown:
+        raise ConfigError(f"method '{unknown[0]}' does not exist; choose from {', '.join(METHODS)}")
+    tasks = {(t.dataset, t.item, t.protocol): t for t in load_tasks(root, only)}
+    _prepare_folder(out)
+    done = {_cell_of(row) for row in read_results(out) if not row["error"]}
+    cells = [c for c in _all_cells(list(tasks.values()), chosen, seeds) if c not in done]
+    work = [(cell, tasks[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
+    for row in _rows(work, jobs or os.cpu_count() or 1, show_progress):
+        _append(out, row)
+    return read_results(out)
+
+
+def run_cell(cell: Cell, task: Task, out: Path) -> dict[str, str]:
+    """Run one cell; an error becomes a row that tells it."""
+    _reset_peak_memory()
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
+    row |= dict(zip(("dataset", "item", "protocol", "method", "seed"), astuple(cell), strict=True))
+    started = time.process_time()
+    try:
+        outcome = run_method(cell.method, task, cell.seed)
+        row |= _metrics(task, outcome.scores)
+        row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
+        np.save(out / "scores" / cell.file_name, outcome.scores.astype(np.float32))
+    except (OddwaveError, ValueError, RuntimeError, MemoryError, OSError) as error:
+        row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        row["fit_s"] = round(time.process_time() - started, 2)
+    row["peak_mb"] = round(_peak_memory_mb())
+    return {key: str(value) for key, value in row.items()}
+
+
+def read_results(out: Path) -> list[dict[str, str]]:
+    """Read the rows so far; of a cell that was run again, the latest."""
+    path = out / "results.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return list({_cell_of(row): row for row in rows}.values())
+
+
+def _metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
+    from oddwave.metrics.auroc import auprc, auroc
+    from oddwave.metrics.vus import vus
+
+    if len(scores) != len(task.gt_label):
+        raise DataError(f"{len(scores)} scores for {len(task.gt_label)} labels")
+    if len(np.unique(task.gt_label)) < 2:
+        return {}
+    clean = np.nan_to_num(scores, nan=float(np.nanmin(scores)))
+    result = {"auroc": auroc(task.gt_label, clean), "auprc": auprc(task.gt_label, clean)}
+    if not task.is_panel:
+        volume = vus(task.gt_label, clean)
+        result |= {"vus_pr": volume.pr, "vus_roc": volume.roc}
+    return {key: round(value, 5) for key, value in result.items()}
+
+
+def _all_cells(tasks: Sequence[Task], methods: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+    return [
+        Cell(task.dataset, task.item, task.protocol, method, seed)
+        for seed in seeds
+        for method in methods
+        for task in tasks
+        if is_seeded(method) or seed == seeds[0]
+    ]
+
+
+def _rows(work: Sequence[tuple[Cell, Task, Path]], jobs: int, show: bool) -> Iterator[dict[str, str]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # read by the workers when they start
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
+            shown = bar.add_task("cells", total=len(work))
+            for future in as_completed([pool.submit(run_cell, *item) for item in work]):
+                yield future.result()
+                bar.advance(shown)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in saved.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _prepare_folder(out: Path) -> None:
+    about = {
+        "package": version("oddwave"),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads_per_cell": 1,
+    }
+    try:
+        (out / "scores").mkdir(parents=True, exist_ok=True)
+        (out / "environment.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        if not (out / "results.csv").exists():
+            _append(out, None)
+    except OSError as error:
+        raise DataError(f"cannot write benchmark results to '{out}': {error.strerror}; choose another -o") from None
+
+
+def _append(out: Path, row: dict[str, str] | None) -> None:
+    with (out / "results.csv").open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if row is None:
+            writer.writeheader()
+        else:
+            writer.writerow(row)
+
+
+def _cell_of(row: dict[str, str]) -> Cell:
+    return Cell(row["dataset"], row["item"], row["protocol"], row["method"], int(row["seed"]))
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _reset_peak_memory() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return  # elsewhere than on Linux the peak is the worker's, not the cell's
+
+
+def _peak_memory_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,264 @@
+"""Every setting there is, as frozen models that refuse unknown names; presets; TOML files and `--set a.b=c`.
+
+A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name)` gives the starting
+points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from oddwave.errors import ConfigError
+
+__all__ = [
+    "PRESETS",
+    "CalibrationConfig",
+    "DetectorConfig",
+    "DiffusionConfig",
+    "NetworkConfig",
+    "ReconstructionConfig",
+    "ScoringConfig",
+    "SeriesConfig",
+    "TrainingConfig",
+    "config_from_dict",
+    "parse_override",
+    "preset",
+    "read_toml",
+]
+
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0, le=1.0)]
+Representation = Literal["window", "scalogram", "folded"]
+MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
+
+_STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature")
+_PANEL_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexican_hat")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DiffusionConfig(_Frozen):
+    """The forward process: its schedule and its number of steps, T."""
+
+    schedule: Literal["linear", "cosine"] = "linear"
+    num_train_timesteps: int = Field(1000, ge=2)
+
+
+class NetworkConfig(_Frozen):
+    """The U-Net's size and its four additions, each one switchable."""
+
+    base_channels: int = Field(16, ge=4)
+    channel_mult: tuple[int, ...] = (1, 2, 4)
+    num_res_blocks: int = Field(1, ge=1)
+    num_heads: int = Field(4, ge=1)
+    wavelet: Literal["haar", "db2", "db4"] = "db2"
+    wavelet_pyramid: bool = True
+    attention: bool = True
+    shared_adapter: bool = True
+    hybrid_embedding: bool = True
+    max_tokens: int = Field(1024, ge=1)
+
+
+class TrainingConfig(_Frozen):
+    """How a denoiser is trained.
+
+    `patience` counts validations without a better loss before training stops and takes back the best weights; 0 trains
+    to the end and keeps the last averaged ones. `min_t` and `max_t` bound the noise levels of training as fractions of
+    T. `feature_loss_weight` is gamma, 1.0 meaning as much pull as the noise error itself; the feature loss acts below
+    `feature_loss_max_t` (a fraction of T) only, for at high noise a one-step estimate has no features to compare.
+    `dtype="auto"` takes bfloat16 for 2-D grids where the processor computes in it, else float32. `seed=None` stands for
+    the detector's own seed.
+    """
+
+    num_steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_steps: int = Field(default=20, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    prediction_type: Literal["epsilon", "v_prediction", "sample"] = "v_prediction"
+    seed: int | None = Field(default=None, ge=0)
+    validate_every: int = Field(default=100, ge=1)
+    num_validation_draws: int = Field(default=128, ge=1)
+    patience: int = Field(default=0, ge=0)
+    dtype: Literal["float32", "bfloat16", "auto"] = "auto"
+    checkpoint_every: int = Field(default=500, ge=1)
+    feature_loss_weight: float = Field(default=0.0, ge=0)
+    feature_loss_max_t: float = Field(default=0.3, gt=0, le=1)
+    min_t: float = Field(default=0.0, ge=0, lt=1)
+    max_t: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_range(self) -> "TrainingConfig":
+        if self.min_t >= self.max_t:
+            raise ValueError(f"min_t={self.min_t} must lie below max_t={self.max_t}")
+        return self
+
+
+class ScoringConfig(_Frozen):
+    """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
+
+    noise_levels: tuple[Fraction, ...] = (0.05, 0.15, 0.3, 0.5, 0.7)
+    num_noise_draws: int = Field(2, ge=1)
+    reconstruction_weight: Weight | Literal["auto"] = "auto"
+    memory_weight: Weight | Literal["auto"] = "auto"
+    memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
+    memory_size: int = Field(4096, ge=1)
+    num_neighbors: int = Field(5, ge=1)
+    aggregate: Literal["window", "point", "blend"] = "window"
+
+
+class SeriesConfig(_Frozen):
+    """How a stream becomes windows."""
+
+    window_sizes: tuple[Annotated[int, Field(ge=4)], ...] | Literal["auto"] = "auto"
+    num_window_sizes: int = Field(3, ge=1, le=6)
+    tensor_length: int = Field(64, ge=16, description="points a window is resampled to before the network sees it")
+    representation: Representation | Literal["auto"] = "window"
+    scaling: Literal["global", "window"] = "global"
+    max_windows: int = Field(2500, ge=16, description="training windows kept per window size")
+
+
+class ReconstructionConfig(_Frozen):
+    """How the normal version of an item is made: noise it partially, denoise it again."""
+
+    sampler: str = "ddim"
+    noise_level: Fraction = 0.4
+    num_inference_steps: int = Field(8, ge=1)
+    guidance_weight: float = Field(0.0, ge=0.0)
+
+
+class CalibrationConfig(_Frozen):
+    """What is held back to learn how high normal scores go."""
+
+    alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
+    calibration_share: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
+
+
+class DetectorConfig(_Frozen):
+    """The whole of a detector's settings."""
+
+    modality: Literal["series"] = "series"
+    preset: str = "balanced"
+    seed: int = Field(0, ge=0)
+    diffusion: DiffusionConfig = DiffusionConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    series: SeriesConfig = SeriesConfig()
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+
+    @property
+    def training_settings(self) -> TrainingConfig:
+        """The training section with the detector's seed where it has none of its own."""
+        if self.training.seed is not None:
+            return self.training
+        return self.training.model_copy(update={"seed": self.seed})
+
+    def memory_spaces(self, *, panel: bool) -> tuple[MemorySpace, ...]:
+        """Give the memory's spaces: as set, else by kind; a per-window scale adds what it takes away."""
+        if self.scoring.memory_spaces != "auto":
+            return self.scoring.memory_spaces
+        spaces = _PANEL_SPACES if panel else _STREAM_SPACES
+        return (*spaces, "statistics") if self.series.scaling == "window" and not panel else spaces
+
+    def with_overrides(self, overrides: Sequence[str]) -> "DetectorConfig":
+        """Apply `section.key=value` texts (values are JSON, else plain text).
+
+        Raises:
+            ConfigError: a key does not exist or a value does not fit.
+        """
+        data = self.model_dump()
+        for text in overrides:
+            path, value = parse_override(text)
+            _assign(data, path, value)
+        return config_from_dict(data)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {
+        "network": {"base_channels": 8},
+        "training": {"num_steps": 60, "batch_size": 32, "warmup_steps": 10},
+        "scoring": {"noise_levels": (0.15, 0.5), "num_noise_draws": 1, "memory_size": 2048},
+        "series": {"max_windows": 1200},
+    },
+    "balanced": {},
+    "accurate": {
+        "network": {"base_channels": 32},
+        "training": {"num_steps": 2000},
+        "scoring": {"num_noise_draws": 4, "memory_size": 8192},
+        "series": {"max_windows": 6000, "representation": "auto"},
+    },
+}
+
+
+def preset(name: str, **sections: Any) -> DetectorConfig:
+    """Give the settings of a preset, with whole top-level values replaced by `sections`.
+
+    Raises:
+        ConfigError: no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset '{name}' does not exist; choose one of {', '.join(PRESETS)}")
+    return config_from_dict({"preset": name, **PRESETS[name], **sections})
+
+
+def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
+    """Validate a nested mapping.
+
+    Raises:
+        ConfigError: on one line, which key, what was given, and what was expected.
+    """
+    try:
+        return DetectorConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"setting '{where}': {first['msg']} (given: {first['input']!r})") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read settings from a TOML file.
+
+    Raises:
+        ConfigError: the file is missing or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"settings file '{path}' cannot be read as TOML: {error}") from None
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """Split `a.b=c` into its path and its value.
+
+    Raises:
+        ConfigError: there is no `=` or no key.
+    """
+    key, sign, raw = text.partition("=")
+    if not sign or not key.strip():
+        raise ConfigError(f"--set '{text}' is not of the form key=value, for example --set training.num_steps=500")
+    try:
+        value = json.loads(raw)
+    except json.JSONDecodeError:
+        value = raw.strip()
+    return key.strip().split("."), value
+
+
+def _assign(data: dict[str, Any], path: list[str], value: Any) -> None:
+    *sections, key = path
+    for depth, section in enumerate(sections):
+        if not isinstance(data.get(section), dict):
+            raise ConfigError(f"setting '{'.'.join(path[: depth + 1])}' does not exist; there are: {', '.join(data)}")
+        data = data[section]
+    if key not in data:
+        raise ConfigError(f"setting '{'.'.join(path)}' does not exist; there are: {', '.join(data)}")
+    data[key] = value

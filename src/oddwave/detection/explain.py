@@ -1,0 +1,97 @@
+"""Explanation of series: the normal version of each stream, and which wavelet bands carry an event.
+
+Legend: n points, C channels, N windows, L points per window, B bands.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.streams import Stream, cut_streams
+from oddwave.diffusion.samplers import reconstruct
+from oddwave.modalities.series_windows import join_windows
+from oddwave.results import BandShare
+from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
+
+__all__ = ["band_shares", "band_signals", "reconstruct_streams"]
+
+_MOST_LEVELS = 8
+_WAVELET = "db2"
+_BATCH = 512
+
+
+def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> list[Float[np.ndarray, "n C"]]:
+    """Give each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
+
+    Every window gets the same noise, so a stream's version does not depend on the streams beside it.
+    """
+    scorer = engine.scorers[0]
+    size = scorer.window_size
+    cut = cut_streams(streams, size, max(1, size // 2))
+    settings = engine.config.reconstruction
+    generator = torch.Generator().manual_seed(engine.config.seed)
+    blocks, noise = [], None
+    for x0 in scorer.representation.encode(cut.windows).split(_BATCH) if len(cut) else ():
+        noise = torch.randn(x0.shape[1:], generator=generator) if noise is None else noise
+        blocks.append(
+            reconstruct(
+                engine.net,
+                x0,
+                engine.schedule,
+                sampler=settings.sampler,
+                noise_level=settings.noise_level,
+                num_inference_steps=settings.num_inference_steps,
+                guidance_weight=settings.guidance_weight,
+                prediction_type=engine.config.training.prediction_type,
+                noise=noise.expand_as(x0),
+            )
+        )
+    if not blocks:
+        return [np.full_like(stream.values, np.nan) for stream in streams]
+    windows = scorer.representation.decode(torch.cat(blocks), cut.windows)
+    return [
+        join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
+        for number, stream in enumerate(streams)
+    ]
+
+
+def band_signals(residual: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "B n C"]:
+    """Split a residual into the parts that each wavelet band carries, finest first, the approximation last.
+
+    The parts add up to the residual. The stream is mirrored at its end to a length that can be halved often enough.
+    """
+    n = len(residual)
+    levels = int(np.clip(np.floor(np.log2(max(n, 8) / 4)), 1, _MOST_LEVELS))
+    padded = np.pad(np.nan_to_num(residual), ((0, -n % 2**levels), (0, 0)), mode="symmetric")
+    approx, details = wavedec(torch.from_numpy(padded.T.astype(np.float64)), levels, _WAVELET, grid_dims=1)
+    parts = []
+    for kept in range(levels + 1):
+        only = WaveletCoefficients(
+            approx if kept == levels else torch.zeros_like(approx),
+            tuple(
+                tuple(band if level == kept else torch.zeros_like(band) for band in bands)
+                for level, bands in enumerate(details)
+            ),
+        )
+        parts.append(waverec(only, _WAVELET, grid_dims=1).numpy().T[:n])
+    return np.stack(parts)
+
+
+def band_shares(
+    signals: Float[np.ndarray, "B n C"], start: int, end: int, sample_period_s: float | None
+) -> tuple[BandShare, ...]:
+    """Give the share of the residual's energy within points start..end (both included) that each band carries."""
+    energy = np.square(signals[:, start : end + 1]).sum((1, 2))
+    total = float(energy.sum())
+    bands = []
+    for level, part in enumerate(energy):
+        last = level == len(energy) - 1
+        short, long = float(2 ** (level + 1)), float("inf") if last else float(2 ** (level + 2))
+        low = high = None
+        if sample_period_s:
+            low, high = (0.0 if last else 1.0 / (long * sample_period_s)), 1.0 / (short * sample_period_s)
+        bands.append(BandShare(short, long, low, high, float(part) / total if total > 0 else 0.0))
+    return tuple(bands)

@@ -1,0 +1,126 @@
+"""The scorer of one window size: raw terms of windows, and what standardises them.
+
+A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from the
+denoiser, `memory.<space>` from nearest neighbours. Read `scoring/error_maps.py` and `scoring/memory.py` for the terms
+themselves, `series_detection.py` next for how scorers of several window sizes are trained and combined.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.streams import WindowSet
+from oddwave.diffusion.schedule import NoiseSchedule
+from oddwave.modalities.representation import Representation, map_vectors
+from oddwave.modalities.series import resample_windows, window_statistics
+from oddwave.nets.unet import UNet
+from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
+from oddwave.scoring.fusion import Standardiser
+from oddwave.scoring.memory import Memory
+
+__all__ = ["TermSet", "WindowScorer"]
+
+
+@dataclass(frozen=True, eq=False)
+class TermSet:
+    """Terms by name, and the per-point error map of the denoiser averaged over noise levels, (N, *grid)."""
+
+    terms: Mapping[str, Float[np.ndarray, "N *K"]]
+    error_map: Float[np.ndarray, "N *grid"]
+
+
+@dataclass
+class WindowScorer:
+    """Everything needed to score windows of `representation.window_size` points with a given network."""
+
+    representation: Representation
+    config: DetectorConfig
+    noise_levels: tuple[float, ...]
+    memories: dict[str, Memory] = field(default_factory=dict)
+    standardiser: Standardiser | None = None
+    point_statistics: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def window_size(self) -> int:
+        """Points per window, L."""
+        return self.representation.window_size
+
+    def denoise(self, net: UNet, schedule: NoiseSchedule, windows: Float[np.ndarray, "N C L"]) -> DenoiserTerms:
+        """Run the denoiser over the windows."""
+        return denoiser_terms(
+            net,
+            self.representation.encode(windows),
+            schedule,
+            prediction_type=self.config.training.prediction_type,
+            noise_levels=self.noise_levels,
+            num_noise_draws=self.config.scoring.num_noise_draws,
+            seed=self.config.seed,
+        )
+
+    def fit_memory(self, cut: WindowSet, denoised: DenoiserTerms, spaces: Sequence[str]) -> None:
+        """Remember the training windows in each space (see `_vectors`)."""
+        scoring = self.config.scoring
+        self.memories = {
+            space: Memory.fit(
+                self._vectors(space, cut.windows, denoised),
+                cut.groups,
+                cut.starts,
+                size=scoring.memory_size,
+                num_neighbors=scoring.num_neighbors,
+                standardise=space in ("feature", "statistics"),
+                seed=self.config.seed,
+            )
+            for space in spaces
+        }
+
+    def fit_standardiser(self, basis: TermSet) -> None:
+        """Learn what is usual from the terms of normal windows."""
+        self.standardiser = Standardiser.fit(basis.terms)
+        deviation = float(basis.error_map.std())
+        self.point_statistics = (float(basis.error_map.mean()), deviation if deviation > 1e-12 else 1.0)
+
+    def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
+        """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its own stream."""
+        terms: dict[str, Float[np.ndarray, "N *K"]] = {"recon": denoised.recon, "feature": denoised.feature}
+        place = {"groups": cut.groups, "starts": cut.starts, "exclusion": self.window_size} if self_join else {}
+        for space, memory in self.memories.items():
+            terms[f"memory.{space}"] = memory.distance(self._vectors(space, cut.windows, denoised), **place)
+        return TermSet(terms, denoised.recon_maps.mean(1))
+
+    def terms_of(self, net: UNet, schedule: NoiseSchedule, cut: WindowSet) -> TermSet:
+        """Denoise windows of streams that are not remembered, and compute all their raw terms."""
+        return self.terms(cut, self.denoise(net, schedule, cut.windows), self_join=False)
+
+    def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
+        """Standardise the terms and average them by group."""
+        assert self.standardiser is not None
+        return self.standardiser.transform(terms)
+
+    def _vectors(
+        self, space: str, windows: Float[np.ndarray, "N C L"], denoised: DenoiserTerms
+    ) -> Float[np.ndarray, "N D"]:
+        """Describe windows in a memory space.
+
+        `input`: the window's points (pooled when long); `feature`: the denoiser's features at all noise levels;
+        `complex`, `mexican_hat`, `log_magnitude`: wavelet maps; `statistics`: window mean and log deviation.
+        """
+        if space == "feature":
+            return denoised.features
+        if space == "statistics":
+            return window_statistics(windows).astype(np.float32)
+        if space == "input":
+            length = min(self.window_size, self.representation.tensor_length)
+            return self.representation.scaled(resample_windows(windows, length)).reshape(len(windows), -1)
+        return map_vectors(self.representation.scaled(windows), space, self.representation.tensor_length)
+
+    def to_arrays(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Give the memories as tensors, named `prefix.space.part`."""
+        return {
+            f"{prefix}.{space}.{part}": torch.from_numpy(np.ascontiguousarray(array))
+            for space, memory in self.memories.items()
+            for part, array in memory.arrays().items()
+        }

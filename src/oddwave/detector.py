@@ -1,0 +1,410 @@
+"""The detector: one object from data to verdicts. Read this file first.
+
+    detector = Detector().fit("healthy.csv")             # learn what is normal
+    result = detector.score("today.csv", alpha=0.01)     # scores, p-values, events, the normal version
+    result = Detector().detect("metrics.csv")            # or: fit and score one file, which may hold anomalies
+
+Scores are higher where the data are more anomalous. (scikit-learn's outlier detectors have the opposite sign; these are
+PyOD's words and signs.) What happens inside: `detection/series_detection.py`; how it is stored: `detection/archive.py`.
+
+Legend: n points, C channels, R rows of the source.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from oddwave import __version__
+from oddwave.config import DetectorConfig, preset
+from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
+from oddwave.detection.representation_choice import choose_representation
+from oddwave.detection.series_detection import SeriesDetection, StreamScore
+from oddwave.detection.streams import Stream
+from oddwave.errors import DataError, NotFittedError
+from oddwave.modalities.series import SeriesScaler, fill_missing
+from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
+from oddwave.modalities.series_source import read_series
+from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult
+from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.events import find_events
+
+__all__ = ["Detector"]
+
+_FENCE = 3.0  # interquartile ranges above the upper quartile: beyond it a stream's own scores count as no calibration
+_MOST_EXPLAINED_INSTANCES = 200
+
+
+class Detector:
+    """Learns what normal looks like and says what does not belong; see the module's example.
+
+    Attributes after fitting: `threshold_` (score at and above which a point or instance is anomalous at the default alpha),
+    `decision_scores_` (scores of the calibration normals; after `detect`, of the data themselves).
+    """
+
+    def __init__(self, config: DetectorConfig | None = None, *, read_options: Mapping[str, Any] | None = None) -> None:
+        """Make an unfitted detector; `read_options` go to `read_series` (timestamp=, columns=, ...) for every source."""
+        self.config = config or preset("balanced")
+        self.read_options = dict(read_options or {})
+        self.engine: SeriesDetection | None = None
+        self.scaler: SeriesScaler | None = None
+        self.calibration: Calibration | None = None
+        self.kind = "stream"
+        self.channel_names: tuple[str, ...] = ()
+        self.meta: dict[str, Any] = {}
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> "Detector":
+        """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
+
+        Raises:
+            DataError: the data cannot be read, or are too few to learn and calibrate from.
+        """
+        data = self._read(source)
+        streams, plan = self._prepare(data, held_back=self.config.calibration.calibration_share)
+        share = self.config.calibration.calibration_share
+        if plan.panel:
+            train, held = split_instances(streams, share, self.config.seed)
+        else:
+            train, held = split_streams(streams, share, gap=max(plan.sizes))
+        engine = self._build(plan, train, show_progress)
+        engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
+        scores = [scored.scores for scored in engine.score(held)]
+        source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
+        self._finish(data, engine, plan, scores, f"{source_text}, never trained on", len(train))
+        self.meta["num_train_points"] = int(sum(len(s) for s in train))
+        return self
+
+    def detect(
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> DetectionResult:
+        """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
+
+        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3 interquartile
+        ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the events' p-values.
+
+        Raises:
+            DataError: the data cannot be read or are too short.
+        """
+        data = self._read(source)
+        streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
+        return self._result(data.items, streams, scored, alpha)
+
+    def fit_scores(self, source: Any) -> list[StreamScore]:
+        """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
+        return self._fit_unsupervised(self._read(source), False, None, False)[1]
+
+    def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
+        """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
+        return self._prepare(self._read(source), held_back)[1]
+
+    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
+        """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
+
+        Raises:
+            NotFittedError: the detector has not been fitted.
+            DataError: the data cannot be read, have other channels, or are shorter than a window.
+            ConfigError: `alpha` is below what the calibration supports.
+        """
+        engine, _ = self._fitted()
+        data = self._read(source)
+        if data.kind != self.kind:
+            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
+        streams = self._streams(data)
+        self._check_lengths(streams, engine.plan)
+        notes = ()
+        if data.fingerprint == self.meta.get("data_fingerprint"):
+            notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
+        return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
+
+    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
+        """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
+
+        NaN stands where nothing can be said: missing values, rows without a timestamp. Raises: as `score`.
+        """
+        engine, _ = self._fitted()
+        data = self._read(source)
+        streams = self._streams(data)
+        self._check_lengths(streams, engine.plan)
+        return _joined(data.items, engine.score(streams), self.kind)
+
+    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+        """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
+        result = self.score(source, alpha=alpha)
+        rows = [
+            item.labels[np.maximum(item.row_index, 0)] * (item.row_index >= 0)
+            if self.kind == "stream" and item.row_index is not None
+            else item.labels
+            for item in result.items
+        ]
+        return np.concatenate(rows)
+
+    def save(self, directory: Path | str) -> Path:
+        """Save to a directory, whole or not at all. Raises: NotFittedError; CheckpointError where it cannot be written."""
+        from oddwave.detection.archive import save_detector
+
+        self._fitted()
+        return save_detector(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: Path | str) -> "Detector":
+        """Load what `save` wrote. Raises: CheckpointError for a missing, damaged or foreign directory."""
+        from oddwave.detection.archive import load_detector
+
+        return load_detector(cls, Path(directory))
+
+    @property
+    def threshold_(self) -> float:
+        """The score at and above which p <= the default alpha. Raises: NotFittedError."""
+        calibration = self._fitted()[1]
+        return calibration.threshold(max(self.config.calibration.alpha, calibration.smallest_alpha))
+
+    # From data to streams
+
+    def _read(self, source: Any) -> SeriesSet:
+        data = source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
+        if self.channel_names:
+            data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
+        return data
+
+    def _prepare(self, data: SeriesSet, held_back: float) -> tuple[list[Stream], WindowPlan]:
+        """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
+        self.kind, self.channel_names = data.kind, data.channel_names
+        panel = data.kind == "panel"
+        kept = [
+            item.values if panel else item.values[: max(1, round(len(item.values) * (1.0 - held_back)))]
+            for item in data.items
+        ]
+        self.scaler = SeriesScaler.fit(kept)
+        streams = self._streams(data)
+        return streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
+
+    def _streams(self, data: SeriesSet) -> list[Stream]:
+        assert self.scaler is not None
+        streams = []
+        for group, item in enumerate(data.items):
+            filled, observed = fill_missing(self.scaler.transform(item.values))
+            streams.append(Stream(item.id, group, filled.astype(np.float32), observed.any(1), item.breaks))
+        return streams
+
+    def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
+        needed = min(plan.sizes)
+        for stream in streams:
+            if plan.panel and len(stream) != needed:
+                raise DataError(f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}")
+            if len(stream) < needed:
+                raise DataError(
+                    f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
+                    "give a longer stretch, or fit with smaller series.window_sizes"
+                )
+
+    # From streams to a fitted engine
+
+    def _fit_unsupervised(
+        self, data: SeriesSet, show_progress: bool, checkpoint_dir: Path | None, resume: bool
+    ) -> tuple[list[Stream], list[StreamScore]]:
+        streams, plan = self._prepare(data, held_back=0.0)
+        engine = self._build(plan, streams, show_progress)
+        scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
+        assert scored is not None
+        own = [_below_fence(s.scores) for s in scored]
+        self._finish(data, engine, plan, own, "the data themselves, without their outliers", len(streams))
+        self.meta["num_train_points"] = int(sum(len(s) for s in streams))
+        self.decision_scores_ = _joined(data.items, scored, self.kind)
+        return streams, scored
+
+    def _build(self, plan: WindowPlan, streams: Sequence[Stream], show_progress: bool) -> SeriesDetection:
+        started = time.process_time()
+        config, evidence = self.config, None
+        if config.series.representation == "auto":
+            config, evidence = choose_representation(config, plan, streams, len(self.channel_names), show_progress)
+        engine = SeriesDetection.build(config, plan, len(self.channel_names))
+        engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
+        if evidence is not None:
+            engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
+        return engine
+
+    def _finish(
+        self,
+        data: SeriesSet,
+        engine: SeriesDetection,
+        plan: WindowPlan,
+        scores: list[Float[np.ndarray, " n"]],
+        source: str,
+        num_items: int,
+    ) -> None:
+        block = 1 if plan.panel else max(plan.sizes)
+        self.calibration = Calibration.fit([_per_item(s, self.kind) for s in scores], block, source)
+        self.decision_scores_ = self.calibration.scores
+        self.engine, self.config = engine, engine.config
+        self.meta = {
+            "package_version": __version__,
+            "data_fingerprint": data.fingerprint,
+            "seed": self.config.seed,
+            "preset": self.config.preset,
+            "kind": self.kind,
+            "channel_names": list(self.channel_names),
+            "num_train_items": num_items,
+            "selection": engine.evidence,
+        }
+
+    def _fitted(self) -> tuple[SeriesDetection, Calibration]:
+        if self.engine is None or self.calibration is None:
+            raise NotFittedError("this detector has learnt nothing yet: call fit or detect, or load a saved model")
+        return self.engine, self.calibration
+
+    # From scores to results
+
+    def _result(
+        self,
+        items: Sequence[SeriesItem],
+        streams: Sequence[Stream],
+        scored: Sequence[StreamScore],
+        alpha: float | None,
+        notes: tuple[str, ...] = (),
+    ) -> DetectionResult:
+        engine, calibration = self._fitted()
+        used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        normal = self._reconstructions(engine, streams, scored)
+        results = tuple(
+            self._item_result(item, stream, own, normal.get(number), used, notes)
+            for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
+        )
+        summary = CalibrationSummary(
+            alpha=used,
+            threshold=calibration.threshold(used),
+            num_points=len(calibration.scores),
+            num_blocks=len(calibration.blocks),
+            block_size=calibration.block_size,
+            source=calibration.source,
+            scores=calibration.scores,
+        )
+        return DetectionResult("series", self.kind, results, summary, self._not_monitored(items), self._model_facts())
+
+    def _reconstructions(
+        self, engine: SeriesDetection, streams: Sequence[Stream], scored: Sequence[StreamScore]
+    ) -> dict[int, Float[np.ndarray, "n C"]]:
+        """Give the normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
+        assert self.scaler is not None
+        chosen = list(range(len(streams)))
+        if self.kind == "panel" and len(chosen) > _MOST_EXPLAINED_INSTANCES:
+            order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
+            chosen = sorted(order[:_MOST_EXPLAINED_INSTANCES].tolist())
+        scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
+        return {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+
+    def _item_result(
+        self,
+        item: SeriesItem,
+        stream: Stream,
+        own: StreamScore,
+        normal: Float[np.ndarray, "n C"] | None,
+        alpha: float,
+        notes: tuple[str, ...],
+    ) -> ItemResult:
+        _, calibration = self._fitted()
+        scores = own.scores.copy()
+        if self.kind == "stream":
+            scores[~stream.observed] = np.nan  # a value that was never measured gets no verdict
+        scores = _per_item(scores, self.kind)
+        p_values = calibration.p_values(scores)
+        labels = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
+        events: tuple[Event, ...] = ()
+        if self.kind == "stream":
+            found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
+            events = self._with_bands(found, item, stream, normal)
+        return ItemResult(
+            id=item.id,
+            scores=scores,
+            p_values=p_values,
+            labels=labels,
+            values=item.values,
+            observed=item.observed,
+            channel_names=item.channel_names,
+            timestamps=item.timestamps,
+            reconstruction=normal,
+            parts={name: _per_item(values, self.kind) for name, values in own.parts.items()},
+            events=events,
+            notes=(*item.notes, *notes),
+            sample_period_s=item.sample_period_s,
+            row_index=item.row_index,
+            row_timestamps=item.row_timestamps,
+        )
+
+    def _with_bands(
+        self, events: tuple[Event, ...], item: SeriesItem, stream: Stream, normal: Float[np.ndarray, "n C"] | None
+    ) -> tuple[Event, ...]:
+        if normal is None or not events or self.scaler is None:
+            return events
+        residual = np.nan_to_num(stream.values - self.scaler.transform(normal))
+        signals = band_signals(residual)
+        explained = []
+        for event in events:
+            energy = np.square(residual[event.start : event.end + 1]).sum(0)
+            shares = band_shares(signals, event.start, event.end, item.sample_period_s)
+            explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
+        return tuple(explained)
+
+    def _not_monitored(self, items: Sequence[SeriesItem]) -> tuple[str, ...]:
+        unseen = [f"{item.id}: {note}" for item in items for note in item.notes if "not monitored" in note]
+        missing = [
+            f"{item.id}: {int((~item.observed.any(1)).sum())} points without a value"
+            for item in items
+            if not item.observed.any(1).all()
+        ]
+        return (*unseen, *missing)
+
+    def _model_facts(self) -> dict[str, Any]:
+        engine, _ = self._fitted()
+        return {
+            **self.meta,
+            "window_sizes": list(engine.plan.sizes),
+            "representation": engine.scorers[0].representation.kind,
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+            "memory_spaces": list(engine.scorers[0].memories),
+            "noise_levels": list(engine.scorers[0].noise_levels),
+        }
+
+
+def _below_fence(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Replace scores above the upper outer fence by NaN: what is surely anomalous must not calibrate."""
+    seen = scores[np.isfinite(scores)]
+    if not len(seen):
+        return scores
+    low, high = np.quantile(seen, [0.25, 0.75])
+    return np.where(scores <= high + _FENCE * (high - low), scores, np.nan)
+
+
+def _per_item(values: Float[np.ndarray, " n"], kind: str) -> Float[np.ndarray, " N"]:
+    """Give all points of a stream, or the one value of an instance."""
+    return values if kind == "stream" else values[:1]
+
+
+def _joined(items: Sequence[SeriesItem], scored: Sequence[StreamScore], kind: str) -> Float[np.ndarray, " R"]:
+    if kind == "panel":
+        return np.array([s.scores[0] for s in scored])
+    masked = [np.where(item.observed.any(1), s.scores, np.nan) for item, s in zip(items, scored, strict=True)]
+    return np.concatenate([item.per_row(values) for item, values in zip(items, masked, strict=True)])
+
+
+def _gap(engine: SeriesDetection | None) -> int:
+    """Events closer than half the smallest window are one."""
+    return 0 if engine is None else min(engine.plan.sizes) // 2

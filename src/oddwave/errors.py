@@ -1,0 +1,46 @@
+"""Every error oddwave raises on purpose, one tree: catch `OddwaveError` to catch them all.
+
+Each message says what was given, what was expected, and how to mend it; the command line prints it on one line and exits
+with code 2.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "MissingExtraError",
+    "NotFittedError",
+    "OddwaveError",
+    "ShapeError",
+]
+
+
+class OddwaveError(Exception):
+    """Base of all errors that oddwave raises on purpose."""
+
+
+class ConfigError(OddwaveError, ValueError):
+    """A setting has an unknown name, a wrong type, or a value that cannot work."""
+
+
+class DataError(OddwaveError, ValueError):
+    """The given data cannot be read, or cannot be what it is said to be."""
+
+
+class ShapeError(DataError):
+    """An array or tensor has the wrong number of dimensions, channels or points."""
+
+
+class CheckpointError(OddwaveError):
+    """A saved model or training state is missing, damaged, or of another kind."""
+
+
+class NotFittedError(OddwaveError, RuntimeError):
+    """A scorer was asked for scores before it was fitted."""
+
+
+class MissingExtraError(OddwaveError, ImportError):
+    """A feature needs an optional dependency; the message names the extra to install."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the extra '{extra}': pip install 'oddwave[{extra}]'")

@@ -1,0 +1,174 @@
+"""What the series reader returns: one `SeriesItem` per stream or panel instance, all of them in a `SeriesSet`.
+
+Legend: n points on the item's own grid, C channels, R rows of the source. Read `series_source.py` next: it fills
+these in.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from oddwave.errors import DataError, ShapeError
+
+__all__ = ["SeriesItem", "SeriesSet", "channel_notes", "fingerprint_items", "match_channels", "plain_item"]
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesItem:
+    """One stream or panel instance, missing points as NaN.
+
+    `timestamps` are datetime64[ns] (n,), or None where the source has no clock. `row_index[r]` is the point that row r
+    of the source became, -1 for a row without a timestamp; rows that share a timestamp share a point, points that fill
+    a gap belong to no row. `breaks` are the points that follow a gap too long to fill: a window across one joins two
+    stretches. `row_timestamps` are the times as given, row by row. `class_label` is the class column of a panel, for
+    evaluation only: nothing that fits or scores may look at it.
+    """
+
+    id: str
+    values: Float[np.ndarray, "n C"]
+    channel_names: tuple[str, ...]
+    row_index: Int[np.ndarray, " R"]
+    timestamps: np.ndarray | None = None
+    row_timestamps: np.ndarray | None = None
+    sample_period_s: float | None = None
+    breaks: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+    class_label: str | None = None
+
+    @property
+    def observed(self) -> Bool[np.ndarray, "n C"]:
+        """True where a value was measured."""
+        observed: np.ndarray = ~np.isnan(self.values)
+        return observed
+
+    @property
+    def n_timepoints(self) -> int:
+        """How many points the grid has, missing ones included."""
+        return int(self.values.shape[0])
+
+    @property
+    def n_channels(self) -> int:
+        """How many channels each point has."""
+        return int(self.values.shape[1])
+
+    def per_row(self, points: Float[np.ndarray, "n *rest"]) -> Float[np.ndarray, "R *rest"]:
+        """Return the point values for each row of the source, NaN for rows that became no point.
+
+        Raises: ShapeError where `points` does not hold one entry per point.
+        """
+        if len(points) != self.n_timepoints:
+            raise ShapeError(
+                f"{len(points)} point values for '{self.id}', which has {self.n_timepoints} points: give one per point"
+            )
+        rows: np.ndarray = np.asarray(points, dtype=np.float64)[self.row_index]
+        rows[self.row_index < 0] = np.nan
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """Everything one source holds: streams, or the instances of a panel (all equally long).
+
+    `fingerprint` is a SHA-256 over ids, channel names, values and timestamps: equal data, equal fingerprint.
+    """
+
+    kind: Literal["stream", "panel"]
+    items: tuple[SeriesItem, ...]
+    notes: tuple[str, ...] = ()
+    fingerprint: str = field(default="")
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The channels that every item has, in order."""
+        return self.items[0].channel_names
+
+    @property
+    def n_channels(self) -> int:
+        """How many channels every item has."""
+        return self.items[0].n_channels
+
+
+def plain_item(
+    identifier: str,
+    values: Float[np.ndarray, "n C"],
+    channel_names: Sequence[str] | None = None,
+    class_label: str | None = None,
+) -> SeriesItem:
+    """Return an item without a clock: row r is point r, infinities are missing, channels named `channel_0`, ...
+
+    Raises: DataError for no points, no channels, or no value at all.
+    """
+    if not values.size:
+        raise DataError(f"'{identifier}' has shape {values.shape}: expected at least one point and one channel")
+    names = tuple(channel_names) if channel_names else tuple(f"channel_{i}" for i in range(values.shape[1]))
+    clean, notes = _without_infinities(values)
+    notes += channel_notes(identifier, clean, names)
+    return SeriesItem(identifier, clean, names, np.arange(len(values)), notes=notes, class_label=class_label)
+
+
+def channel_notes(identifier: str, values: Float[np.ndarray, "n C"], names: Sequence[str]) -> tuple[str, ...]:
+    """Say which channels hold missing values, no value, or one value only.
+
+    Raises: DataError where no channel holds any value.
+    """
+    seen = ~np.isnan(values)
+    if not seen.any():
+        raise DataError(f"'{identifier}' holds no number at all, only missing values: check the file and its columns")
+    empty = [name for name, some in zip(names, seen.any(axis=0), strict=True) if not some]
+    low, high = np.where(seen, values, np.inf).min(axis=0), np.where(seen, values, -np.inf).max(axis=0)
+    constant = [name for name, a, b in zip(names, low, high, strict=True) if a == b] if len(values) > 1 else []
+    gaps = int((~seen).sum()) - len(empty) * len(values)
+    return (
+        *([f"{gaps} missing value{'s' * (gaps > 1)} kept as missing"] if gaps else []),
+        *([f"not monitored, no value at all: {', '.join(empty)}"] if empty else []),
+        *([f"constant, not monitored unless it changes later: {', '.join(constant)}"] if constant else []),
+    )
+
+
+def _without_infinities(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n C"], tuple[str, ...]]:
+    clean = np.array(values, dtype=np.float64)
+    infinite = np.isinf(clean)
+    clean[infinite] = np.nan
+    count = int(infinite.sum())
+    return clean, ((f"{count} infinite value{'s' * (count > 1)} taken as missing",) if count else ())
+
+
+def fingerprint_items(items: Iterable[SeriesItem]) -> str:
+    """Return the SHA-256 of the items' ids, channel names, values and timestamps."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(repr((item.id, item.channel_names, item.values.shape)).encode())
+        # One NaN and one zero: their bit patterns differ between sources that hold the same data.
+        digest.update(np.where(np.isnan(item.values), np.nan, item.values + 0.0).tobytes())
+        if item.timestamps is not None:
+            digest.update(item.timestamps.astype("datetime64[ns]").tobytes())
+    return digest.hexdigest()
+
+
+def match_channels(item: SeriesItem, channel_names: Sequence[str]) -> SeriesItem:
+    """Bring an item's channels into the given order: by name where the names agree, else by position with a note.
+
+    Raises: ShapeError where the number of channels differs.
+    """
+    wanted = tuple(channel_names)
+    if item.channel_names == wanted:
+        return item
+    if item.n_channels != len(wanted):
+        raise ShapeError(
+            f"'{item.id}' has {item.n_channels} channel(s) ({_listed(item.channel_names)}), expected {len(wanted)} "
+            f"({_listed(wanted)}): choose the same ones with columns="
+        )
+    if sorted(item.channel_names) == sorted(wanted):
+        order = [item.channel_names.index(name) for name in wanted]
+        return replace(item, values=item.values[:, order], channel_names=wanted)
+    note = f"channels {_listed(item.channel_names)} taken, by position, as {_listed(wanted)}"
+    return replace(item, channel_names=wanted, notes=(*item.notes, note))
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, ... {len(names) - most} more"

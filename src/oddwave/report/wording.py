@@ -1,0 +1,247 @@
+"""How numbers become words: moments, durations, wavelet bands, p-values, and the page's plain sentences.
+
+Everything here returns plain text, never markup; the templates escape it. Read `build.py` next: it places these words.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+
+from oddwave.results import BandShare, CalibrationSummary, DetectionResult, Event, ItemResult
+
+__all__ = [
+    "TimeAxis",
+    "Tone",
+    "band_text",
+    "calibration_sentences",
+    "count_text",
+    "duration_s",
+    "duration_text",
+    "event_length_text",
+    "moment_text",
+    "number_text",
+    "p_value_text",
+    "percent_text",
+    "rate_text",
+    "time_axis",
+    "verdict_sentences",
+]
+
+_UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+TimeAxis = Literal["time", "number", "index"]
+Tone = Literal["found", "clear", "empty"]
+
+
+def number_text(value: float, digits: int = 3) -> str:
+    """Write a number with `digits` significant digits and thousands separators; "n/a" where it is not finite."""
+    if not math.isfinite(value):
+        return "n/a"
+    if value != 0 and (abs(value) >= 1e7 or abs(value) < 1e-4):
+        return f"{value:.{digits}g}"
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def count_text(count: int, singular: str, plural: str | None = None) -> str:
+    """Write a count with its noun: "1 stretch", "3 stretches", "12,000 points"."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def percent_text(share: float) -> str:
+    """Write a share in [0, 1] as a percentage; a tiny one that is not zero is never shown as zero."""
+    if 0 < share < 1e-4:
+        return "< 0.01 %"
+    return f"{number_text(100 * share, 2 if share < 0.1 else 3)} %"
+
+
+def p_value_text(p_value: float) -> str:
+    """Write a p-value with two significant digits, "< 0.0001" below that."""
+    if not math.isfinite(p_value):
+        return "n/a"
+    return "< 0.0001" if p_value < 1e-4 else number_text(p_value, 2)
+
+
+def rate_text(p_value: float) -> str:
+    """Say a p-value as a frequency: "about 1 in 830"; an empty text where there is none to say."""
+    if not math.isfinite(p_value) or p_value <= 0:
+        return ""
+    if p_value > 0.5:
+        return "more than half"
+    one_in = 1 / p_value
+    step = 10 ** max(0, math.floor(math.log10(one_in)) - 1)
+    return f"about 1 in {round(one_in / step) * step:,}"
+
+
+def _unit_of(seconds: float) -> tuple[str, float]:
+    """Return the unit (name, seconds) in which a duration reads best: the largest that it fills well."""
+    for name, size in _UNITS_S:
+        if seconds >= (1.0 if name in ("s", "ms") else 1.5) * size:
+            return name, size
+    return _UNITS_S[-1]
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration in one or two human units: "1.2 days", "2 h 10 min", "35 s", "12 ms"."""
+    if seconds >= 1.5 * 86400:
+        return f"{number_text(seconds / 86400, 2 if seconds < 10 * 86400 else 3)} days"
+    for (large, large_s), (small, small_s) in ((_UNITS_S[1], _UNITS_S[2]), (_UNITS_S[2], _UNITS_S[3])):
+        rest = round(seconds / small_s)
+        per_large = round(large_s / small_s)
+        if rest >= per_large:
+            whole, part = divmod(rest, per_large)
+            return f"{whole} {large} {part} {small}" if part else f"{whole} {large}"
+    name, size = _unit_of(seconds)
+    return f"{number_text(seconds / size)} {name}"
+
+
+def time_axis(item: ItemResult) -> TimeAxis:
+    """Say what the horizontal axis of an item is: calendar time, its own numbers, or the point index."""
+    stamps = item.timestamps
+    if stamps is None or len(stamps) != len(item.values):
+        return "index"
+    if np.issubdtype(stamps.dtype, np.datetime64):
+        return "index" if np.isnat(stamps).any() else "time"
+    if np.issubdtype(stamps.dtype, np.number) and np.isfinite(stamps).all():
+        return "number"
+    return "index"
+
+
+def moment_text(item: ItemResult, index: int) -> str:
+    """Write where a point lies: its timestamp, shortened to what it carries, or its index."""
+    axis = time_axis(item)
+    if axis == "index" or item.timestamps is None:
+        return f"point {index:,}"
+    stamp = item.timestamps[index]
+    if axis == "number":
+        return f"{float(stamp):.10g}"
+    return str(stamp.astype(f"datetime64[{_resolution(item.timestamps)}]")).replace("T", " ")
+
+
+def _resolution(stamps: np.ndarray) -> str:
+    """Return the coarsest unit (days, minutes, seconds, milliseconds) that the first thousand timestamps need."""
+    first = stamps[:1000]
+    return next((unit for unit in ("D", "m", "s") if np.all(first.astype(f"datetime64[{unit}]") == first)), "ms")
+
+
+def duration_s(item: ItemResult, start: int, end: int) -> float | None:
+    """Return the seconds from the first to the last point, both included, or None where the item has no time axis."""
+    period_s = item.sample_period_s or 0.0
+    if time_axis(item) == "time" and item.timestamps is not None:
+        return float((item.timestamps[end] - item.timestamps[start]) / np.timedelta64(1, "s")) + period_s
+    return (end - start + 1) * period_s if period_s > 0 else None
+
+
+def event_length_text(item: ItemResult, event: Event) -> str:
+    """Write how long an event lasts, in time where there is a time axis, otherwise in points."""
+    seconds = duration_s(item, event.start, event.end)
+    return duration_text(seconds) if seconds else count_text(event.end - event.start + 1, "point")
+
+
+def _range_text(low: float, high: float, unit: str) -> str:
+    return f"{number_text(low, 2)} to {number_text(high, 2)} {unit}"
+
+
+def band_text(band: BandShare, sample_period_s: float | None = None) -> str:
+    """Name a wavelet band by its periods in human units, by Hz where it is faster than once a second, or by samples."""
+    slowest = math.isinf(band.period_max)
+    if band.low_hz is None and band.high_hz is None:
+        if sample_period_s is None:
+            if slowest:
+                return f"over {number_text(band.period_min, 2)} samples"
+            return _range_text(band.period_min, band.period_max, "samples")
+        shortest_s, longest_s = band.period_min * sample_period_s, band.period_max * sample_period_s
+    else:
+        shortest_s = 1 / band.high_hz if band.high_hz else math.inf
+        longest_s = 1 / band.low_hz if band.low_hz else math.inf
+    if math.isinf(longest_s):
+        name, size = _unit_of(shortest_s)
+        slow = f"over {number_text(shortest_s / size, 2)} {name}"
+        return slow if shortest_s >= 1 else f"below {number_text(1 / shortest_s, 2)} Hz"
+    if shortest_s < 1:
+        return _range_text(1 / longest_s, 1 / shortest_s, "Hz")
+    name, size = _unit_of(longest_s)
+    return _range_text(shortest_s / size, longest_s / size, name)
+
+
+def _p_text(p_value: float) -> str:
+    return f"p = {p_value_text(p_value)}".replace("= <", "<")
+
+
+def _evidence(score: float, p_value: float, calibration: CalibrationSummary) -> str:
+    return f"score {number_text(score)}, threshold {number_text(calibration.threshold)}, {_p_text(p_value)}"
+
+
+def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
+    """Return the verdict: its tone, the headline, and a sentence on the strongest finding or highest score."""
+    finite = [item for item in result.items if np.isfinite(item.scores).any()]
+    if not finite:
+        return "empty", "Nothing could be scored", "No point of the data has a score; the notes below say why."
+    if result.kind == "panel":
+        return _panel_verdict(result, finite)
+    if result.events:
+        return _events_verdict(result)
+    highest = max(finite, key=lambda item: float(np.nanmax(item.scores)))
+    peak = int(np.nanargmax(highest.scores))
+    where = f" of {highest.id}" if len(result.items) > 1 else ""
+    evidence = _evidence(float(highest.scores[peak]), float(highest.p_values[peak]), result.calibration)
+    sentence = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
+    return "clear", "Nothing above the threshold", sentence
+
+
+def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
+    strongest = max(result.events, key=lambda event: event.score)
+    item = next(item for item in result.items if item.id == strongest.item)
+    alone = len(result.events) == 1
+    verb = "stretch does not belong" if alone else "stretches do not belong"
+    subject = "It" if alone else "The strongest"
+    where = f" in {item.id}" if len(result.items) > 1 else ""
+    moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
+    evidence = _evidence(strongest.score, strongest.p_value, result.calibration)
+    sentence = f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
+    return "found", f"{len(result.events):,} {verb}", sentence
+
+
+def _panel_verdict(result: DetectionResult, finite: list[ItemResult]) -> tuple[Tone, str, str]:
+    top = max(finite, key=lambda item: float(np.nanmax(item.scores)))
+    flagged = sum(bool(np.any(item.labels == 1)) for item in result.items)
+    total = count_text(len(result.items), "instance")
+    sentence = f"The most abnormal is {top.id} ({_evidence(top.scores[0], top.p_values[0], result.calibration)})."
+    if not flagged:
+        return "clear", f"None of {total} is above the threshold", sentence
+    return "found", f"{flagged:,} of {total} {'does' if flagged == 1 else 'do'} not belong", sentence
+
+
+def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored: int) -> list[str]:
+    """Say in plain words where the threshold comes from, what alpha means for this data, and how far p-values reach."""
+    noun = "point" if kind == "stream" else "instance"
+    size = count_text(calibration.num_points, f"score of normal {noun}s", f"scores of normal {noun}s")
+    blocks = ""
+    if calibration.block_size > 1:
+        per_block = count_text(calibration.block_size, noun)
+        blocks = (
+            f" Neighbouring {noun}s resemble one another, so they count as about "
+            f"{count_text(calibration.num_blocks, 'independent block')} of {per_block}."
+        )
+    alpha = percent_text(calibration.alpha)
+    expected = number_text(calibration.alpha * num_scored, 2)
+    sentences = [
+        f"The threshold of {number_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
+        f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
+        f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
+        f"A p-value is the share of normal {noun}s that score at least as high. With this calibration none can be "
+        f"smaller than {p_value_text(1 / (calibration.num_points + 1))}.",
+    ]
+    if not math.isfinite(calibration.threshold):
+        sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
+    elif calibration.num_blocks * calibration.alpha < 1:
+        blocks_text = count_text(calibration.num_blocks, "independent block")
+        sentences.append(
+            f"Caution: {blocks_text} cannot confirm a rate as low as {alpha}; take it as approximate, "
+            f"or calibrate on more normal data."
+        )
+    return sentences

@@ -1,0 +1,113 @@
+"""Conformal calibration: from scores to p-values and thresholds with a stated false-alarm rate.
+
+For a score s and calibration scores s_1..s_n of held-out normals:   p = (1 + #{i : s_i >= s}) / (n + 1).
+If normals are exchangeable, P(p <= alpha) <= alpha for a normal item (Vovk et al. 2005; Bates et al. 2023). The points of a
+stream are not independent: neighbours share windows. Their p-value is therefore read as a share of normal *time*, and how
+much it can be trusted is told by the number of independent blocks (stretches of one window); an event is judged against
+block maxima: `block_maxima` gives one number per block, and an event's p-value compares its peak with those.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from oddwave.errors import ConfigError, DataError
+
+__all__ = ["Calibration", "benjamini_hochberg", "block_maxima", "conformal_p_values"]
+
+
+def conformal_p_values(
+    scores: Float[np.ndarray, " N"], calibration: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " N"]:
+    """Give p = (1 + #{s_i >= s}) / (n + 1) for each score; NaN scores give NaN."""
+    ordered = np.sort(calibration)
+    at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
+    return np.where(np.isnan(scores), np.nan, (1.0 + at_least) / (len(ordered) + 1.0))
+
+
+def block_maxima(scores: Float[np.ndarray, " n"], block_size: int) -> Float[np.ndarray, " B"]:
+    """Give the highest score of each block of `block_size` consecutive points (a shorter rest joins the last block)."""
+    num_blocks = max(1, len(scores) // block_size)
+    edges = np.arange(num_blocks) * block_size
+    return np.maximum.reduceat(scores, edges)
+
+
+def benjamini_hochberg(p_values: Float[np.ndarray, " N"], rate: float) -> Bool[np.ndarray, " N"]:
+    """Say which items to flag so that at most `rate` of the flagged are expected to be normal.
+
+    Source: Benjamini and Hochberg 1995; valid for conformal p-values by Bates et al. 2023. NaN is never flagged.
+    """
+    p = np.where(np.isnan(p_values), 1.0, p_values)
+    order = np.argsort(p)
+    passed = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
+    flagged = np.zeros(len(p), bool)
+    if len(passed):
+        flagged[order[: passed[-1] + 1]] = True
+    return flagged & ~np.isnan(p_values)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of held-out normals: one per point (streams) or instance (panels), and the maxima of independent blocks."""
+
+    scores: Float[np.ndarray, " n"]
+    blocks: Float[np.ndarray, " B"]
+    block_size: int
+    source: str
+
+    @classmethod
+    def fit(cls, streams: list[Float[np.ndarray, " _"]], block_size: int, source: str) -> "Calibration":
+        """Collect the scores of held-out normal streams; NaN (unmonitored) points are left out.
+
+        Raises:
+            DataError: nothing is left to calibrate on.
+        """
+        kept = [s[np.isfinite(s)] for s in streams]
+        kept = [s for s in kept if len(s)]
+        if not kept:
+            raise DataError("no held-out normal data is left to calibrate on: give a longer series or more instances")
+        return cls(np.concatenate(kept), np.concatenate([block_maxima(s, block_size) for s in kept]), block_size, source)
+
+    @property
+    def smallest_alpha(self) -> float:
+        """The lowest false-alarm rate this many calibration scores can express: 1 / (n + 1)."""
+        return 1.0 / (len(self.scores) + 1.0)
+
+    def checked_alpha(self, alpha: float | None, default: float) -> float:
+        """Check a wanted alpha, or lift the default one to what the calibration supports, with a warning.
+
+        Raises:
+            ConfigError: the given alpha lies outside (0, 1) or below 1 / (n + 1).
+        """
+        if alpha is None:
+            alpha = max(default, self.smallest_alpha)
+            if alpha > default:
+                warnings.warn(
+                    f"alpha raised from {default:g} to {alpha:.3g}: {len(self.scores)} calibration scores support no less",
+                    stacklevel=2,
+                )
+            return alpha
+        if not 0.0 < alpha < 1.0:
+            raise ConfigError(f"alpha is {alpha:g}: expected a false-alarm rate between 0 and 1, for example 0.01")
+        if alpha < self.smallest_alpha:
+            raise ConfigError(
+                f"alpha {alpha:g} needs at least {int(np.ceil(1 / alpha)) - 1} calibration scores, this model has "
+                f"{len(self.scores)}: use alpha >= {self.smallest_alpha:.3g} or fit on more normal data"
+            )
+        return alpha
+
+    def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Give each point's (or instance's) conformal p-value."""
+        return conformal_p_values(scores, self.scores)
+
+    def event_p_value(self, peak: float) -> float:
+        """Give the conformal p-value of an event's peak among the maxima of independent normal blocks."""
+        return float(conformal_p_values(np.array([peak]), self.blocks)[0])
+
+    def threshold(self, alpha: float) -> float:
+        """Give the score at and above which p <= alpha."""
+        ordered = np.sort(self.scores)[::-1]
+        allowed = int(np.floor(alpha * (len(ordered) + 1) + 1e-9)) - 1  # calibration scores that may lie at or above it
+        return float(np.nextafter(ordered[max(allowed, 0)], np.inf)) if allowed < len(ordered) else -np.inf

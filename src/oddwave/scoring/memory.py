@@ -1,0 +1,136 @@
+"""The memory term: distance to the nearest training items, in any vector space, bounded by a coreset.
+
+This is the non-parametric form of diffusion-time estimation (Livernoche et al. 2023, DTE-NP: the posterior over diffusion
+times of a point grows with its distance to the training data). Spaces here: the window itself, its wavelet map, and the
+denoiser's own features. Read `fusion.py` next: it weighs this term against the denoiser's errors.
+
+Legend: N queries, M remembered items, D dimensions of the space.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from oddwave.errors import ShapeError
+
+__all__ = ["Memory", "coreset"]
+
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Remembered vectors of one space, with where each came from so that a window never finds itself.
+
+    `groups` and `starts` say which stream and at which point an item began; `scale` is what every dimension was divided by.
+    """
+
+    vectors: Float[np.ndarray, "M D"]
+    groups: Int[np.ndarray, " M"]
+    starts: Int[np.ndarray, " M"]
+    center: Float[np.ndarray, " D"]
+    scale: Float[np.ndarray, " D"]
+    num_neighbors: int
+
+    @classmethod
+    def fit(
+        cls,
+        vectors: Float[np.ndarray, "N D"],
+        groups: Int[np.ndarray, " N"],
+        starts: Int[np.ndarray, " N"],
+        *,
+        size: int,
+        num_neighbors: int,
+        standardise: bool = False,
+        seed: int = 0,
+    ) -> "Memory":
+        """Remember at most `size` items; `standardise` divides each dimension by its own deviation first."""
+        vectors = np.asarray(vectors, np.float32)
+        center, scale = np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
+        if standardise:
+            center, deviation = vectors.mean(0), vectors.std(0)
+            # a dimension that never moved in training says nothing about size: leave it in its own unit
+            scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
+        scaled = (vectors - center) / scale
+        kept = coreset(scaled, size, seed=seed)
+        return cls(scaled[kept], groups[kept], starts[kept], center, scale, num_neighbors)
+
+    def distance(
+        self,
+        vectors: Float[np.ndarray, "N D"],
+        *,
+        groups: Int[np.ndarray, " N"] | None = None,
+        starts: Int[np.ndarray, " N"] | None = None,
+        exclusion: int = 0,
+    ) -> Float[np.ndarray, " N"]:
+        """Give the mean Euclidean distance to the nearest remembered items (higher = more anomalous).
+
+        With `groups`, `starts` and `exclusion`, items of the same group that begin fewer than `exclusion` points away are
+        passed over: how a stream is compared with the rest of itself.
+
+        Raises:
+            ShapeError: the vectors have another number of dimensions than the remembered ones.
+        """
+        if vectors.shape[1] != self.vectors.shape[1]:
+            raise ShapeError(
+                f"memory holds vectors of {self.vectors.shape[1]} dimensions, {vectors.shape[1]} were given"
+            )
+        queries = (np.asarray(vectors, np.float32) - self.center) / self.scale
+        squares = np.square(self.vectors).sum(1)
+        result = np.empty(len(queries))
+        for first in range(0, len(queries), _BLOCK):
+            block = slice(first, first + _BLOCK)
+            squared = squares - 2.0 * queries[block] @ self.vectors.T + np.square(queries[block]).sum(1)[:, None]
+            if groups is not None and starts is not None and exclusion > 0:
+                near = np.abs(starts[block, None] - self.starts) < exclusion
+                squared[near & (groups[block, None] == self.groups)] = np.inf
+            result[block] = _mean_of_nearest(squared, self.num_neighbors)
+        return result
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give what a saved memory consists of."""
+        return {
+            "vectors": self.vectors,
+            "groups": self.groups.astype(np.int64),
+            "starts": self.starts.astype(np.int64),
+            "center": self.center,
+            "scale": self.scale,
+        }
+
+
+def _mean_of_nearest(squared: Float[np.ndarray, "n M"], num_neighbors: int) -> Float[np.ndarray, " n"]:
+    """Average the `num_neighbors` smallest distances per row, fewer where fewer are allowed (none: the largest seen)."""
+    k = min(num_neighbors, squared.shape[1])
+    nearest = np.partition(squared, k - 1, axis=1)[:, :k]
+    allowed = np.isfinite(nearest)
+    distances = np.sqrt(np.maximum(np.where(allowed, nearest, 0.0), 0.0))
+    count = allowed.sum(1)
+    mean = distances.sum(1) / np.maximum(count, 1)
+    if (count == 0).any():
+        mean[count == 0] = mean.max(initial=0.0)
+    return mean
+
+
+def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> Int[np.ndarray, " M"]:
+    """Choose at most `size` rows that cover all rows: greedy k-centre (farthest point first).
+
+    Distances are taken in a random projection to 32 dimensions (Johnson-Lindenstrauss), which makes it O(N size) cheap.
+    Source: Sener and Savarese 2018 (greedy k-centre), as used for memories by PatchCore (Roth et al. 2022).
+    """
+    num = len(vectors)
+    if num <= size:
+        return np.arange(num)
+    rng = np.random.default_rng(seed)
+    if vectors.shape[1] > 32:
+        vectors = vectors @ rng.standard_normal((vectors.shape[1], 32), dtype=np.float32)
+    chosen = np.empty(size, np.int64)
+    chosen[0] = rng.integers(num)
+    farthest = np.full(num, np.inf, np.float32)
+    squares = np.square(vectors).sum(1)
+    for i in range(1, size):
+        last = chosen[i - 1]
+        np.minimum(farthest, squares - 2.0 * vectors @ vectors[last] + squares[last], out=farthest)
+        farthest[last] = -1.0
+        chosen[i] = int(np.argmax(farthest))
+    return np.sort(chosen)

@@ -1,0 +1,101 @@
+"""Label-free selection: weights and noise levels are chosen by telling normals from synthetic anomalies made from them.
+
+Real anomaly labels are never seen here. Synthetic anomalies say little about how strong real ones are, so they only get to
+overrule the neutral choice (every term one vote) where the evidence is clear: among the settings whose AUROC lies within one
+standard error of the best, the one nearest to the neutral setting is taken (the one-standard-error rule of Breiman et al.
+1984, with the neutral setting in the place of the simplest model).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import rankdata
+
+from oddwave.scoring.fusion import fuse_groups
+
+__all__ = ["WeightSelection", "auroc_error", "select_noise_levels", "select_weights", "separation"]
+
+_GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
+_LEVEL_TOLERANCE = 0.05
+
+Groups = Mapping[str, Float[np.ndarray, " N"]]
+
+
+@dataclass(frozen=True)
+class WeightSelection:
+    """The chosen weights, and the evidence: AUROC on synthetic anomalies of the choice, of the best, of each term."""
+
+    reconstruction_weight: float
+    memory_weight: float
+    auroc: float
+    best_auroc: float
+    standard_error: float
+    term_auroc: Mapping[str, float]
+    kind_auroc: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give a form that JSON can hold."""
+        return asdict(self)
+
+
+def separation(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> float:
+    """Give the AUROC of telling `anomalous` (higher scores) from `normal`, ties counting half."""
+    ranks = rankdata(np.concatenate([normal, anomalous]))
+    above = ranks[len(normal) :].sum() - len(anomalous) * (len(anomalous) + 1) / 2
+    return float(above / (len(normal) * len(anomalous)))
+
+
+def auroc_error(auroc: float, num_normal: int, num_anomalous: int) -> float:
+    """Give the standard error of an AUROC (Hanley and McNeil 1982)."""
+    q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
+    spread = (num_anomalous - 1) * (q1 - auroc**2) + (num_normal - 1) * (q2 - auroc**2)
+    return float(np.sqrt((auroc * (1 - auroc) + spread) / (num_normal * num_anomalous)))
+
+
+def select_weights(
+    normal: Groups,
+    synthetic: Groups,
+    kinds: Sequence[str],
+    *,
+    reconstruction_weight: float | None = None,
+    memory_weight: float | None = None,
+    num_memory_spaces: int = 1,
+) -> WeightSelection:
+    """Choose both weights on standardised groups of normal and of synthetic items; a given weight is kept as it is.
+
+    `kinds` names the kind of each synthetic item. The neutral setting gives each memory space, and the denoiser, one vote.
+    """
+    neutral = (0.5, num_memory_spaces / (num_memory_spaces + 1.0))
+    choices = [
+        [value] if value is not None else sorted({*_GRID, middle})
+        for value, middle in zip((reconstruction_weight, memory_weight), neutral, strict=True)
+    ]
+    grid = list(product(*choices))
+    values = [separation(fuse_groups(normal, *w), fuse_groups(synthetic, *w)) for w in grid]
+    best = max(values)
+    error = auroc_error(best, len(normal["recon"]), len(kinds))
+    close = [(w, v) for w, v in zip(grid, values, strict=True) if v >= best - error]
+    weights, value = min(close, key=lambda c: (abs(c[0][0] - neutral[0]) + abs(c[0][1] - neutral[1]), -c[1]))
+    fused, fused_normal = fuse_groups(synthetic, *weights), fuse_groups(normal, *weights)
+    names = np.asarray(kinds)
+    return WeightSelection(
+        *weights,
+        auroc=value,
+        best_auroc=best,
+        standard_error=error,
+        term_auroc={name: separation(normal[name], synthetic[name]) for name in normal},
+        kind_auroc={str(k): separation(fused_normal, fused[names == k]) for k in np.unique(names)},
+    )
+
+
+def select_noise_levels(
+    levels: Sequence[float], normal: Float[np.ndarray, "n K"], synthetic: Float[np.ndarray, "m K"]
+) -> tuple[tuple[float, ...], dict[str, float]]:
+    """Keep the noise levels whose error alone separates within 0.05 AUROC of the best one; also give each one's AUROC."""
+    values = [separation(normal[:, k], synthetic[:, k]) for k in range(len(levels))]
+    kept = tuple(t for t, v in zip(levels, values, strict=True) if v >= max(values) - _LEVEL_TOLERANCE)
+    return kept, {f"{t:g}": v for t, v in zip(levels, values, strict=True)}

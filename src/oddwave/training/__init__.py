@@ -1,0 +1,66 @@
+"""Training: a generator of steps, averaged weights, and files that are whole or not there.
+
+Read `loop.py` first. Names are loaded when first used, so that `checkpoint.py` can be had without importing torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from oddwave.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from oddwave.training.checkpoint import atomic_directory as atomic_directory
+    from oddwave.training.checkpoint import load_tensors as load_tensors
+    from oddwave.training.checkpoint import read_json as read_json
+    from oddwave.training.checkpoint import save_tensors as save_tensors
+    from oddwave.training.checkpoint import write_json_atomic as write_json_atomic
+    from oddwave.training.draws import BatchSource as BatchSource
+    from oddwave.training.draws import TensorSource as TensorSource
+    from oddwave.training.ema import Ema as Ema
+    from oddwave.training.loop import TrainingInterrupted as TrainingInterrupted
+    from oddwave.training.loop import TrainStep as TrainStep
+    from oddwave.training.loop import train as train
+    from oddwave.training.progress import run_with_progress as run_with_progress
+    from oddwave.training.run import Perceptual as Perceptual
+    from oddwave.training.run import TrainingDivergedError as TrainingDivergedError
+
+_HOMES = {
+    "BatchSource": "draws",
+    "Ema": "ema",
+    "Perceptual": "run",
+    "TensorSource": "draws",
+    "TrainStep": "loop",
+    "TrainingDivergedError": "run",
+    "TrainingInterrupted": "loop",
+    "atomic_directory": "checkpoint",
+    "load_tensors": "checkpoint",
+    "read_json": "checkpoint",
+    "run_with_progress": "progress",
+    "save_tensors": "checkpoint",
+    "train": "loop",
+    "write_json_atomic": "checkpoint",
+}
+
+__all__ = [
+    "BatchSource",
+    "Ema",
+    "Perceptual",
+    "TensorSource",
+    "TrainStep",
+    "TrainingConfig",
+    "TrainingDivergedError",
+    "TrainingInterrupted",
+    "atomic_directory",
+    "load_tensors",
+    "read_json",
+    "run_with_progress",
+    "save_tensors",
+    "train",
+    "write_json_atomic",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,279 @@
+"""One training run from step to step: weights, averages, optimiser, randomness, validation; what a checkpoint holds.
+
+`loop.py` turns it into a generator and is what callers use; read it first. Here: what one step computes.
+
+Legend: B batch, C channels, ... the grid.
+"""
+
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from oddwave.config import TrainingConfig
+from oddwave.diffusion.process import diffusion_loss
+from oddwave.diffusion.schedule import NoiseSchedule
+from oddwave.errors import CheckpointError, OddwaveError
+from oddwave.training.adamw import AdamW
+from oddwave.training.checkpoint import load_training_state
+from oddwave.training.draws import BatchSource, TrainingDraws, item_shape, validation_draws
+from oddwave.training.ema import Ema
+
+__all__ = ["Perceptual", "TrainingDivergedError", "TrainingRun", "computes_bfloat16", "learning_rate_at"]
+
+_BALANCE_DECAY = 0.98  # running means of the two losses, over about the last 50 steps
+
+Perceptual = Callable[[Tensor], Tensor | Sequence[Tensor]]
+"""A frozen feature network: (B, C, ...) -> one tensor, or one per tap, each with B first; gradients pass through it."""
+
+
+class TrainingDivergedError(OddwaveError, ArithmeticError):
+    """The loss or its gradient became infinite or NaN; the weights of the last good step are kept."""
+
+
+def learning_rate_at(step: int, config: TrainingConfig) -> float:
+    """Return the rate of step 0, 1, ...: a linear rise over the warm-up (a fifth of the run at most), a cosine to 0."""
+    warmup = min(config.warmup_steps, config.num_steps // 5)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / (config.num_steps - warmup)
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def computes_bfloat16(config: TrainingConfig, grid_dims: int, device: torch.device) -> bool:
+    """Decide on bf16 autocast; "auto" takes it on 2-D grids where the hardware itself multiplies bf16."""
+    if config.dtype != "auto":
+        return config.dtype == "bfloat16"
+    if grid_dims == 1:  # small 1-D convolutions lose more to conversions than they gain
+        return False
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class TrainingRun:
+    """Everything a run carries from one step to the next; `state` and `load` are its checkpoint."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        data: BatchSource,
+        schedule: NoiseSchedule,
+        config: TrainingConfig,
+        validation: BatchSource | None,
+        perceptual: Perceptual | None,
+    ) -> None:
+        self.net, self.data, self.schedule, self.config = net, data, schedule, config
+        self.validation, self.perceptual = validation, perceptual
+        self.weights = [weight for weight in net.parameters() if weight.requires_grad]
+        self.device, dtype = self.weights[0].device, self.weights[0].dtype
+        self.shape = item_shape(data, "training", dtype)
+        if validation is not None:
+            item_shape(validation, "validation", dtype)
+        self.draws = TrainingDraws(len(data), schedule.num_train_timesteps, config, self.device)
+        self.mixed = computes_bfloat16(config, len(self.shape) - 1, self.device)
+        if self.mixed and len(self.shape) == 3:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = AdamW(self.weights, config.weight_decay)
+        self.ema = Ema(net, config.ema_decay)
+        self.step = 0
+        self.loss = math.nan
+        self.balance: tuple[float, float] | None = None  # running means of the noise error and the feature error
+        self.validated = 0  # the step after which the last validation ran
+        self.best_loss = math.inf
+        self.best: dict[str, Tensor] | None = None
+        self.num_worse = 0
+        self.closed = False  # True once the averages are in the network: no state may be saved from then on
+
+    @property
+    def finished(self) -> bool:
+        """True after the last step, or once validation has failed to improve `patience` times in a row."""
+        out_of_patience = 0 < self.config.patience <= self.num_worse
+        return self.step >= self.config.num_steps or out_of_patience
+
+    @property
+    def validation_due(self) -> bool:
+        """True if the present step calls for a validation that has not run yet."""
+        if self.validation is None or self.validated == self.step:
+            return False
+        return self.step % self.config.validate_every == 0 or self.step == self.config.num_steps
+
+    def advance(self) -> None:
+        """Take one optimiser step.
+
+        May be interrupted at any moment: draws count only once the weights have moved, and those move as one.
+
+        Raises:
+            TrainingDivergedError: if the loss or its gradient is not finite; the weights stay as they were.
+        """
+        rate = learning_rate_at(self.step, self.config)
+        self.optimizer.zero_grad()
+        x0 = self._batch(self.data, self.draws.indices())
+        t = self.draws.timesteps().to(self.device)
+        loss, balance = self._loss(x0, t, self.draws.noise_like(x0))
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.weights, self.config.gradient_clip, foreach=True)
+        value = loss.item()
+        if not (math.isfinite(value) and math.isfinite(norm.item())):
+            raise TrainingDivergedError(
+                f"the loss became {value} at step {self.step + 1} (learning rate {rate:.3g});"
+                " lower learning_rate, or check the data for NaN and huge values"
+            )
+        with _interrupts_held_back():
+            self.optimizer.step(rate)
+            self.ema.update()
+            self.step += 1
+            self.loss, self.balance = value, balance
+            self.draws.commit()
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Return the averaged weights' loss on held-out items, always with the same noise, and remember the best."""
+        assert self.validation is not None
+        source, averages = self.validation, self.ema.averages()
+
+        def averaged_net(x_t: Tensor, t: Tensor) -> Tensor:
+            prediction: Tensor = torch.func.functional_call(self.net, averages, (x_t, t))
+            return prediction
+
+        self.net.eval()
+        total = 0.0
+        num_timesteps = self.schedule.num_train_timesteps
+        for indices, t, noise in validation_draws(len(source), self.shape, num_timesteps, self.config, self.device):
+            x0 = self._batch(source, indices)
+            with self._autocast():
+                losses, _ = diffusion_loss(averaged_net, x0, t, noise, self.schedule, self.config.prediction_type)
+            total += losses.sum().item()
+        self.net.train()
+        loss = total / self.config.num_validation_draws
+        with _interrupts_held_back():
+            self._judge(loss)
+        return loss
+
+    def take_averages(self) -> None:
+        """Put the weights that score into the net: with `patience` the best validated ones, else the last averages."""
+        if self.best is not None:
+            self.ema.load_state_dict(self.best)
+        self.ema.copy_to_net()
+        self.closed = True
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `load` needs to go on as if nothing had happened."""
+        return {
+            "identity": self._identity(),
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": self.ema.state_dict(),
+            "draws": self.draws.state_dict(),
+            "progress": {name: getattr(self, name) for name in _PROGRESS},
+        }
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state of this very run: same settings, same number of items, same network.
+
+        Raises:
+            CheckpointError: if the state is missing, damaged, or of another run.
+        """
+        state = load_training_state(path)
+        saved, own = state.get("identity", {}), self._identity()
+        for name, value in own.items():
+            if saved.get(name) != value:
+                raise CheckpointError(
+                    f"{path} is of another run ({name} was {saved.get(name)!r}, now {value!r});"
+                    " give the same settings and data, or start again without resuming"
+                )
+        try:
+            self.net.load_state_dict(state["net"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.ema.load_state_dict(state["ema"])
+            self.draws.load_state_dict(state["draws"])
+            for name in _PROGRESS:
+                setattr(self, name, state["progress"][name])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            line = str(error).splitlines()[0]
+            raise CheckpointError(f"{path} is of another network ({line}); start again without resuming") from error
+
+    def _identity(self) -> dict[str, Any]:
+        num_validation = 0 if self.validation is None else len(self.validation)
+        return {
+            **self.config.model_dump(exclude={"checkpoint_every"}),
+            "num_train_timesteps": self.schedule.num_train_timesteps,
+            "item_shape": list(self.shape),
+            "num_items": len(self.data),
+            "num_validation_items": num_validation,
+        }
+
+    def _batch(self, source: BatchSource, indices: Int[Tensor, " B"]) -> Float[Tensor, "B C ..."]:
+        x0 = source.batch(indices).to(self.device, non_blocking=True)
+        return x0.contiguous(memory_format=torch.channels_last) if self.mixed and x0.ndim == 4 else x0
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
+
+    def _loss(
+        self, x0: Float[Tensor, "B C ..."], t: Int[Tensor, " B"], noise: Float[Tensor, "B C ..."]
+    ) -> tuple[Float[Tensor, ""], tuple[float, float] | None]:
+        """Return L_MSE + gamma L_feat and the running means that balance gamma."""
+        with self._autocast():
+            losses, x0_hat = diffusion_loss(self.net, x0, t, noise, self.schedule, self.config.prediction_type)
+        loss = losses.mean()
+        low = t < self.config.feature_loss_max_t * self.schedule.num_train_timesteps
+        if self.perceptual is None or self.config.feature_loss_weight == 0.0 or not low.any():
+            return loss, self.balance
+        feature_loss = _feature_distance(self.perceptual, x0[low], x0_hat[low])
+        now = (loss.item(), feature_loss.item())
+        means = now if self.balance is None else tuple(map(_running_mean, self.balance, now))
+        gamma = self.config.feature_loss_weight * means[0] / max(means[1], 1e-12)
+        return loss + gamma * feature_loss, (means[0], means[1])
+
+    def _judge(self, loss: float) -> None:
+        self.validated = self.step
+        if not self.config.patience:
+            return
+        if loss < self.best_loss:
+            self.best_loss, self.best, self.num_worse = loss, self.ema.state_dict(), 0
+        else:
+            self.num_worse += 1
+
+
+_PROGRESS = ("step", "loss", "balance", "validated", "best_loss", "best", "num_worse")
+
+
+def _feature_distance(perceptual: Perceptual, x0: Tensor, x0_hat: Tensor) -> Float[Tensor, ""]:
+    """Mean squared distance of the features of x0 and of its one-step estimate, averaged over the taps."""
+    with torch.no_grad():
+        real = _taps(perceptual(x0))
+    estimated = _taps(perceptual(x0_hat))
+    return torch.stack([(a - b).square().mean() for a, b in zip(real, estimated, strict=True)]).mean()
+
+
+def _taps(features: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
+    return [features] if isinstance(features, Tensor) else features
+
+
+def _running_mean(mean: float, value: float) -> float:
+    return _BALANCE_DECAY * mean + (1.0 - _BALANCE_DECAY) * value
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait until the block is through, so that weights, averages and counters never part ways."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is ever interrupted
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(*pressed[0])

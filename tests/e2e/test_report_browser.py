@@ -1,0 +1,246 @@
+"""The report in a real browser: it opens silently and offline, zooms to events, and fits a phone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oddwave.report import write_report
+from oddwave.results import BandShare, CalibrationSummary, DetectionResult, Event, ItemResult
+
+pytest.importorskip("jinja2")
+pytest.importorskip("plotly")
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+
+CHROMIUM = os.environ.get("ODDWAVE_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+EVIL = "</script><script>window.broken=1</script><img src=x onerror=window.broken=2>"
+BANDS = (BandShare(2.0, 4.0, None, None, 0.2), BandShare(4.0, 8.0, None, None, 0.8))
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found: install it or set ODDWAVE_CHROMIUM to its path"),
+]
+
+
+def stream(name: str, starts: tuple[int, ...], num_points: int = 2_000, num_channels: int = 1) -> ItemResult:
+    """Make a sine stream with timestamps and one event of 21 points at each of `starts`, the first the strongest."""
+    steps = np.arange(num_points)
+    normal = np.stack([np.sin(steps / 20 + channel) for channel in range(num_channels)], axis=1)
+    values, scores = normal.copy(), np.full(num_points, 0.5)
+    observed = np.ones(values.shape, dtype=bool)
+    observed[900:950] = False
+    for place, start in enumerate(starts):
+        values[start : start + 21] += 3
+        scores[start : start + 21] = 8.0 - place
+    events = [
+        Event(name, start, start + 20, start + 10, 8.0 - place, 0.005, BANDS, EVIL)
+        for place, start in enumerate(starts)
+    ]
+    return ItemResult(
+        id=name,
+        scores=scores,
+        p_values=np.full(num_points, 0.5),
+        labels=(scores > 2).astype(int),
+        values=values,
+        observed=observed,
+        channel_names=(EVIL, *(f"channel {channel}" for channel in range(1, num_channels))),
+        timestamps=np.datetime64("2024-03-04", "ns") + np.timedelta64(5, "m") * steps,
+        reconstruction=normal,
+        events=tuple(events),
+        notes=(EVIL,),
+        sample_period_s=300.0,
+    )
+
+
+def panel() -> tuple[ItemResult, ...]:
+    items = []
+    for place in range(20):
+        values = np.sin(np.arange(80) / 6)[:, None]
+        score = np.array([float(place)])
+        shape, names = np.ones(values.shape, dtype=bool), ("value",)
+        labels = np.array([int(place > 15)])
+        items.append(
+            ItemResult(f"beat {place}", score, score * 0 + 0.05, labels, values, shape, names, None, values * 0.9)
+        )
+    return tuple(items)
+
+
+RESULTS = {
+    "single": ("stream", lambda: (stream("pump", (400, 1_500)),)),
+    "channels": ("stream", lambda: (stream(EVIL, (400, 1_500), num_channels=8),)),
+    "many": ("stream", lambda: tuple(stream(f"server {place}", (400,) if place < 2 else ()) for place in range(15))),
+    "panel": ("panel", panel),
+}
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    calibration = CalibrationSummary(0.05, 2.0, 300, 30, 10, "held-out normals", np.linspace(0.1, 2.2, 300))
+    for name, (kind, items) in RESULTS.items():
+        model = {"train_source": EVIL, "window_sizes": [48], "warnings": [EVIL]}
+        result = DetectionResult("series", kind, items(), calibration, (EVIL,), model)
+        write_report(result, folder / f"{name}.html", title=EVIL)
+    return {name: folder / f"{name}.html" for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as engine:
+        started = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+class Visit:
+    """An open report and everything that went wrong or out while it was open."""
+
+    def __init__(self, browser: "playwright.Browser", path: Path, width: int = 1280, **options: object) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 850}, **options)
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def draw_everything(self) -> None:
+        """Open all folded parts and wait until every plot on the page is drawn."""
+        self.page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+        for _ in range(60):
+            left = self.page.query_selector(".plot:not(.drawn)")
+            if left is None:
+                return
+            left.scroll_into_view_if_needed()
+            self.page.wait_for_timeout(30)
+        raise AssertionError("a plot was never drawn")
+
+    def view(self, section: int = 0) -> list[float]:
+        """Return the visible range of a plot in points, as the plot itself reports it."""
+        edges = self.page.evaluate(
+            f"document.querySelector('[data-figure=\"{section}\"]')._fullLayout.xaxis.range.map((edge) =>"
+            " new Date(typeof edge === 'string' ? edge.replace(' ', 'T') + 'Z' : edge).getTime())"
+        )
+        start = np.datetime64("2024-03-04", "ms").astype(int)
+        return [(edge - start) / 300_000 for edge in edges]
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_page_opens_silently_without_network_light_and_dark(browser, reports, name: str) -> None:
+    visit = Visit(browser, reports[name], color_scheme="light")
+    visit.draw_everything()
+    stroke = "document.querySelector('.plot.drawn .js-line').style.stroke"
+    light = visit.page.evaluate(stroke)
+    visit.page.emulate_media(color_scheme="dark")
+    visit.page.wait_for_timeout(500)  # the page's policy forbids the evaluated conditions that waiting would need
+    assert visit.page.evaluate(stroke) != light
+    assert visit.page.locator(".plot.drawn .scatterlayer .trace").count() > 0
+    assert visit.messages == []
+    assert visit.requests == [reports[name].as_uri()]
+    assert visit.page.evaluate("window.broken") is None
+    visit.page.close()
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_phone_width_never_scrolls_sideways(browser, reports, name: str) -> None:
+    visit = Visit(browser, reports[name], width=390, has_touch=True, is_mobile=True)
+    visit.draw_everything()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert visit.page.evaluate("innerWidth") == 390
+    visit.page.close()
+
+
+def test_event_row_zooms_to_its_event(browser, reports) -> None:
+    visit = Visit(browser, reports["single"])
+    visit.page.locator(".event-row").nth(1).locator("td").nth(3).click()
+    visit.page.wait_for_selector(".plot[data-view]")
+    first, last = visit.view()
+    assert 1_400 < first < 1_500
+    assert 1_520 < last < 1_620
+    assert visit.page.locator(".event-row[aria-current]").get_attribute("data-place") == "1"
+    assert visit.page.locator(".status").first.inner_text() == "Event 2"
+    visit.page.close()
+
+
+def test_keyboard_alone_reaches_events_and_zoom(browser, reports) -> None:
+    visit = Visit(browser, reports["single"])
+    visit.page.locator(".event-row button").first.focus()
+    visit.page.keyboard.press("Enter")
+    visit.page.wait_for_selector(".plot[data-view]")
+    near = visit.view()
+    assert 300 < near[0] < 400 < 420 < near[1] < 520
+    visit.page.locator(".plot").first.focus()
+    visit.page.keyboard.press("ArrowRight")
+    assert visit.view()[0] > near[0]
+    visit.page.keyboard.press("0")
+    assert visit.view() == pytest.approx([-0.5, 1_999.5], abs=0.01)
+    visit.page.close()
+
+
+def test_dragging_zooms_and_fits_the_height(browser, reports) -> None:
+    visit = Visit(browser, reports["single"])
+    visit.page.wait_for_selector(".plot.drawn")
+    box = visit.page.locator(".plot .nsewdrag").first.bounding_box()
+    assert box is not None
+    before = visit.page.evaluate("document.querySelector('.plot')._fullLayout.yaxis.range")
+    visit.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60, steps=4)
+    visit.page.mouse.up()
+    visit.page.wait_for_selector(".plot[data-view]")
+    assert visit.view() == pytest.approx([1_000, 1_200], abs=15)
+    after = visit.page.evaluate("document.querySelector('.plot')._fullLayout.yaxis.range")
+    assert after[1] < before[1] - 1
+    visit.page.close()
+
+
+def test_all_channels_can_be_shown(browser, reports) -> None:
+    visit = Visit(browser, reports["channels"])
+    visit.page.wait_for_selector(".plot.drawn")
+    assert visit.page.evaluate("document.querySelector('.plot').data.length") == 2 * 4 + 1
+    visit.page.get_by_role("button", name="All 8 channels").click()
+    assert visit.page.evaluate("document.querySelector('.plot').data.length") == 2 * 8 + 1
+    assert visit.messages == []
+    visit.page.close()
+
+
+def test_streams_are_drawn_only_when_opened(browser, reports) -> None:
+    visit = Visit(browser, reports["many"])
+    assert visit.page.locator(".stream .plot.drawn").count() == 0
+    visit.page.fill("input[type=search]", "server 7")
+    assert visit.page.locator("#streams-table tbody tr:visible").count() == 1
+    visit.page.locator("#streams-table tbody tr:visible .link").click()
+    visit.page.wait_for_selector(".stream .plot.drawn")
+    assert visit.page.locator(".stream .plot.drawn").count() == 1
+    assert "server 7" in visit.page.locator("details.stream[open] summary").inner_text()
+    visit.page.close()
+
+
+def test_table_sorts_by_a_header(browser, reports) -> None:
+    visit = Visit(browser, reports["panel"])
+    cells = visit.page.locator("#ranking tbody td:nth-child(4)")
+    visit.page.get_by_role("button", name="Score", exact=True).click()
+    scores = [float(text) for text in cells.all_inner_texts()]
+    assert scores == sorted(scores)
+    visit.page.get_by_role("button", name="Score", exact=True).click()
+    assert [float(text) for text in cells.all_inner_texts()] == sorted(scores, reverse=True)
+    visit.page.close()
+
+
+def test_without_scripts_the_verdict_and_tables_stand(browser, reports) -> None:
+    visit = Visit(browser, reports["single"], java_script_enabled=False)
+    assert visit.page.get_by_role("heading", name="2 stretches do not belong").is_visible()
+    assert visit.page.locator(".event-row").count() == 2
+    visit.page.close()
