@@ -1,3 +1,93 @@
-"""oddwave learns what normal looks like, from normal data alone, and finds what does not belong."""
+"""oddwave learns what normal looks like, from normal data alone, and finds what does not belong.
+
+    import oddwave
+
+    detector = oddwave.Detector().fit("healthy.csv")
+    result = detector.score("today.csv")            # result.events, result.scores; higher = more anomalous
+    detector.save("model")
+    detector = oddwave.load("model")
+
+Names are loaded when first used, so importing the package is quick. Read `detector.py` next.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from oddwave.config import DetectorConfig as DetectorConfig
+    from oddwave.config import preset as preset
+    from oddwave.detector import Detector as Detector
+    from oddwave.errors import CheckpointError as CheckpointError
+    from oddwave.errors import ConfigError as ConfigError
+    from oddwave.errors import DataError as DataError
+    from oddwave.errors import MissingExtraError as MissingExtraError
+    from oddwave.errors import NotFittedError as NotFittedError
+    from oddwave.errors import OddwaveError as OddwaveError
+    from oddwave.errors import ShapeError as ShapeError
+    from oddwave.results import BandShare as BandShare
+    from oddwave.results import CalibrationSummary as CalibrationSummary
+    from oddwave.results import DetectionResult as DetectionResult
+    from oddwave.results import Event as Event
+    from oddwave.results import ItemResult as ItemResult
+
+_HOMES = {
+    "BandShare": "results",
+    "CalibrationSummary": "results",
+    "CheckpointError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DetectionResult": "results",
+    "Detector": "detector",
+    "DetectorConfig": "config",
+    "Event": "results",
+    "ItemResult": "results",
+    "MissingExtraError": "errors",
+    "NotFittedError": "errors",
+    "OddwaveError": "errors",
+    "ShapeError": "errors",
+    "preset": "config",
+}
+
+__all__ = [
+    "BandShare",
+    "CalibrationSummary",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DetectionResult",
+    "Detector",
+    "DetectorConfig",
+    "Event",
+    "ItemResult",
+    "MissingExtraError",
+    "NotFittedError",
+    "OddwaveError",
+    "ShapeError",
+    "__version__",
+    "load",
+    "preset",
+]
+
+
+def load(directory: Path | str) -> "Detector":
+    """Load a saved detector.
+
+    Raises:
+        CheckpointError: the directory is missing, damaged, or holds something else.
+    """
+    from oddwave.detector import Detector
+
+    return Detector.load(directory)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,7 +1,7 @@
 """Every setting there is, as frozen models that refuse unknown names; presets; TOML files and `--set a.b=c`.
 
-A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name)` gives the starting
-points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
+A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name)` gives the
+starting points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
 """
 
 import json
@@ -32,11 +32,12 @@ __all__ = [
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
+WindowSize = Annotated[int, Field(ge=4)]
 Representation = Literal["window", "scalogram", "folded"]
 MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
 
-_STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature")
-_PANEL_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexican_hat")
+_STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexican_hat")
+_PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat")
 
 
 class _Frozen(BaseModel):
@@ -47,22 +48,22 @@ class DiffusionConfig(_Frozen):
     """The forward process: its schedule and its number of steps, T."""
 
     schedule: Literal["linear", "cosine"] = "linear"
-    num_train_timesteps: int = Field(1000, ge=2)
+    num_train_timesteps: int = Field(default=1000, ge=2)
 
 
 class NetworkConfig(_Frozen):
     """The U-Net's size and its four additions, each one switchable."""
 
-    base_channels: int = Field(16, ge=4)
+    base_channels: int = Field(default=16, ge=4)
     channel_mult: tuple[int, ...] = (1, 2, 4)
-    num_res_blocks: int = Field(1, ge=1)
-    num_heads: int = Field(4, ge=1)
+    num_res_blocks: int = Field(default=1, ge=1)
+    num_heads: int = Field(default=4, ge=1)
     wavelet: Literal["haar", "db2", "db4"] = "db2"
     wavelet_pyramid: bool = True
     attention: bool = True
     shared_adapter: bool = True
     hybrid_embedding: bool = True
-    max_tokens: int = Field(1024, ge=1)
+    max_tokens: int = Field(default=1024, ge=1)
 
 
 class TrainingConfig(_Frozen):
@@ -76,7 +77,7 @@ class TrainingConfig(_Frozen):
     the detector's own seed.
     """
 
-    num_steps: int = Field(default=200, ge=1)
+    num_steps: int = Field(default=150, ge=1)
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -105,34 +106,36 @@ class TrainingConfig(_Frozen):
 class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
-    noise_levels: tuple[Fraction, ...] = (0.05, 0.15, 0.3, 0.5, 0.7)
-    num_noise_draws: int = Field(2, ge=1)
+    noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.1, 0.3, 0.5)
+    num_noise_draws: int = Field(default=1, ge=1)
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
     memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
-    memory_size: int = Field(4096, ge=1)
-    num_neighbors: int = Field(5, ge=1)
+    memory_size: int = Field(default=4096, ge=1)
+    num_neighbors: int = Field(default=5, ge=1)
     aggregate: Literal["window", "point", "blend"] = "window"
 
 
 class SeriesConfig(_Frozen):
     """How a stream becomes windows."""
 
-    window_sizes: tuple[Annotated[int, Field(ge=4)], ...] | Literal["auto"] = "auto"
-    num_window_sizes: int = Field(3, ge=1, le=6)
-    tensor_length: int = Field(64, ge=16, description="points a window is resampled to before the network sees it")
+    window_sizes: Annotated[tuple[WindowSize, ...], Field(min_length=1)] | Literal["auto"] = "auto"
+    num_window_sizes: int = Field(default=3, ge=1, le=6)
+    tensor_length: int = Field(
+        default=64, ge=16, description="points a window is resampled to before the network sees it"
+    )
     representation: Representation | Literal["auto"] = "window"
     scaling: Literal["global", "window"] = "global"
-    max_windows: int = Field(2500, ge=16, description="training windows kept per window size")
+    max_windows: int = Field(default=2500, ge=16, description="training windows kept per window size")
 
 
 class ReconstructionConfig(_Frozen):
     """How the normal version of an item is made: noise it partially, denoise it again."""
 
-    sampler: str = "ddim"
+    sampler: Literal["ddim", "ddpm", "dpmsolver++"] = "ddim"
     noise_level: Fraction = 0.4
-    num_inference_steps: int = Field(8, ge=1)
-    guidance_weight: float = Field(0.0, ge=0.0)
+    num_inference_steps: int = Field(default=8, ge=1)
+    guidance_weight: float = Field(default=0.0, ge=0.0)
 
 
 class CalibrationConfig(_Frozen):
@@ -147,7 +150,7 @@ class DetectorConfig(_Frozen):
 
     modality: Literal["series"] = "series"
     preset: str = "balanced"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     diffusion: DiffusionConfig = DiffusionConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()

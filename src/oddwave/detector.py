@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,18 +43,18 @@ _MOST_EXPLAINED_INSTANCES = 200
 class Detector:
     """Learns what normal looks like and says what does not belong; see the module's example.
 
-    Attributes after fitting: `threshold_` (score at and above which a point or instance is anomalous at the default alpha),
-    `decision_scores_` (scores of the calibration normals; after `detect`, of the data themselves).
+    Attributes after fitting: `threshold_` (score at and above which a point or instance is anomalous at the default
+    alpha), `decision_scores_` (scores of the calibration normals; after `detect`, of the data themselves).
     """
 
     def __init__(self, config: DetectorConfig | None = None, *, read_options: Mapping[str, Any] | None = None) -> None:
-        """Make an unfitted detector; `read_options` go to `read_series` (timestamp=, columns=, ...) for every source."""
+        """Make an unfitted detector; `read_options` (timestamp=, columns=, ...) go to `read_series` for each source."""
         self.config = config or preset("balanced")
         self.read_options = dict(read_options or {})
         self.engine: SeriesDetection | None = None
         self.scaler: SeriesScaler | None = None
         self.calibration: Calibration | None = None
-        self.kind = "stream"
+        self.kind: Literal["stream", "panel"] = "stream"
         self.channel_names: tuple[str, ...] = ()
         self.meta: dict[str, Any] = {}
 
@@ -72,17 +72,24 @@ class Detector:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
         """
         data = self._read(source)
-        streams, plan = self._prepare(data, held_back=self.config.calibration.calibration_share)
         share = self.config.calibration.calibration_share
+        scaler, streams, plan = self._prepare(data, held_back=share)
         if plan.panel:
             train, held = split_instances(streams, share, self.config.seed)
         else:
             train, held = split_streams(streams, share, gap=max(plan.sizes))
-        engine = self._build(plan, train, show_progress)
-        engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
-        scores = [scored.scores for scored in engine.score(held)]
+        engine = self._build(plan, train, data.n_channels, show_progress)
+        engine.fit(
+            train,
+            held,
+            remember_reference=plan.panel,
+            show_progress=show_progress,
+            checkpoint_dir=checkpoint_dir,
+            resume=resume,
+        )
+        scores = [_per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
-        self._finish(data, engine, plan, scores, f"{source_text}, never trained on", len(train))
+        self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
         return self
 
@@ -97,8 +104,9 @@ class Detector:
     ) -> DetectionResult:
         """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
 
-        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3 interquartile
-        ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the events' p-values.
+        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
+        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
+        events' p-values.
 
         Raises:
             DataError: the data cannot be read or are too short.
@@ -113,7 +121,7 @@ class Detector:
 
     def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
         """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
-        return self._prepare(self._read(source), held_back)[1]
+        return self._prepare(self._read(source), held_back)[2]
 
     def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
         """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
@@ -123,13 +131,11 @@ class Detector:
             DataError: the data cannot be read, have other channels, or are shorter than a window.
             ConfigError: `alpha` is below what the calibration supports.
         """
-        engine, _ = self._fitted()
-        data = self._read(source)
-        if data.kind != self.kind:
-            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
-        streams = self._streams(data)
-        self._check_lengths(streams, engine.plan)
-        notes = ()
+        engine, calibration = self._fitted()
+        if alpha is not None:  # refused before the work, not after it
+            calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        data, streams = self._read_like_training(source)
+        notes: tuple[str, ...] = ()
         if data.fingerprint == self.meta.get("data_fingerprint"):
             notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
         return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
@@ -140,9 +146,7 @@ class Detector:
         NaN stands where nothing can be said: missing values, rows without a timestamp. Raises: as `score`.
         """
         engine, _ = self._fitted()
-        data = self._read(source)
-        streams = self._streams(data)
-        self._check_lengths(streams, engine.plan)
+        data, streams = self._read_like_training(source)
         return _joined(data.items, engine.score(streams), self.kind)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
@@ -157,7 +161,7 @@ class Detector:
         return np.concatenate(rows)
 
     def save(self, directory: Path | str) -> Path:
-        """Save to a directory, whole or not at all. Raises: NotFittedError; CheckpointError where it cannot be written."""
+        """Save to a directory, whole or not at all. Raises: NotFittedError; CheckpointError if it cannot be written."""
         from oddwave.detection.archive import save_detector
 
         self._fitted()
@@ -179,36 +183,38 @@ class Detector:
     # From data to streams
 
     def _read(self, source: Any) -> SeriesSet:
-        data = source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
-        if self.channel_names:
-            data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
-        return data
+        return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
 
-    def _prepare(self, data: SeriesSet, held_back: float) -> tuple[list[Stream], WindowPlan]:
+    def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
+        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window."""
+        data = self._read(source)
+        if data.kind != self.kind:
+            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
+        data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
+        assert self.scaler is not None
+        assert self.engine is not None
+        streams = _scaled_streams(data, self.scaler)
+        self._check_lengths(streams, self.engine.plan)
+        return data, streams
+
+    def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
-        self.kind, self.channel_names = data.kind, data.channel_names
         panel = data.kind == "panel"
         kept = [
             item.values if panel else item.values[: max(1, round(len(item.values) * (1.0 - held_back)))]
             for item in data.items
         ]
-        self.scaler = SeriesScaler.fit(kept)
-        streams = self._streams(data)
-        return streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
-
-    def _streams(self, data: SeriesSet) -> list[Stream]:
-        assert self.scaler is not None
-        streams = []
-        for group, item in enumerate(data.items):
-            filled, observed = fill_missing(self.scaler.transform(item.values))
-            streams.append(Stream(item.id, group, filled.astype(np.float32), observed.any(1), item.breaks))
-        return streams
+        scaler = SeriesScaler.fit(kept)
+        streams = _scaled_streams(data, scaler)
+        return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
 
     def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
         needed = min(plan.sizes)
         for stream in streams:
             if plan.panel and len(stream) != needed:
-                raise DataError(f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}")
+                raise DataError(
+                    f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
+                )
             if len(stream) < needed:
                 raise DataError(
                     f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
@@ -220,22 +226,25 @@ class Detector:
     def _fit_unsupervised(
         self, data: SeriesSet, show_progress: bool, checkpoint_dir: Path | None, resume: bool
     ) -> tuple[list[Stream], list[StreamScore]]:
-        streams, plan = self._prepare(data, held_back=0.0)
-        engine = self._build(plan, streams, show_progress)
+        scaler, streams, plan = self._prepare(data, held_back=0.0)
+        engine = self._build(plan, streams, data.n_channels, show_progress)
         scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         assert scored is not None
-        own = [_below_fence(s.scores) for s in scored]
-        self._finish(data, engine, plan, own, "the data themselves, without their outliers", len(streams))
+        own = [_per_item(s.scores, data.kind) for s in scored]
+        own = [_below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
+        self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
         self.meta["num_train_points"] = int(sum(len(s) for s in streams))
         self.decision_scores_ = _joined(data.items, scored, self.kind)
         return streams, scored
 
-    def _build(self, plan: WindowPlan, streams: Sequence[Stream], show_progress: bool) -> SeriesDetection:
+    def _build(
+        self, plan: WindowPlan, streams: Sequence[Stream], n_channels: int, show_progress: bool
+    ) -> SeriesDetection:
         started = time.process_time()
         config, evidence = self.config, None
         if config.series.representation == "auto":
-            config, evidence = choose_representation(config, plan, streams, len(self.channel_names), show_progress)
-        engine = SeriesDetection.build(config, plan, len(self.channel_names))
+            config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
+        engine = SeriesDetection.build(config, plan, n_channels)
         engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
         if evidence is not None:
             engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
@@ -244,14 +253,15 @@ class Detector:
     def _finish(
         self,
         data: SeriesSet,
+        scaler: SeriesScaler,
         engine: SeriesDetection,
-        plan: WindowPlan,
         scores: list[Float[np.ndarray, " n"]],
         source: str,
         num_items: int,
     ) -> None:
-        block = 1 if plan.panel else max(plan.sizes)
-        self.calibration = Calibration.fit([_per_item(s, self.kind) for s in scores], block, source)
+        block = 1 if engine.plan.panel else max(engine.plan.sizes)
+        self.calibration = Calibration.fit(scores, block, source)
+        self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.decision_scores_ = self.calibration.scores
         self.engine, self.config = engine, engine.config
         self.meta = {
@@ -391,6 +401,15 @@ def _below_fence(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return scores
     low, high = np.quantile(seen, [0.25, 0.75])
     return np.where(scores <= high + _FENCE * (high - low), scores, np.nan)
+
+
+def _scaled_streams(data: SeriesSet, scaler: SeriesScaler) -> list[Stream]:
+    streams = []
+    for group, item in enumerate(data.items):
+        filled, observed = fill_missing(scaler.transform(item.values))
+        seen = np.asarray(observed.any(axis=1))
+        streams.append(Stream(item.id, group, filled.astype(np.float32), seen, item.breaks))
+    return streams
 
 
 def _per_item(values: Float[np.ndarray, " n"], kind: str) -> Float[np.ndarray, " N"]:

@@ -1,7 +1,7 @@
 """Every error oddwave raises on purpose, one tree: catch `OddwaveError` to catch them all.
 
-Each message says what was given, what was expected, and how to mend it; the command line prints it on one line and exits
-with code 2.
+Each message says what was given, what was expected, and how to mend it; the command line prints it on one line and
+exits with code 2.
 """
 
 __all__ = [

@@ -1,7 +1,7 @@
 """What every scorer returns: plain, frozen records of numpy arrays.
 
-Legend: N points of a stream (1 for a panel instance), T points of its values, C channels, R rows of the source. Higher scores are more anomalous, everywhere.
-Read `detector.py` next: it fills these in.
+Legend: N points of a stream (1 for a panel instance), T points of its values, C channels, R rows of the source. Higher
+scores are more anomalous, everywhere. Read `detector.py` next: it fills these in.
 """
 
 from collections.abc import Mapping

@@ -9,13 +9,7 @@ from hypothesis.extra.numpy import arrays
 from oddwave.modalities import read_series
 from oddwave.modalities.series import SeriesScaler, fill_missing
 from oddwave.modalities.series_clock import align_rows
-from oddwave.modalities.series_windows import (
-    cut_windows,
-    fold_window,
-    join_windows,
-    resample_windows,
-    unfold_window,
-)
+from oddwave.modalities.series_windows import join_windows, resample_windows, sliding_windows
 from oddwave.modalities.synthetic import SERIES_ANOMALIES
 
 FLOATS = st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -37,7 +31,7 @@ def test_scaling_is_undone_and_keeps_the_order(train, other):
 @given(STREAMS, st.integers(1, 12), st.integers(1, 12))
 def test_windows_cover_the_stream_and_join_to_it(x, window_size, stride):
     window_size = min(window_size, len(x))
-    windows, starts = cut_windows(x, window_size, min(stride, window_size))
+    windows, starts = sliding_windows(x, window_size, min(stride, window_size))
     assert starts[-1] + window_size == len(x)
     np.testing.assert_allclose(join_windows(windows, starts, len(x)), x, rtol=1e-12, atol=1e-9)
 
@@ -51,14 +45,6 @@ def test_pooling_keeps_the_mean_and_resampling_the_range(x, length):
     assert resampled.min() >= x.min() - slack
     if length <= len(x):
         np.testing.assert_allclose(resampled.mean(axis=1), x.mean(axis=0), rtol=1e-9, atol=slack)
-
-
-@given(STREAMS, st.integers(1, 40))
-def test_folding_is_undone(x, period):
-    period = min(period, len(x))
-    folded = fold_window(x.T, period)
-    assert folded.shape[-1] == period
-    np.testing.assert_array_equal(unfold_window(folded, len(x)), x.T)
 
 
 @given(STREAMS, st.data())

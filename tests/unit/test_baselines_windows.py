@@ -8,7 +8,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from oddwave.baselines import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, base
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.scoring.aggregate import sliding_windows, window_starts, window_to_point
+from oddwave.modalities.series_windows import sliding_windows, window_starts
+from oddwave.scoring.aggregate import window_to_point
 
 
 def _stream(n=150, channels=2, seed=0):

@@ -1,13 +1,12 @@
-"""The scaler, missing values, and the modality that puts windows together."""
+"""The scale of a series, and missing values."""
 
 import json
 
 import numpy as np
 import pytest
 
-from oddwave.errors import CheckpointError, ConfigError, NotFittedError, ShapeError
-from oddwave.modalities import read_series
-from oddwave.modalities.series import LINEAR_LIMIT, SeriesModality, SeriesScaler, fill_missing, robust_scale
+from oddwave.errors import CheckpointError, ShapeError
+from oddwave.modalities.series import LINEAR_LIMIT, SeriesScaler, fill_missing, robust_scale
 
 
 def stream(n=200, channels=2):
@@ -25,10 +24,10 @@ def test_normal_data_map_to_about_one_and_keep_their_centre():
 
 def test_far_values_keep_their_order_and_grow_slowly():
     scaler = SeriesScaler((0.0,), (1.0,))
-    far = scaler.transform(np.array([[3.0 * LINEAR_LIMIT], [30.0], [300.0], [3e9]]))[:, 0]
+    far = scaler.transform(np.array([[3.0 * LINEAR_LIMIT], [3e3], [3e4], [3e9]]))[:, 0]
     assert far[0] == LINEAR_LIMIT
     assert (np.diff(far) > 0).all()
-    assert far[-1] < 25
+    assert far[-1] < LINEAR_LIMIT + 25
     step = 1e-6
     around = scaler.transform(3 * (LINEAR_LIMIT + step * np.array([[-1.0], [0.0], [1.0]])))[:, 0]
     assert np.diff(around) == pytest.approx([step, step], rel=1e-3)
@@ -78,59 +77,3 @@ def test_missing_values_are_filled_by_lines_and_held_at_the_ends():
     np.testing.assert_array_equal(filled[:, 1], np.ones(5))
     np.testing.assert_array_equal(observed, ~np.isnan(values))
     np.testing.assert_array_equal(fill_missing(np.full((3, 1), np.nan))[0], np.zeros((3, 1)))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"scale": "window"},
-        {"representation": "folded", "period": 7},
-        {"representation": "folded", "period": 8, "scale": "window"},
-    ],
-)
-def test_tensors_of_an_item_and_back(settings):
-    (item,) = read_series(stream()).items
-    modality = SeriesModality(window_size=32, stride=8, **settings).fit([item])
-    batch = modality.tensors(item)
-    assert batch.x0.ndim == 2 + modality.grid_dims
-    assert np.abs(batch.x0).max() < 3
-    assert batch.statistics.shape == (len(batch.starts), 4)
-    np.testing.assert_allclose(modality.restore(batch.x0, batch), item.values, rtol=1e-9)
-    maps = np.ones((len(batch.x0), *batch.x0.shape[2:]))
-    np.testing.assert_allclose(modality.restore_maps(maps, batch), np.ones(200))
-    again = SeriesModality.from_dict(json.loads(json.dumps(modality.to_dict())))
-    np.testing.assert_array_equal(again.tensors(item).x0, batch.x0)
-
-
-def test_a_level_shift_survives_the_global_scale_and_stays_in_the_statistics_of_the_other():
-    values = np.r_[np.zeros(64), np.full(64, 5.0)][:, None] + np.random.default_rng(0).normal(size=(128, 1)) * 0.1
-    (item,) = read_series(values).items
-    by_window = SeriesModality(window_size=32, stride=32, scale="window").fit([item]).tensors(item)
-    overall = SeriesModality(window_size=32, stride=32).fit([item]).tensors(item)
-    assert abs(overall.x0[0].mean() - overall.x0[-1].mean()) > 0.4
-    assert abs(by_window.x0[0].mean() - by_window.x0[-1].mean()) < 1e-9
-    np.testing.assert_array_equal(by_window.statistics, overall.statistics)
-    assert abs(by_window.statistics[0, 0] - by_window.statistics[-1, 0]) > 0.4
-
-
-def test_resampled_tensors_have_the_asked_length_and_come_back_close():
-    (item,) = read_series(np.sin(np.arange(300) / 20)[:, None]).items
-    modality = SeriesModality(window_size=100, stride=20, length=64).fit([item])
-    batch = modality.tensors(item)
-    assert batch.x0.shape[1:] == (1, 64)
-    assert np.abs(modality.restore(batch.x0, batch) - item.values).max() < 0.05
-
-
-def test_settings_and_use_before_fit_are_checked():
-    (item,) = read_series(stream()).items
-    with pytest.raises(NotFittedError, match="call fit"):
-        SeriesModality(window_size=16).tensors(item)
-    with pytest.raises(ConfigError, match="needs a period"):
-        SeriesModality(window_size=16, representation="folded")
-    with pytest.raises(ConfigError, match="scale is 'local'"):
-        SeriesModality(window_size=16, scale="local")
-    with pytest.raises(CheckpointError, match="damaged"):
-        SeriesModality.from_dict({"window_size": 4})
-    with pytest.raises(ShapeError, match="shorter than its window"):
-        SeriesModality(window_size=500).fit([item]).tensors(item)

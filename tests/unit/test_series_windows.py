@@ -1,4 +1,4 @@
-"""Cut and join, resample, fold, and the features of a window."""
+"""Cut and join, resample, and the features of a window."""
 
 import numpy as np
 import pytest
@@ -6,26 +6,45 @@ import pytest
 from oddwave.errors import ConfigError, ShapeError
 from oddwave.modalities.series_windows import (
     LOG_STD_FLOOR,
-    cut_windows,
-    fold_window,
     join_windows,
     resample_windows,
-    spans_break,
-    unfold_window,
+    sliding_windows,
+    window_starts,
     window_statistics,
 )
+
+GRID = [(10, 10, 1), (10, 3, 1), (10, 3, 2), (11, 4, 3), (23, 7, 7), (5, 1, 1), (50, 8, 5)]
+
+
+@pytest.mark.parametrize(("n", "window_size", "stride"), GRID)
+def test_windows_hold_the_values_and_cover_every_point(n, window_size, stride):
+    x = np.random.default_rng(0).normal(size=(n, 2))
+    windows, starts = sliding_windows(x, window_size, stride)
+    assert windows.shape == (len(starts), 2, window_size)
+    for window, start in zip(windows, starts, strict=True):
+        np.testing.assert_array_equal(window, x[start : start + window_size].T)
+    covered = {i for start in starts for i in range(start, start + window_size)}
+    assert covered == set(range(n))
+    assert starts[-1] == n - window_size
+    assert (np.diff(starts) <= stride).all()
+
+
+@pytest.mark.parametrize(("n", "window_size", "stride"), GRID)
+def test_joining_equals_a_plain_loop(n, window_size, stride):
+    starts = window_starts(n, window_size, stride)
+    windows = np.random.default_rng(n).normal(size=(len(starts), 2, window_size))
+    expected = [
+        np.mean([w[:, i - s] for w, s in zip(windows, starts, strict=True) if s <= i < s + window_size], axis=0)
+        for i in range(n)
+    ]
+    np.testing.assert_allclose(join_windows(windows, starts, n), expected, atol=1e-12)
 
 
 def test_windows_are_channels_first_and_the_last_ends_with_the_stream():
     x = np.stack([np.arange(10.0), -np.arange(10.0)], axis=1)
-    windows, starts = cut_windows(x, 4, 4)
+    windows, starts = sliding_windows(x, 4, 4)
     np.testing.assert_array_equal(starts, [0, 4, 6])
-    assert windows.shape == (3, 2, 4)
     np.testing.assert_array_equal(windows[2], [[6, 7, 8, 9], [-6, -7, -8, -9]])
-    windows[0] = 99
-    assert x[0, 0] == 0
-    np.testing.assert_array_equal(cut_windows(x, 5, 5)[1], [0, 5])
-    np.testing.assert_array_equal(cut_windows(x, 10, 3)[1], [0])
 
 
 def test_joining_averages_the_windows_that_cover_a_point():
@@ -34,12 +53,15 @@ def test_joining_averages_the_windows_that_cover_a_point():
 
 
 def test_wrong_windows_are_refused():
-    with pytest.raises(ShapeError, match="3 points is shorter than its window of 4"):
-        cut_windows(np.ones((3, 1)), 4, 1)
-    with pytest.raises(ConfigError, match="stride 0"):
-        cut_windows(np.ones((9, 1)), 4, 0)
-    with pytest.raises(ShapeError, match=r"expected \(n_timepoints, n_channels\)"):
-        cut_windows(np.ones(9), 4, 1)
+    x = np.zeros((20, 1))
+    with pytest.raises(ShapeError, match="20 points, window_size is 21"):
+        sliding_windows(x, 21)
+    with pytest.raises(ConfigError, match="stride <= window_size"):
+        sliding_windows(x, 4, 5)
+    with pytest.raises(ConfigError, match="window_size 0"):
+        sliding_windows(x, 0)
+    with pytest.raises(ShapeError, match=r"x\[:, None\]"):
+        sliding_windows(x[:, 0], 4)
     with pytest.raises(ShapeError, match="do not fit in 4 points"):
         join_windows(np.ones((1, 1, 3)), np.array([2]), 4)
 
@@ -62,21 +84,3 @@ def test_resampling_pools_by_area_and_interpolates_lines_exactly():
     np.testing.assert_array_equal(resample_windows(np.array([[4.0]]), 3), [[4, 4, 4]])
     with pytest.raises(ConfigError, match="length is 0"):
         resample_windows(line, 0)
-
-
-def test_folding_shows_one_period_per_row_and_continues_the_last():
-    folded = fold_window(np.arange(7.0), 3)
-    np.testing.assert_array_equal(folded, [[0, 1, 2], [3, 4, 5], [6, 4, 5]])
-    np.testing.assert_array_equal(unfold_window(folded, 7), np.arange(7))
-    assert fold_window(np.ones((5, 2, 12)), 4).shape == (5, 2, 3, 4)
-    with pytest.raises(ShapeError, match="4 points cannot be folded over a period of 5"):
-        fold_window(np.ones(4), 5)
-    with pytest.raises(ConfigError, match="period is 0"):
-        fold_window(np.ones(4), 0)
-    with pytest.raises(ShapeError, match="holds no 13 points"):
-        unfold_window(np.ones((3, 4)), 13)
-
-
-def test_windows_across_a_break_are_found():
-    np.testing.assert_array_equal(spans_break([0, 2, 3, 5, 6], 3, [5]), [False, False, True, False, False])
-    assert not spans_break([0, 1], 3, []).any()

@@ -20,9 +20,10 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import CheckpointError, DataError, NotFittedError, ShapeError
-from oddwave.scoring.aggregate import sliding_windows, window_starts, window_to_point
+from oddwave.modalities.series_windows import sliding_windows, window_starts
+from oddwave.scoring.aggregate import window_to_point
 
-__all__ = ["Baseline", "WindowBaseline", "evenly_spaced", "row_blocks"]
+__all__ = ["BLOCK_VALUES", "Baseline", "WindowBaseline", "evenly_spaced", "row_blocks"]
 
 AnyBaseline = TypeVar("AnyBaseline", bound="Baseline")  # typing.Self breaks the run-time shape checks of the tests
 FORMAT_VERSION = 1

@@ -3,7 +3,8 @@
     nab / unsupervised   each of the 52 labelled files: fit on the whole file without labels, score the same points
     nab / semi           train on the probationary part, score the rest
     ucr / one_class      train on the normal rows of TRAIN, score TEST; AUROC over instances
-    msl / semi           per channel: telemetry of `train`, score `test`; pooled over channels after calibration
+    msl / semi           per channel: train on the telemetry (column 0) of `train`, score `test`
+    msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
 
 Labels are part of a task for the metrics alone: no method ever sees them. Read `methods.py` next, then `runner.py`.
 
@@ -31,7 +32,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One data set item under one protocol. `train` is None where the test data are all there is (unsupervised)."""
+    """One data set item under one protocol. `train` is None where the test data are all there is (unsupervised).
+
+    `joint` tasks hold several streams in one array, `train_ends` and `test_ends` saying where each of them ends.
+    """
 
     dataset: str
     item: str
@@ -40,6 +44,8 @@ class Task:
     test: Float[np.ndarray, "..."]
     gt_label: Int[np.ndarray, " n"]
     windows: tuple[tuple[int, int], ...] = field(default=())
+    train_ends: tuple[int, ...] = ()
+    test_ends: tuple[int, ...] = ()
 
     @property
     def is_panel(self) -> bool:
@@ -116,18 +122,33 @@ def _nab_tasks(root: Path) -> list[Task]:
 
 
 def _ucr_tasks(root: Path) -> list[Task]:
-    from oddwave.datasets.ucr import load_ucr_panels
+    from oddwave.datasets.ucr import NORMAL_CLASS, load_ucr
 
-    return [
-        Task("ucr", panel.name, "one_class", panel.train_normal, panel.test, panel.gt_label)
-        for panel in load_ucr_panels(root)
-    ]
+    tasks, missing = [], []
+    for name in sorted(NORMAL_CLASS):
+        try:
+            panel = load_ucr(root, name)
+        except DataError as error:
+            missing.append(error)
+        else:
+            tasks.append(Task("ucr", name, "one_class", panel.train_normal, panel.test, panel.gt_label))
+    if not tasks:
+        raise missing[0]
+    return tasks
 
 
 def _msl_tasks(root: Path) -> list[Task]:
     from oddwave.datasets.msl import load_msl
 
-    return [
-        Task("msl", split.name, "semi", split.train, split.test, split.gt_label, split.windows)
-        for split in load_msl(root)
-    ]
+    splits = load_msl(root)
+    joint = Task(
+        "msl",
+        "all_channels",
+        "joint",
+        np.concatenate([s.train for s in splits]),
+        np.concatenate([s.test for s in splits]),
+        np.concatenate([s.gt_label for s in splits]),
+        train_ends=tuple(np.cumsum([len(s.train) for s in splits]).tolist()),
+        test_ends=tuple(np.cumsum([len(s.test) for s in splits]).tolist()),
+    )
+    return [joint, *(Task("msl", s.name, "semi", s.train, s.test, s.gt_label, s.windows) for s in splits)]

@@ -1,8 +1,8 @@
 """Runs cells, in parallel and resumable: each finished cell is a line in `results.csv` at once, a failed one too.
 
 Interrupt a run whenever you like; the same command goes on where it stopped (cells with an error are tried again).
-Every worker computes on one thread, so CPU seconds compare between methods; `peak_mb` is the worker's peak resident memory
-during the cell. Scores are kept beside the table, for pooled metrics. Read `tables.py` next.
+Every worker computes on one thread, so CPU seconds compare between methods; `peak_mb` is the worker's peak resident
+memory during the cell. Scores are kept beside the table, for pooled metrics. Read `tables.py` next.
 """
 
 import csv
@@ -23,7 +23,7 @@ import numpy as np
 
 from oddwave.bench.methods import METHODS, is_seeded, run_method
 from oddwave.bench.protocol import COLUMNS, Cell, Task, load_tasks
-from oddwave.errors import ConfigError, DataError, OddwaveError
+from oddwave.errors import ConfigError, DataError
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 
@@ -71,7 +71,7 @@ def run_cell(cell: Cell, task: Task, out: Path) -> dict[str, str]:
         row |= _metrics(task, outcome.scores)
         row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
         np.save(out / "scores" / cell.file_name, outcome.scores.astype(np.float32))
-    except (OddwaveError, ValueError, RuntimeError, MemoryError, OSError) as error:
+    except Exception as error:  # whatever it is, the other cells must run
         row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         row["fit_s"] = round(time.process_time() - started, 2)
     row["peak_mb"] = round(_peak_memory_mb())

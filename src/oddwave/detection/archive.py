@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "read_model_facts", "save_detector"]
 
 FORMAT_VERSION = 1
+_ABOUT_THE_FILE = ("format", "format_version", "modality", "read_options")
 MODEL_FILES = ("model.safetensors", "config.json", "calibration.json", "meta.json")
 
 
@@ -67,6 +68,7 @@ def save_detector(detector: "Detector", directory: Path) -> Path:
         "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
     }
     meta = {"format": "oddwave model", "format_version": FORMAT_VERSION, "modality": "series", **detector.meta}
+    meta["read_options"] = detector.read_options
     with atomic_directory(directory, owns=MODEL_FILES) as folder:
         save_tensors(folder / "model.safetensors", tensors)
         write_json_atomic(folder / "config.json", detector.config.model_dump(mode="json"))
@@ -96,8 +98,8 @@ def load_detector(cls: type["Detector"], directory: Path) -> "Detector":
             bool(constants["plan"]["panel"]),
             constants["plan"]["evidence"],
         )
-        detector = cls(config)
-        detector.meta = {k: v for k, v in meta.items() if k not in ("format", "format_version", "modality")}
+        detector = cls(config, read_options=meta.get("read_options"))
+        detector.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
         detector.kind, detector.channel_names = meta["kind"], tuple(meta["channel_names"])
         detector.scaler = SeriesScaler.from_dict(constants["scale"])
         detector.engine = _engine(detector, plan, constants, tensors)

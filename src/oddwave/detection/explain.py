@@ -4,6 +4,7 @@ Legend: n points, C channels, N windows, L points per window, B bands.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Float
 
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.streams import Stream, cut_streams
+from oddwave.detection.threads import one_thread
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.modalities.series_windows import join_windows
 from oddwave.results import BandShare
@@ -23,6 +25,7 @@ _WAVELET = "db2"
 _BATCH = 512
 
 
+@one_thread()
 def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> list[Float[np.ndarray, "n C"]]:
     """Give each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
 
@@ -32,10 +35,8 @@ def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> l
     size = scorer.window_size
     cut = cut_streams(streams, size, max(1, size // 2))
     settings = engine.config.reconstruction
-    generator = torch.Generator().manual_seed(engine.config.seed)
-    blocks, noise = [], None
-    for x0 in scorer.representation.encode(cut.windows).split(_BATCH) if len(cut) else ():
-        noise = torch.randn(x0.shape[1:], generator=generator) if noise is None else noise
+    blocks = []
+    for x0 in torch.split(scorer.representation.encode(cut.windows), _BATCH) if len(cut) else ():
         blocks.append(
             reconstruct(
                 engine.net,
@@ -46,7 +47,7 @@ def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> l
                 num_inference_steps=settings.num_inference_steps,
                 guidance_weight=settings.guidance_weight,
                 prediction_type=engine.config.training.prediction_type,
-                noise=noise.expand_as(x0),
+                noise=partial(_shared_noise, shape=x0.shape, seed=engine.config.seed),
             )
         )
     if not blocks:
@@ -56,6 +57,12 @@ def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> l
         join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
         for number, stream in enumerate(streams)
     ]
+
+
+def _shared_noise(draw: int, *, shape: torch.Size, seed: int) -> torch.Tensor:
+    """Give the same noise to every window, another for each draw that the sampler asks for."""
+    generator = torch.Generator().manual_seed(seed + draw)
+    return torch.randn(shape[1:], generator=generator).expand(shape)
 
 
 def band_signals(residual: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "B n C"]:

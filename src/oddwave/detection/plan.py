@@ -4,7 +4,8 @@ Legend: n points, L points per window.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from oddwave.detection.streams import Stream
 from oddwave.errors import DataError
 from oddwave.modalities.period import find_periods, window_sizes
 
-__all__ = ["WindowPlan", "plan_windows", "split_instances", "split_streams"]
+__all__ = ["WindowPlan", "fold_plan", "plan_windows", "split_instances", "split_streams"]
 
 _STRIDES_PER_WINDOW = 16
-_LONGEST_INSTANCE_TENSOR = 256
+_LONGEST_INSTANCE_TENSOR = 128
 _MOST_FOLDED_PERIODS = 8
 
 
@@ -44,29 +45,38 @@ def plan_windows(streams: Sequence[Stream], config: DetectorConfig, *, panel: bo
     if panel:
         size = len(streams[0])
         tensor = int(np.clip(-(-size // 4) * 4, 16, _LONGEST_INSTANCE_TENSOR))
-        return WindowPlan((size,), (size,), tensor, 0, True, {"method": "one window per instance"})
+        plan = WindowPlan((size,), (size,), tensor, 0, True, {"method": "one window per instance"})
+        return fold_plan(plan) if config.series.representation == "folded" else plan
     series = config.series
     longest = max(streams, key=len)
-    shortest = min(len(s) for s in streams)
+    typical = int(np.median([len(s) for s in streams]))
     estimate = find_periods(longest.values)
     period = estimate.periods[0] if estimate.periods else 0
     if series.window_sizes == "auto":
         total = sum(len(s) for s in streams)
-        sizes = window_sizes(estimate, total, num=series.num_window_sizes, longest=_longest_window(shortest, held_back))
+        sizes = window_sizes(estimate, total, num=series.num_window_sizes, longest=_longest_window(typical, held_back))
     else:
         sizes = tuple(sorted(set(series.window_sizes)))
-    if series.representation == "folded":
-        sizes = (_folded_size(period, max(sizes)),)
-    fitting = _longest_window(shortest, held_back)
+    fitting = _longest_window(typical, held_back)
     if max(sizes) > fitting:
+        has = f"this one has {typical}" if len(streams) == 1 else f"half of these have {typical} or fewer"
         raise DataError(
-            f"window_size {max(sizes)} needs streams of at least {_needed(max(sizes), held_back)} points, the shortest "
-            f"('{min(streams, key=len).id}') has {shortest}: give longer streams or smaller series.window_sizes"
+            f"window_size {max(sizes)} needs streams of at least {_needed(max(sizes), held_back)} points, {has}: "
+            "give longer streams or smaller series.window_sizes"
         )
     total = sum(len(s) for s in streams)
-    strides = tuple(max(1, size // _STRIDES_PER_WINDOW, min(size, -(-total // series.max_windows))) for size in sizes)
+    strides = tuple(_stride(size, total, series.max_windows, period) for size in sizes)
     evidence = {"period": period, "strength": estimate.strength, "method": estimate.method, **estimate.evidence}
-    return WindowPlan(tuple(sizes), strides, series.tensor_length, period, False, evidence)
+    plan = WindowPlan(tuple(sizes), strides, series.tensor_length, period, False, evidence)
+    return fold_plan(plan) if series.representation == "folded" else plan
+
+
+def _stride(size: int, total: int, max_windows: int, period: int) -> int:
+    """Give a stride that thins windows enough and shares no divisor with the period, so that every phase is learnt."""
+    stride = max(1, size // _STRIDES_PER_WINDOW, min(size, -(-total // max_windows)))
+    while period and stride < size and gcd(stride, period) > 1:
+        stride += 1
+    return stride
 
 
 def _longest_window(n: int, held_back: float) -> int:
@@ -78,12 +88,17 @@ def _needed(size: int, held_back: float) -> int:
     return int(np.ceil(3 * size / held_back)) if held_back else 2 * size
 
 
-def _folded_size(period: int, largest: int) -> int:
-    """Give the longest window of whole periods that is no longer than the largest window, 2 to 8 periods."""
-    rows = min(_MOST_FOLDED_PERIODS, largest // period) if period >= 2 else 0
+def fold_plan(plan: WindowPlan) -> WindowPlan:
+    """Give the plan for folded windows: one size, of 2 to 8 whole periods, no longer than the plan's largest.
+
+    Raises:
+        DataError: there is no period, or none that fits twice in the largest window.
+    """
+    rows = min(_MOST_FOLDED_PERIODS, max(plan.sizes) // plan.period) if plan.period >= 2 else 0
     if rows < 2:
         raise DataError("representation 'folded' needs a period that fits twice in a window: choose 'window' instead")
-    return rows * period
+    size = rows * plan.period
+    return replace(plan, sizes=(size,), strides=(min(size, plan.strides[-1]),))
 
 
 def split_streams(streams: Sequence[Stream], share: float, gap: int) -> tuple[list[Stream], list[Stream]]:

@@ -1,16 +1,17 @@
 """The engine for series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
 
 Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> calibrate.
-Score: windows -> terms -> standardised groups -> fused window score -> points -> mean over window sizes.
-Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the same
-lines; they differ in `self_join` only. Read `window_scorer.py` for the terms and `detector.py` for the public door.
+Score: windows -> terms -> standardised groups -> fused window score -> points -> largest over window sizes.
+Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the
+same lines; they differ in `self_join` only. Read `window_scorer.py` for the terms and `detector.py` for the public
+door.
 
 Legend: n points, C channels, N windows, L points per window.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,18 @@ from jaxtyping import Float
 from oddwave.config import DetectorConfig
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.streams import Stream, WindowSet, cut_streams, points_from_windows
+from oddwave.detection.threads import one_thread
 from oddwave.detection.window_scorer import TermSet, WindowScorer
 from oddwave.diffusion.schedule import NoiseSchedule, make_schedule
 from oddwave.errors import DataError
 from oddwave.modalities.representation import Representation
-from oddwave.modalities.series import resample_windows
+from oddwave.modalities.series_windows import join_windows, resample_windows
 from oddwave.modalities.synthetic import make_synthetic_windows
 from oddwave.nets.unet import UNet
-from oddwave.scoring.aggregate import point_overlap_mean
-from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
-from oddwave.scoring.selection import WeightSelection, select_noise_levels, select_weights
+from oddwave.progress import progress
+from oddwave.scoring.error_maps import DenoiserTerms
+from oddwave.scoring.fusion import GROUPS, Fusion
+from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
 from oddwave.training.progress import run_with_progress
@@ -38,8 +41,9 @@ from oddwave.training.progress import run_with_progress
 __all__ = ["SeriesDetection", "StreamScore"]
 
 _MIN_REFERENCE_WINDOWS = 50
-_SELECTION_WINDOWS = 192
+_SELECTION_WINDOWS = 128
 _VALIDATION_SHARE = 0.1
+_TERM_BLOCK = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,14 @@ class StreamScore:
 
     scores: Float[np.ndarray, " n"]
     parts: Mapping[str, Float[np.ndarray, " n"]]
+
+
+@dataclass(frozen=True, eq=False)
+class Normals:
+    """Windows known to be normal; `self_join` where the memory holds them."""
+
+    cut: WindowSet
+    self_join: bool
 
 
 @dataclass
@@ -80,49 +92,75 @@ class SeriesDetection:
         scorers = [WindowScorer(representation, config, levels) for representation in representations]
         return cls(config, plan, n_channels, net.eval(), schedule, scorers)
 
+    @one_thread()
     def fit(
         self,
         streams: Sequence[Stream],
         reference: Sequence[Stream] | None,
         *,
+        remember_reference: bool = False,
         show_progress: bool = False,
         checkpoint_dir: Path | None = None,
         resume: bool = False,
     ) -> list[StreamScore] | None:
         """Learn from normal streams; `reference` are held-out normals for standardising and selection.
 
-        Without `reference` the streams are compared with the rest of themselves, and their own scores come back.
+        Without `reference` the streams are compared with the rest of themselves, and their own scores come back. With
+        `remember_reference` the network never sees the held-out normals but the memory holds them as well, and each is
+        compared with the others only (leave-one-out): few instances of a panel are too precious to be left out.
 
         Raises:
             DataError: no stream yields a window.
         """
-        cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, self.plan.strides, strict=True)]
-        if not any(len(cut) for cut in cuts):
-            raise DataError(f"no stretch of {min(self.plan.sizes)} points without a gap to learn from: give longer streams")
+        cuts = self._training_cuts(streams)
         self._train(cuts, show_progress, checkpoint_dir, resume)
         self._choose_noise_levels(cuts)
-        self_terms = [self._fit_scorer(*pair, reference) for pair in zip(self.scorers, cuts, strict=True)]
-        self._choose_weights(cuts, reference)
+        denoised = self._fit_memories(cuts, reference if remember_reference else None)
+        normals = self._normals(cuts, reference, remember_reference)
+        own = [
+            self._terms(scorer, normal, known if normal.cut is cut and not remember_reference else None)
+            for scorer, normal, cut, known in zip(self.scorers, normals, cuts, denoised, strict=True)
+        ]
+        self._choose_weights(normals, own)
         if reference is not None:
             return None
-        return self._combine(streams, cuts, self_terms)
+        return self._combine(streams, cuts, own)
 
-    def score(self, streams: Sequence[Stream], *, show_progress: bool = False) -> list[StreamScore]:
-        """Score each point of each stream; a stream's scores do not depend on the streams beside it."""
-        strides = [max(1, size // 16) for size in self.plan.sizes]
+    @one_thread()
+    def score(
+        self, streams: Sequence[Stream], *, self_join: bool = False, show_progress: bool = False
+    ) -> list[StreamScore]:
+        """Score each point of each stream; a stream's scores do not depend on the streams beside it.
+
+        `self_join` is for streams that the memory holds: they are compared with everything but themselves.
+        """
+        strides = [_stride(size) for size in self.plan.sizes]
         cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, strides, strict=True)]
-        terms = [scorer.terms_of(self.net, self.schedule, cut) for scorer, cut in zip(self.scorers, cuts, strict=True)]
-        return self._combine(streams, cuts, terms)
+        shown = progress(
+            list(zip(self.scorers, cuts, strict=True)), "scoring, window size by window size", show_progress
+        )
+        return self._combine(streams, cuts, [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in shown])
+
+    def _training_cuts(self, streams: Sequence[Stream]) -> list[WindowSet]:
+        """Cut the training windows; sizes that no stretch between two gaps has room for are given up."""
+        cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, self.plan.strides, strict=True)]
+        kept = [number for number, cut in enumerate(cuts) if len(cut)]
+        if not kept:
+            size = min(self.plan.sizes)
+            raise DataError(f"no stretch of {size} points without a gap to learn from: give longer streams")
+        sizes, strides = ([of[number] for number in kept] for of in (self.plan.sizes, self.plan.strides))
+        self.plan = replace(self.plan, sizes=tuple(sizes), strides=tuple(strides))
+        self.scorers = [self.scorers[number] for number in kept]
+        return [cuts[number] for number in kept]
 
     def _train(self, cuts: Sequence[WindowSet], show: bool, checkpoint_dir: Path | None, resume: bool) -> None:
         started = time.process_time()
         training, validation = [], []
         for scorer, cut in zip(self.scorers, cuts, strict=True):
-            if len(cut):
-                encoded = scorer.representation.encode(cut.windows)
-                kept = max(1, round(len(encoded) * (1.0 - _VALIDATION_SHARE)))
-                training.append(encoded[:kept])
-                validation.append(encoded[kept:])
+            encoded = scorer.representation.encode(cut.windows)
+            kept = max(1, round(len(encoded) * (1.0 - _VALIDATION_SHARE)))
+            training.append(encoded[:kept])
+            validation.append(encoded[kept:])
         held_out = torch.cat(validation)
         steps = train(
             self.net,
@@ -152,51 +190,73 @@ class SeriesDetection:
         scorer, cut = self.scorers[index], self._sample(cuts[index], index)
         synthetic, _ = self._synthetic(cut, index)
         normal, odd = (scorer.denoise(self.net, self.schedule, c.windows).recon for c in (cut, synthetic))
-        levels, evidence = select_noise_levels(scorer.noise_levels, normal, odd)
-        self.evidence["noise_levels"] = {"chosen": list(levels), "synthetic_auroc": evidence}
+        values = {f"{t:g}": separation(normal[:, k], odd[:, k]) for k, t in enumerate(scorer.noise_levels)}
+        levels = tuple(float(name) for name in near_best(values))
+        self.evidence["noise_levels"] = {"chosen": list(levels), "synthetic_auroc": values}
         for each in self.scorers:
             each.noise_levels = levels
 
-    def _fit_scorer(self, scorer: WindowScorer, cut: WindowSet, reference: Sequence[Stream] | None) -> TermSet:
-        """Fit memory and standardiser of one window size; return the training windows' own terms.
-
-        The standardiser rests on held-out windows where there are enough, else on the training windows themselves, each
-        compared with those that do not overlap it.
-        """
-        denoised = scorer.denoise(self.net, self.schedule, cut.windows)
+    def _fit_memories(self, cuts: Sequence[WindowSet], more: Sequence[Stream] | None) -> list[DenoiserTerms]:
+        """Fill the memories; return what the denoiser said of the remembered windows, to be used again."""
         spaces = self.config.memory_spaces(panel=self.plan.panel)
-        scorer.fit_memory(cut, denoised, spaces)
-        own = scorer.terms(cut, denoised, self_join=True)
-        basis = own
-        if reference is not None:
-            held = cut_streams(reference, scorer.window_size, max(1, scorer.window_size // 16))
-            if len(held) >= _MIN_REFERENCE_WINDOWS:
-                basis = scorer.terms_of(self.net, self.schedule, held)
-        scorer.fit_standardiser(basis)
-        return own
+        result = []
+        for scorer, cut in zip(self.scorers, cuts, strict=True):
+            if more is not None:
+                cut = cut.joined(cut_streams(more, scorer.window_size, _stride(scorer.window_size)))
+            result.append(scorer.denoise(self.net, self.schedule, cut.windows))
+            scorer.fit_memory(cut, result[-1], spaces)
+        return result
 
-    def _choose_weights(self, cuts: Sequence[WindowSet], reference: Sequence[Stream] | None) -> None:
-        """Choose the fusion weights on synthetic anomalies, pooled over window sizes."""
-        pooled: dict[str, list[Float[np.ndarray, " N"]]] = {f"{side}.{g}": [] for side in ("normal", "odd") for g in GROUPS}
-        kinds: list[str] = []
-        for index, (scorer, cut) in enumerate(zip(self.scorers, cuts, strict=True)):
-            held = cut_streams(reference, scorer.window_size, max(1, scorer.window_size // 16)) if reference else None
-            use_held = held is not None and len(held) >= _MIN_REFERENCE_WINDOWS
-            sample = self._sample(held if use_held and held is not None else cut, index)
+    def _normals(
+        self, cuts: Sequence[WindowSet], reference: Sequence[Stream] | None, remembered: bool
+    ) -> list[Normals]:
+        """Give the normal windows that everything is measured by, per window size.
+
+        Held-out windows where there are enough, else the training windows themselves, each compared with those that do
+        not overlap it.
+        """
+        result = []
+        for scorer, cut in zip(self.scorers, cuts, strict=True):
+            held = (
+                None if reference is None else cut_streams(reference, scorer.window_size, _stride(scorer.window_size))
+            )
+            enough = held is not None and len(held) >= _MIN_REFERENCE_WINDOWS
+            result.append(Normals(held, remembered) if enough and held is not None else Normals(cut, True))
+        return result
+
+    def _terms(self, scorer: WindowScorer, normals: Normals, denoised: DenoiserTerms | None = None) -> TermSet:
+        """Compute all raw terms, block by block: maps of all windows at once would fill the memory."""
+        if not len(normals.cut):
+            return scorer.terms(
+                normals.cut, scorer.denoise(self.net, self.schedule, normals.cut.windows), self_join=False
+            )
+        blocks = []
+        for first in range(0, len(normals.cut), _TERM_BLOCK):
+            index = np.arange(first, min(first + _TERM_BLOCK, len(normals.cut)))
+            part = normals.cut.take(index)
+            known = scorer.denoise(self.net, self.schedule, part.windows) if denoised is None else denoised.take(index)
+            blocks.append(scorer.terms(part, known, self_join=normals.self_join))
+        return TermSet.joined(blocks)
+
+    def _choose_weights(self, normals: Sequence[Normals], own: Sequence[TermSet]) -> None:
+        """Standardise on normals, and choose the fusion weights on synthetic anomalies, pooled over window sizes."""
+        pairs, kinds = [], []
+        for index, (scorer, normal) in enumerate(zip(self.scorers, normals, strict=True)):
+            sample = self._sample(normal.cut, index)
             synthetic, names = self._synthetic(sample, index)
             kinds += names
-            for side, windows in (("normal", sample), ("odd", synthetic)):
-                denoised = scorer.denoise(self.net, self.schedule, windows.windows)
-                groups = scorer.groups(scorer.terms(windows, denoised, self_join=not use_held).terms)
-                for name, values in groups.items():
-                    pooled[f"{side}.{name}"].append(values)
-        normal, odd = (
-            {g: np.concatenate(pooled[f"{side}.{g}"]) for g in GROUPS if pooled[f"{side}.{g}"]} for side in ("normal", "odd")
-        )
+            pairs.append([self._terms(scorer, Normals(c, normal.self_join)).terms for c in (sample, synthetic)])
+        pooled: list[dict[str, list[Float[np.ndarray, " N"]]]] = [{}, {}]
+        for scorer, basis, pair in zip(self.scorers, own, pairs, strict=True):
+            scorer.fit_standardiser(basis)
+            for side, terms in zip(pooled, pair, strict=True):
+                for name, values in scorer.groups(terms).items():
+                    side.setdefault(name, []).append(values)
+        normal_groups, odd_groups = ({name: np.concatenate(v) for name, v in side.items()} for side in pooled)
         scoring = self.config.scoring
         chosen: WeightSelection = select_weights(
-            normal,
-            odd,
+            normal_groups,
+            odd_groups,
             kinds,
             reconstruction_weight=None if scoring.reconstruction_weight == "auto" else scoring.reconstruction_weight,
             memory_weight=None if scoring.memory_weight == "auto" else scoring.memory_weight,
@@ -218,7 +278,7 @@ class SeriesDetection:
     def _combine(
         self, streams: Sequence[Stream], cuts: Sequence[WindowSet], terms: Sequence[TermSet]
     ) -> list[StreamScore]:
-        """Fuse each window size's terms, spread them over points, and average the window sizes."""
+        """Fuse each window size's terms, spread them over points, and combine the window sizes."""
         layers: list[dict[str, list[Float[np.ndarray, " n"]]]] = []
         for scorer, cut, own in zip(self.scorers, cuts, terms, strict=True):
             if not len(cut):
@@ -229,7 +289,7 @@ class SeriesDetection:
             if self.config.scoring.aggregate != "window":
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
             layers.append(layer)
-        return [_mean_over_sizes(layers, number, len(stream)) for number, stream in enumerate(streams)]
+        return [_over_sizes(layers, number, len(stream)) for number, stream in enumerate(streams)]
 
     def _with_point_errors(
         self,
@@ -239,11 +299,11 @@ class SeriesDetection:
         own: TermSet,
         streams: Sequence[Stream],
     ) -> list[Float[np.ndarray, " n"]]:
-        """Replace the denoiser's window error by its error at each point ("point"), or take the mean of both ("blend")."""
-        if own.error_map.ndim != 2 or len(streams[0].stretches()) != 1:
+        """Replace the denoiser's window error by its error at each point ("point"), or take both's mean ("blend")."""
+        if own.error_map.ndim != 2:
             raise DataError(
-                f"scoring.aggregate '{self.config.scoring.aggregate}' needs representation 'window' and streams without "
-                "long gaps: use scoring.aggregate=window"
+                f"scoring.aggregate '{self.config.scoring.aggregate}' needs one error per point, which representation "
+                f"'{scorer.representation.kind}' does not give: use scoring.aggregate=window"
             )
         mean, deviation = scorer.point_statistics
         errors = (resample_windows(own.error_map[:, None], scorer.window_size)[:, 0] - mean) / deviation
@@ -251,22 +311,30 @@ class SeriesDetection:
         result = []
         for number, stream in enumerate(streams):
             chosen = cut.stream == number
-            point = point_overlap_mean(errors[chosen], cut.local_starts[chosen], len(stream))
-            point = (1.0 - weight) * point + weight * layer["memory"][number]
+            point = join_windows(errors[chosen, None], cut.local_starts[chosen], len(stream))[:, 0]
+            if "memory" in layer:
+                point = (1.0 - weight) * point + weight * layer["memory"][number]
             result.append(point if self.config.scoring.aggregate == "point" else 0.5 * (point + layer["score"][number]))
         return result
 
 
-def _mean_over_sizes(
-    layers: Sequence[Mapping[str, list[Float[np.ndarray, " n"]]]], number: int, n: int
-) -> StreamScore:
-    def mean(name: str) -> Float[np.ndarray, " n"]:
-        values = np.stack([layer[name][number] for layer in layers if name in layer])
-        seen = ~np.isnan(values)
-        total = np.where(seen, values, 0.0).sum(0)
-        return np.where(seen.any(0), total / np.maximum(seen.sum(0), 1), np.nan)
+def _stride(window_size: int) -> int:
+    """Eight windows look at every point: as good a mean as more of them, at a bounded cost."""
+    return max(1, window_size // 8)
 
+
+def _over_sizes(layers: Sequence[Mapping[str, list[Float[np.ndarray, " n"]]]], number: int, n: int) -> StreamScore:
+    """Combine window sizes by the largest score: an anomaly shows at its own scale, the others dilute it.
+
+    The parts are those of the window size that decided, point by point.
+    """
     if not layers:
         return StreamScore(np.full(n, np.nan), {})
-    return StreamScore(mean("score"), {name: mean(name) for name in GROUPS if name in layers[0]})
-
+    scores = np.stack([layer["score"][number] for layer in layers])
+    deciding = np.argmax(np.where(np.isnan(scores), -np.inf, scores), axis=0)[None]
+    parts = {
+        name: np.take_along_axis(np.stack([layer[name][number] for layer in layers]), deciding, axis=0)[0]
+        for name in GROUPS
+        if name in layers[0]
+    }
+    return StreamScore(np.take_along_axis(scores, deciding, axis=0)[0], parts)

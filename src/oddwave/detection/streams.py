@@ -1,16 +1,18 @@
 """Scaled streams, and the windows cut from them: what stands between the series modality and the scorers.
 
-Legend: n points, C channels, N windows, L points per window. A panel instance is a stream that is exactly one window long.
-Read `window_scorer.py` next: it scores such windows.
+Legend: n points, C channels, N windows, L points per window. A panel instance is a stream that is exactly one window
+long. Read `window_scorer.py` next: it scores such windows.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.scoring.aggregate import covered_mean, window_starts
+from oddwave.modalities.series_windows import window_starts
+from oddwave.scoring.aggregate import window_to_point
 
 __all__ = ["Stream", "WindowSet", "cut_streams", "points_from_windows"]
 
@@ -19,7 +21,7 @@ MAX_MISSING_SHARE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One stream, scaled and with gaps filled; `observed` says which points were measured, `breaks` where a stretch begins.
+    """One stream, scaled, gaps filled; `observed` says which points were measured, `breaks` where a stretch begins.
 
     `group` names the stream in a model's memory; `offset` is where it begins in the original stream.
     """
@@ -43,13 +45,12 @@ class Stream:
 
     def stretches(self) -> list[tuple[int, int]]:
         """Give (start, stop) of each stretch without a break."""
-        edges = [0, *self.breaks, len(self)]
-        return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        return [(a, b) for a, b in pairwise([0, *self.breaks, len(self)]) if b > a]
 
 
 @dataclass(frozen=True, eq=False)
 class WindowSet:
-    """Windows (N, C, L) of many streams: stream number, first point in it, and the place for a memory's self-exclusion."""
+    """Windows of many streams: stream number, first point in it, and the place for a memory's self-exclusion."""
 
     windows: Float[np.ndarray, "N C L"]
     stream: Int[np.ndarray, " N"]
@@ -65,6 +66,11 @@ class WindowSet:
         return WindowSet(
             self.windows[index], self.stream[index], self.local_starts[index], self.groups[index], self.starts[index]
         )
+
+    def joined(self, other: "WindowSet") -> "WindowSet":
+        """Give the windows of both; stream numbers no longer name streams of one list."""
+        names = ("windows", "stream", "local_starts", "groups", "starts")
+        return WindowSet(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
 
     def with_windows(self, windows: Float[np.ndarray, "N C L"]) -> "WindowSet":
         """Give other contents at the same places."""
@@ -102,11 +108,11 @@ def cut_streams(streams: Sequence[Stream], window_size: int, stride: int) -> Win
 def points_from_windows(
     scores: Float[np.ndarray, " N"], cut: WindowSet, streams: Sequence[Stream], window_size: int
 ) -> list[Float[np.ndarray, " n"]]:
-    """Give each point of each stream the mean score of the windows that cover it; NaN where none does."""
+    """Give each point of each stream the mean score of the windows around it, nearer ones first; NaN where none is."""
     order = np.argsort(cut.stream, kind="stable")
     bounds = np.searchsorted(cut.stream[order], np.arange(len(streams) + 1))
     result = []
     for number, stream in enumerate(streams):
         own = order[bounds[number] : bounds[number + 1]]
-        result.append(covered_mean(scores[own], cut.local_starts[own], window_size, len(stream)))
+        result.append(window_to_point(scores[own], cut.local_starts[own], window_size, len(stream), triangular=True))
     return result

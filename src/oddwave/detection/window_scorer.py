@@ -1,8 +1,8 @@
 """The scorer of one window size: raw terms of windows, and what standardises them.
 
-A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from the
-denoiser, `memory.<space>` from nearest neighbours. Read `scoring/error_maps.py` and `scoring/memory.py` for the terms
-themselves, `series_detection.py` next for how scorers of several window sizes are trained and combined.
+A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from
+the denoiser, `memory.<space>` from nearest neighbours. Read `scoring/error_maps.py` and `scoring/memory.py` for the
+terms themselves, `series_detection.py` next for how scorers of several window sizes are trained and combined.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.streams import WindowSet
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.modalities.representation import Representation, map_vectors
-from oddwave.modalities.series import resample_windows, window_statistics
+from oddwave.modalities.series_windows import resample_windows, window_statistics
 from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
 from oddwave.scoring.fusion import Standardiser
@@ -31,6 +31,12 @@ class TermSet:
 
     terms: Mapping[str, Float[np.ndarray, "N *K"]]
     error_map: Float[np.ndarray, "N *grid"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["TermSet"]) -> "TermSet":
+        """Give the terms of several blocks of windows as one."""
+        terms = {name: np.concatenate([part.terms[name] for part in parts]) for name in parts[0].terms}
+        return cls(terms, np.concatenate([part.error_map for part in parts]))
 
 
 @dataclass
@@ -84,16 +90,15 @@ class WindowScorer:
         self.point_statistics = (float(basis.error_map.mean()), deviation if deviation > 1e-12 else 1.0)
 
     def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
-        """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its own stream."""
-        terms: dict[str, Float[np.ndarray, "N *K"]] = {"recon": denoised.recon, "feature": denoised.feature}
-        place = {"groups": cut.groups, "starts": cut.starts, "exclusion": self.window_size} if self_join else {}
+        """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its stream."""
+        terms = {"recon": denoised.recon, "feature": denoised.feature}
+        exclusion = self.window_size if self_join else 0
         for space, memory in self.memories.items():
-            terms[f"memory.{space}"] = memory.distance(self._vectors(space, cut.windows, denoised), **place)
+            vectors = self._vectors(space, cut.windows, denoised)
+            terms[f"memory.{space}"] = memory.distance(
+                vectors, groups=cut.groups, starts=cut.starts, exclusion=exclusion
+            )
         return TermSet(terms, denoised.recon_maps.mean(1))
-
-    def terms_of(self, net: UNet, schedule: NoiseSchedule, cut: WindowSet) -> TermSet:
-        """Denoise windows of streams that are not remembered, and compute all their raw terms."""
-        return self.terms(cut, self.denoise(net, schedule, cut.windows), self_join=False)
 
     def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
         """Standardise the terms and average them by group."""

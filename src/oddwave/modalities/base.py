@@ -1,15 +1,23 @@
-"""The contract of a modality: a source becomes items, items become tensors, maps and reconstructions find the way back.
+"""The contract of a modality, from a source to tensors and back, in the four parts that the detector puts together.
 
-A modality knows no model and no score. `series.py` is the first one to keep it; read it next.
+    source --reader--> ItemSet of Items --Scale.transform--> values of about [-1, 1]
+           --TensorForm.encode--> x0 (N, K, *grid) --TensorForm.decode--> --Scale.inverse--> the item's own units
+
+A modality knows no model and no score. For series the parts are `read_series` (`series_source.py`), `SeriesSet` and
+`SeriesItem` (`series_items.py`), `SeriesScaler` (`series.py`) and `Representation` (`representation.py`): read them
+next.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Item", "Modality"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Item", "ItemSet", "Scale", "TensorForm"]
 
 
 @runtime_checkable
@@ -21,47 +29,74 @@ class Item(Protocol):
         """A name that stays the same from run to run, such as a path without its ending."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What reading it decided or could not use."""
+        ...
 
-ItemT = TypeVar("ItemT", bound=Item, contravariant=True)
-BatchT = TypeVar("BatchT")
 
-
-class Modality(Protocol[ItemT, BatchT]):
-    """What every modality offers; `BatchT` holds an item's tensors and what is needed to undo them.
-
-    Fitting takes statistics from normal training items only and returns a new, fitted modality. `tensors` gives x0 of
-    shape (N, C, *grid), roughly within [-1, 1]; `restore` undoes it for reconstructions and `restore_maps` for
-    non-negative maps, each in the item's own space (points in time, pixels, seconds).
-    """
-
-    name: str
+@runtime_checkable
+class ItemSet(Protocol):
+    """Everything that one source holds, as a reader returns it; equal data have equal fingerprints."""
 
     @property
-    def grid_dims(self) -> int:
-        """1 or 2: how many axes the tensors' grid has."""
+    def items(self) -> Sequence[Item]:
+        """The items, in an order that stays the same from run to run."""
         ...
 
-    def fit(self, items: Iterable[ItemT]) -> "Modality[ItemT, BatchT]":
-        """Return the modality with statistics of normal training items."""
+    @property
+    def fingerprint(self) -> str:
+        """A hash of ids and contents."""
         ...
 
-    def tensors(self, item: ItemT) -> BatchT:
-        """Return the item's tensors."""
+
+@runtime_checkable
+class Scale(Protocol):
+    """Statistics of normal training items; `inverse` undoes `transform`, for reconstructions in the item's units."""
+
+    @classmethod
+    def fit(cls, arrays: Iterable[np.ndarray]) -> "Scale":
+        """Take the statistics from normal training values."""
         ...
 
-    def restore(self, x0: Float[np.ndarray, "N C *grid"], batch: BatchT) -> np.ndarray:
-        """Return reconstructed tensors in the item's own space and units."""
+    def transform(self, values: np.ndarray) -> np.ndarray:
+        """Return scaled values."""
         ...
 
-    def restore_maps(self, maps: Float[np.ndarray, "N *grid"], batch: BatchT) -> np.ndarray:
-        """Return maps over the grid as one value per place of the item."""
+    def inverse(self, scaled: np.ndarray) -> np.ndarray:
+        """Return values in the item's own units."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Return settings and statistics as plain JSON values."""
+        """Return the statistics as plain JSON values."""
         ...
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "Modality[ItemT, BatchT]":
-        """Return the modality that `to_dict` described."""
+    def from_dict(cls, state: Mapping[str, Any]) -> "Scale":
+        """Return the scale that `to_dict` described."""
+        ...
+
+
+@runtime_checkable
+class TensorForm(Protocol):
+    """How equally large scaled parts (windows, pictures, clips) become the tensor that the network sees, and back."""
+
+    @property
+    def grid_dims(self) -> int:
+        """1 or 2: how many axes the tensor's grid has."""
+        ...
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the tensor, K."""
+        ...
+
+    def encode(self, parts: Float[np.ndarray, "N C *part"], /) -> "Float[Tensor, 'N K *grid']":
+        """Return the network's input."""
+        ...
+
+    def decode(
+        self, tensor: "Float[Tensor, 'N K *grid']", like: Float[np.ndarray, "N C *part"], /
+    ) -> Float[np.ndarray, "N C *part"]:
+        """Return network outputs as parts; `like` are the parts they were made from, for what encoding took away."""
         ...

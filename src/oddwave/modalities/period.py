@@ -97,14 +97,14 @@ def window_sizes(estimate: PeriodEstimate, n: int, num: int = 3, longest: int | 
 
     The base is the first period that repeats at least 12 times, or as many whole ones as make 32 points. Without such a
     period it is a 64th of the points, so that the shortest windows can be compared with 64 others and the longest with
-    16. No length exceeds a twelfth of the points, nor `longest`; lengths that become equal are given once.
-    Raises: ConfigError.
+    16, or less where the longest would not fit. No length exceeds a twelfth of the points, nor `longest`; lengths that
+    become equal are given once. Raises: ConfigError.
     """
     if n < 1 or num < 1:
         raise ConfigError(f"n is {n} and num {num}: both must be 1 or more")
     most = max(min(n, MIN_WINDOW), min(n // _DISJOINT_WINDOWS, longest or n))
     repeated = [p for p in estimate.periods if p * _REPEATS <= n and estimate.strength >= _USABLE_STRENGTH]
-    unit = repeated[0] if repeated else max(1, n // _SHARE_OF_LENGTH)
+    unit = repeated[0] if repeated else max(1, min(n // _SHARE_OF_LENGTH, most // 2 ** (num - 1)))
     base = unit * max(1, -(-SHORTEST_BASE // unit))
     return tuple(sorted({min(most, base * 2**i) for i in range(num)}))
 

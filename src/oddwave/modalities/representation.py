@@ -4,8 +4,9 @@
     scalogram   its wavelet map, real and imaginary parts with a low-pass row      (2 C, F, columns)  2-D
     folded      one row per period                                                 (C, periods, L')   2-D
 
-`window` is the default: on the data measured before the start it was better than the map at a tenth of the cost. Wavelet
-maps are strong spaces for nearest neighbours all the same: `map_vectors`. Read `wavelets/scalogram.py` for the maps.
+`window` is the default: on the data measured before the start it was better than the map at a tenth of the cost.
+Wavelet maps are strong spaces for nearest neighbours all the same: `map_vectors`. Read `wavelets/scalogram.py` for the
+maps.
 
 Legend: N windows, C channels, L points per window, L' points after resampling.
 """
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from oddwave.modalities.series import compressed, expanded
 from oddwave.modalities.series_windows import resample_windows
 from oddwave.wavelets.scalogram import SeriesScalogram
 
@@ -25,8 +27,15 @@ __all__ = ["MAP_SPACES", "Representation", "map_vectors"]
 
 MAP_SPACES = ("complex", "mexican_hat", "log_magnitude")
 
-_MAP_BANDS, _MAP_COLUMNS, _MAP_LENGTH = 16, 32, 256
+_MAP_BANDS, _MAP_COLUMNS, _MAP_LENGTH = 30, 64, 512
 _FOLDED_COLUMNS = 32
+_NETWORK_LIMIT = 1.5  # beyond it the network sees logarithms: a denoiser cannot learn from values of 100
+_LARGEST_OUTPUT = 8.0
+
+
+def _network_values(windows: Float[np.ndarray, "N C L"], length: int) -> Float[Tensor, "N C M"]:
+    """Resample to the network's length and squeeze far values."""
+    return torch.from_numpy(compressed(resample_windows(windows, length), _NETWORK_LIMIT).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,9 @@ class Representation:
         """Turn windows into the network's input."""
         scaled = self.scaled(windows)
         if self.kind == "folded":
-            rows = resample_windows(scaled, self._rows * _FOLDED_COLUMNS)
-            return torch.from_numpy(rows.astype(np.float32)).unflatten(2, (self._rows, _FOLDED_COLUMNS))
-        x = torch.from_numpy(resample_windows(scaled, self.tensor_length).astype(np.float32))
+            flat = _network_values(scaled, self._rows * _FOLDED_COLUMNS)
+            return flat.reshape(*flat.shape[:2], self._rows, _FOLDED_COLUMNS)
+        x = _network_values(scaled, self.tensor_length)
         if self.kind == "window":
             return x
         return self._scalogram.transform(x)
@@ -79,10 +88,11 @@ class Representation:
     def decode(
         self, tensor: Float[Tensor, "N K *grid"], like: Float[np.ndarray, "N C L"]
     ) -> Float[np.ndarray, "N C L"]:
-        """Turn network outputs back into windows; `like` gives the windows' own level and size where each was rescaled."""
+        """Turn network outputs back into windows; `like` gives their own level and size where each was rescaled."""
         if self.kind == "scalogram":
             tensor = self._scalogram.inverse(tensor)
-        windows = resample_windows(tensor.flatten(2).numpy(), self.window_size)
+        values = np.clip(tensor.flatten(2).numpy().astype(np.float64), -_LARGEST_OUTPUT, _LARGEST_OUTPUT)
+        windows = resample_windows(expanded(values, _NETWORK_LIMIT), self.window_size)
         if self.scaling == "window":
             mean, deviation = like.mean(2, keepdims=True), like.std(2, keepdims=True)
             windows = windows * 3.0 * np.maximum(deviation, 1e-3) + mean
@@ -94,7 +104,7 @@ class Representation:
 
 
 def map_vectors(windows: Float[np.ndarray, "N C L"], kind: str, tensor_length: int) -> Float[np.ndarray, "N D"]:
-    """Describe windows by their wavelet maps, pooled to 32 columns, for nearest neighbours."""
+    """Describe windows by their wavelet maps, pooled to 64 columns, for nearest neighbours."""
     length = min(windows.shape[2], max(tensor_length, _MAP_LENGTH))
     x = torch.from_numpy(resample_windows(windows, length).astype(np.float32))
     scalogram = SeriesScalogram(length, _MAP_BANDS, cast(Any, kind), min(_MAP_COLUMNS, length))

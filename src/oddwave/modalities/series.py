@@ -1,58 +1,32 @@
-"""The series modality: streams and panel instances to tensors of windows, and reconstructions and maps back.
+"""What every value of a series passes through first: a global, robust scale, and lines across what is missing.
 
-Legend: n points, C channels, L points of a window, N windows. `SeriesScaler` holds the statistics of training normals;
-`SeriesModality` puts scaling, windows, resampling and folding together. Read `series_windows.py` and `period.py` next.
+Legend: n points, C channels. `SeriesScaler` holds the statistics of training normals. Read `series_windows.py` and
+`representation.py` next: windows, and the tensors they become.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from oddwave.errors import CheckpointError, ConfigError, NotFittedError, ShapeError
-from oddwave.modalities.series_items import SeriesItem
-from oddwave.modalities.series_windows import (
-    cut_windows,
-    fold_window,
-    join_windows,
-    resample_windows,
-    spans_break,
-    unfold_window,
-    window_starts,
-    window_statistics,
-)
+from oddwave.errors import CheckpointError, ShapeError
 
-__all__ = [
-    "LINEAR_LIMIT",
-    "SeriesBatch",
-    "SeriesModality",
-    "SeriesScaler",
-    "cut_windows",
-    "fill_missing",
-    "fold_window",
-    "join_windows",
-    "resample_windows",
-    "robust_scale",
-    "spans_break",
-    "unfold_window",
-    "window_starts",
-    "window_statistics",
-]
+__all__ = ["LINEAR_LIMIT", "SeriesScaler", "compressed", "expanded", "fill_missing", "robust_scale"]
 
-LINEAR_LIMIT = 1.5  # beyond this many thirds of three robust deviations the scale grows by the logarithm only
+LINEAR_LIMIT = 300.0  # in units of three robust deviations: beyond it the scale grows by the logarithm only
 _SPREAD = 3.0  # robust standard deviations that map to 1
 _NORMAL_IQR, _NORMAL_P90 = 1.349, 3.290  # widths of the middle 50 % and 90 % of a normal distribution, in deviations
 
 
 @dataclass(frozen=True)
 class SeriesScaler:
-    """A global, robust scale per channel: u = (x - centre) / (3 scale), compressed beyond |u| = 1.5.
+    """A global, robust scale per channel: u = (x - centre) / (3 scale), compressed far beyond everything usual.
 
-    y = u up to 1.5, then sign(u) (1.5 + log(1 + |u| - 1.5)): continuous with its slope, so values beyond everything
-    seen in training keep their order and can be undone, without drowning the rest. One scale for the whole stream,
-    because a scale per window erases level shifts.
+    Linear up to |u| = 300 so that distances between windows stay what they are; beyond, `compressed`, so that a broken
+    sensor's 1e30 stays a number to compute with. One scale for the whole stream, because a scale per window erases
+    level shifts.
     """
 
     centre: tuple[float, ...]
@@ -73,17 +47,12 @@ class SeriesScaler:
     def transform(self, values: Float[np.ndarray, "*n C"]) -> Float[np.ndarray, "*n C"]:
         """Return scaled values, roughly within [-1, 1]; NaN stays NaN. Raises: ShapeError for other channels."""
         self._check(values)
-        u = (values - np.array(self.centre)) / (_SPREAD * np.array(self.scale))
-        far = np.maximum(np.abs(u) - LINEAR_LIMIT, 0.0)
-        scaled: np.ndarray = np.sign(u) * (np.minimum(np.abs(u), LINEAR_LIMIT) + np.log1p(far))
-        return scaled
+        return compressed((values - np.array(self.centre)) / (_SPREAD * np.array(self.scale)), LINEAR_LIMIT)
 
     def inverse(self, scaled: Float[np.ndarray, "*n C"]) -> Float[np.ndarray, "*n C"]:
         """Undo `transform`. Raises: ShapeError for other channels."""
         self._check(scaled)
-        far = np.maximum(np.abs(scaled) - LINEAR_LIMIT, 0.0)
-        u = np.sign(scaled) * (np.minimum(np.abs(scaled), LINEAR_LIMIT) + np.expm1(far))
-        values: np.ndarray = u * (_SPREAD * np.array(self.scale)) + np.array(self.centre)
+        values: np.ndarray = expanded(scaled, LINEAR_LIMIT) * (_SPREAD * np.array(self.scale)) + np.array(self.centre)
         return values
 
     def _check(self, values: np.ndarray) -> None:
@@ -104,6 +73,20 @@ class SeriesScaler:
         if len(centre) != len(scale) or not np.isfinite([*centre, *scale]).all() or min(scale, default=1.0) <= 0:
             raise CheckpointError("the saved scale holds values that no fit gives: fit the model again")
         return cls(centre, scale)
+
+
+def compressed(u: Float[np.ndarray, "*shape"], limit: float) -> Float[np.ndarray, "*shape"]:
+    """Return u up to |u| = limit, then sign(u) (limit + log(1 + |u| - limit)): continuous with its slope, monotone."""
+    size = np.abs(u)
+    squeezed: np.ndarray = np.sign(u) * (np.minimum(size, limit) + np.log1p(np.maximum(size - limit, 0.0)))
+    return squeezed
+
+
+def expanded(y: Float[np.ndarray, "*shape"], limit: float) -> Float[np.ndarray, "*shape"]:
+    """Undo `compressed`."""
+    size = np.abs(y)
+    stretched: np.ndarray = np.sign(y) * (np.minimum(size, limit) + np.expm1(np.maximum(size - limit, 0.0)))
+    return stretched
 
 
 def robust_scale(channel: Float[np.ndarray, " n"]) -> tuple[float, float]:
@@ -138,112 +121,3 @@ def fill_missing(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n
         seen = observed[:, c]
         filled[:, c] = np.interp(time, time[seen], values[seen, c])
     return filled, observed
-
-
-@dataclass(frozen=True, eq=False)
-class SeriesBatch:
-    """An item's windows as tensors, and what is needed to put them back.
-
-    `statistics` are the windows' means and log-stds in globally scaled units, also where `scale` is "global".
-    """
-
-    x0: Float[np.ndarray, "N C *grid"]
-    starts: Int[np.ndarray, " N"]
-    statistics: Float[np.ndarray, "N 2*C"]
-    observed: Bool[np.ndarray, "n C"]
-    n_timepoints: int
-    means: Float[np.ndarray, "N C 1"]  # taken off each window; zeros with the global scale
-    deviations: Float[np.ndarray, "N C 1"]  # each window was divided by; ones with the global scale
-
-
-@dataclass(frozen=True)
-class SeriesModality:
-    """Windows of `window_size` points every `stride`, resampled to `length` points (None: as they are).
-
-    `scale="window"` standardises every window by itself after the global scale; its level and spread remain in
-    `SeriesBatch.statistics`. `representation="folded"` makes 2-D tensors, one `period` (in tensor points) per row.
-    """
-
-    window_size: int
-    stride: int = 1
-    length: int | None = None
-    scale: Literal["global", "window"] = "global"
-    representation: Literal["window", "folded"] = "window"
-    period: int | None = None
-    scaler: SeriesScaler | None = None
-
-    name: ClassVar[str] = "series"
-
-    def __post_init__(self) -> None:
-        if self.scale not in ("global", "window") or self.representation not in ("window", "folded"):
-            raise ConfigError(
-                f"scale is {self.scale!r} and representation {self.representation!r}: give 'global' or 'window', and "
-                "'window' or 'folded'"
-            )
-        if self.representation == "folded" and not self.period:
-            raise ConfigError("representation='folded' needs a period in points: find one with find_periods")
-
-    @property
-    def grid_dims(self) -> int:
-        """1 for windows, 2 for folded windows."""
-        return 2 if self.representation == "folded" else 1
-
-    def fit(self, items: Iterable[SeriesItem]) -> "SeriesModality":
-        """Return the modality with the global scale of normal training items. Raises: ShapeError."""
-        return replace(self, scaler=SeriesScaler.fit(item.values for item in items))
-
-    def tensors(self, item: SeriesItem) -> SeriesBatch:
-        """Return the item's windows as tensors; missing points are filled by straight lines.
-
-        Raises: NotFittedError; ShapeError for another number of channels or a series shorter than a window.
-        """
-        filled, observed = fill_missing(self._fitted.transform(item.values))
-        windows, starts = cut_windows(filled, self.window_size, self.stride)
-        statistics = window_statistics(windows)
-        means, deviations = np.zeros((*windows.shape[:2], 1)), np.ones((*windows.shape[:2], 1))
-        if self.scale == "window":
-            means = windows.mean(axis=2, keepdims=True)
-            deviations = _SPREAD * np.maximum(windows.std(axis=2, keepdims=True), 1e-3)
-        x0 = resample_windows((windows - means) / deviations, self._length)
-        if self.representation == "folded" and self.period:
-            x0 = fold_window(x0, self.period)
-        return SeriesBatch(x0, starts, statistics, observed, len(filled), means, deviations)
-
-    def restore(self, x0: Float[np.ndarray, "N C *grid"], batch: SeriesBatch) -> Float[np.ndarray, "n C"]:
-        """Return reconstructed windows as one stream in the item's own units, overlaps averaged in scaled units.
-
-        Exact for an unchanged x0 unless the windows were resampled (that loses detail) or values were missing.
-        """
-        windows = self._unfolded(x0) * batch.deviations + batch.means
-        return self._fitted.inverse(join_windows(windows, batch.starts, batch.n_timepoints))
-
-    def restore_maps(self, maps: Float[np.ndarray, "N *grid"], batch: SeriesBatch) -> Float[np.ndarray, " n"]:
-        """Return maps over the grid as one value per point, the mean over the windows that cover it."""
-        return join_windows(self._unfolded(maps[:, None]), batch.starts, batch.n_timepoints)[:, 0]
-
-    def _unfolded(self, x0: Float[np.ndarray, "N C *grid"]) -> Float[np.ndarray, "N C L"]:
-        flat = unfold_window(x0, self._length) if self.representation == "folded" else x0
-        return resample_windows(flat, self.window_size)
-
-    @property
-    def _length(self) -> int:
-        return self.length or self.window_size
-
-    @property
-    def _fitted(self) -> SeriesScaler:
-        if self.scaler is None:
-            raise NotFittedError("the series modality has no scale yet: call fit with normal items first")
-        return self.scaler
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return settings and scale as plain JSON values."""
-        return {**asdict(self), "scaler": self.scaler.to_dict() if self.scaler else None}
-
-    @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "SeriesModality":
-        """Return the modality that `to_dict` described. Raises: CheckpointError, ConfigError."""
-        try:
-            scaler = SeriesScaler.from_dict(state["scaler"]) if state["scaler"] is not None else None
-            return cls(**{**state, "scaler": scaler})
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"the saved series modality is damaged ({error!r}): fit the model again") from error

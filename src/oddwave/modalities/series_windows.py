@@ -1,10 +1,8 @@
-"""Windows of a stream and back: cut and join, resample to a fixed length, fold over a period, level and spread.
+"""Windows of a stream and back: cut and join, resample to a fixed length, level and spread.
 
-Legend: n points, C channels, L points of a window, N windows, P period, M new length. Every function takes plain
-arrays; read `series.py` next for the modality that puts them together.
+Legend: n points, C channels, L points of a window, N windows, M new length. Every function takes plain arrays; read
+`representation.py` next for how a window becomes a tensor.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,12 +11,9 @@ from oddwave.errors import ConfigError, ShapeError
 
 __all__ = [
     "LOG_STD_FLOOR",
-    "cut_windows",
-    "fold_window",
     "join_windows",
     "resample_windows",
-    "spans_break",
-    "unfold_window",
+    "sliding_windows",
     "window_starts",
     "window_statistics",
 ]
@@ -26,33 +21,37 @@ __all__ = [
 LOG_STD_FLOOR = 1e-3  # in the units of the windows; keeps the log of a flat window finite
 
 
-def window_starts(n: int, window_size: int, stride: int) -> Int[np.ndarray, " N"]:
-    """Return where the windows begin: every `stride` points, and a last one that ends with the stream.
+def window_starts(n: int, window_size: int, stride: int = 1) -> Int[np.ndarray, " N"]:
+    """Return the first index of each window; one more window is added at the end where `stride` would leave a rest.
 
-    Raises: ConfigError for a size or stride below 1; ShapeError for a stream shorter than a window.
+    Raises: ConfigError for a stride that would leave points out; ShapeError for fewer points than one window.
     """
-    if window_size < 1 or stride < 1:
-        raise ConfigError(f"window_size is {window_size} and stride {stride}: both must be 1 or more")
+    if window_size < 1 or not 1 <= stride <= window_size:
+        raise ConfigError(
+            f"window_size {window_size} with stride {stride}: both must be >= 1 and stride <= window_size"
+        )
     if n < window_size:
         raise ShapeError(
-            f"a series of {n} points is shorter than its window of {window_size}: give a smaller window_size"
+            f"the series has {n} points, window_size is {window_size}: give a longer series or a smaller one"
         )
-    last = n - window_size
-    starts = np.arange(0, last + 1, stride)
-    return starts if starts[-1] == last else np.append(starts, last)
+    starts = np.arange(0, n - window_size + 1, stride)
+    return starts if starts[-1] == n - window_size else np.append(starts, n - window_size)
 
 
-def cut_windows(
-    x: Float[np.ndarray, "n C"], window_size: int, stride: int
+def sliding_windows(
+    x: np.ndarray, window_size: int, stride: int = 1
 ) -> tuple[Float[np.ndarray, "N C L"], Int[np.ndarray, " N"]]:
-    """Return the windows of a stream, channels first, and where each begins; together they cover every point.
+    """Cut a stream (n, C) into windows that cover every point; return them and their first indices.
 
-    Raises: ConfigError, ShapeError (see `window_starts`).
+    The windows may be a read-only view on `x` (no memory of their own): copy before writing.
+    Raises: as `window_starts`, and ShapeError for another shape than (n, C).
     """
     if x.ndim != 2:
-        raise ShapeError(f"x has shape {x.shape}: expected (n_timepoints, n_channels)")
+        raise ShapeError(f"the series has shape {x.shape}: expected (n, C), for one channel x[:, None]")
     starts = window_starts(len(x), window_size, stride)
-    return np.lib.stride_tricks.sliding_window_view(x, window_size, axis=0)[starts], starts
+    view = np.lib.stride_tricks.sliding_window_view(x, window_size, axis=0)
+    aligned = (len(x) - window_size) % stride == 0
+    return (view[::stride] if aligned else view[starts]), starts
 
 
 def join_windows(
@@ -112,40 +111,3 @@ def _interpolation_weights(size: int, length: int) -> Float[np.ndarray, "M L"]:
     weights[np.arange(length), left] = 1 - part
     weights[np.arange(length), np.minimum(left + 1, size - 1)] += part
     return weights
-
-
-def fold_window(window: Float[np.ndarray, "*N L"], period: int) -> Float[np.ndarray, "*N R P"]:
-    """Return the window as a picture, one period per row; rows below one another show the same phase.
-
-    A window that ends within a period is continued by the values one period earlier, so that no edge is made up.
-    Raises: ConfigError for a period below 1; ShapeError for a window shorter than a period.
-    """
-    size = window.shape[-1]
-    if period < 1:
-        raise ConfigError(f"period is {period}: give 1 point or more")
-    if size < period:
-        raise ShapeError(f"a window of {size} points cannot be folded over a period of {period}: use a longer window")
-    rows = -(-size // period)
-    missing = rows * period - size
-    if missing:
-        window = np.concatenate([window, window[..., size - period : size - period + missing]], axis=-1)
-    folded: np.ndarray = window.reshape(*window.shape[:-1], rows, period)
-    return folded
-
-
-def unfold_window(folded: Float[np.ndarray, "*N R P"], length: int) -> Float[np.ndarray, "*N L"]:
-    """Return the first `length` points of a folded window, row after row. Raises: ShapeError where it has fewer."""
-    rows, period = folded.shape[-2:]
-    if length > rows * period:
-        raise ShapeError(f"a folded window of {rows} x {period} holds no {length} points")
-    flat: np.ndarray = folded.reshape(*folded.shape[:-2], rows * period)[..., :length]
-    return flat
-
-
-def spans_break(starts: Sequence[int] | Int[np.ndarray, " N"], size: int, breaks: Sequence[int]) -> np.ndarray:
-    """Say for each window whether it spans a break in time, so that a caller may leave it out of training."""
-    first = np.asarray(starts)
-    spans = np.zeros(len(first), dtype=bool)
-    for point in breaks:
-        spans |= (first < point) & (point < first + size)
-    return spans

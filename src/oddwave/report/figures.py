@@ -16,6 +16,7 @@ from oddwave.report.wording import TimeAxis, time_axis
 from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult
 
 __all__ = [
+    "MAX_CHANNELS",
     "bucket_starts",
     "channel_order",
     "detail_regions",

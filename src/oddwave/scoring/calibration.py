@@ -1,10 +1,10 @@
 """Conformal calibration: from scores to p-values and thresholds with a stated false-alarm rate.
 
 For a score s and calibration scores s_1..s_n of held-out normals:   p = (1 + #{i : s_i >= s}) / (n + 1).
-If normals are exchangeable, P(p <= alpha) <= alpha for a normal item (Vovk et al. 2005; Bates et al. 2023). The points of a
-stream are not independent: neighbours share windows. Their p-value is therefore read as a share of normal *time*, and how
-much it can be trusted is told by the number of independent blocks (stretches of one window); an event is judged against
-block maxima: `block_maxima` gives one number per block, and an event's p-value compares its peak with those.
+If normals are exchangeable, P(p <= alpha) <= alpha for a normal item (Vovk et al. 2005; Bates et al. 2023). The points
+of a stream are not independent: neighbours share windows. Their p-value is therefore read as a share of normal *time*,
+and how much it can be trusted is told by the number of independent blocks (stretches of one window); an event is judged
+against block maxima: `block_maxima` gives one number per block, and an event's p-value compares its peak with those.
 """
 
 import warnings
@@ -31,7 +31,8 @@ def block_maxima(scores: Float[np.ndarray, " n"], block_size: int) -> Float[np.n
     """Give the highest score of each block of `block_size` consecutive points (a shorter rest joins the last block)."""
     num_blocks = max(1, len(scores) // block_size)
     edges = np.arange(num_blocks) * block_size
-    return np.maximum.reduceat(scores, edges)
+    maxima: np.ndarray = np.maximum.reduceat(scores, edges)
+    return maxima
 
 
 def benjamini_hochberg(p_values: Float[np.ndarray, " N"], rate: float) -> Bool[np.ndarray, " N"]:
@@ -45,12 +46,13 @@ def benjamini_hochberg(p_values: Float[np.ndarray, " N"], rate: float) -> Bool[n
     flagged = np.zeros(len(p), bool)
     if len(passed):
         flagged[order[: passed[-1] + 1]] = True
-    return flagged & ~np.isnan(p_values)
+    kept: np.ndarray = flagged & ~np.isnan(p_values)
+    return kept
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scores of held-out normals: one per point (streams) or instance (panels), and the maxima of independent blocks."""
+    """Scores of held-out normals: one per point (stream) or instance (panel), and the maxima of independent blocks."""
 
     scores: Float[np.ndarray, " n"]
     blocks: Float[np.ndarray, " B"]
@@ -68,7 +70,9 @@ class Calibration:
         kept = [s for s in kept if len(s)]
         if not kept:
             raise DataError("no held-out normal data is left to calibrate on: give a longer series or more instances")
-        return cls(np.concatenate(kept), np.concatenate([block_maxima(s, block_size) for s in kept]), block_size, source)
+        return cls(
+            np.concatenate(kept), np.concatenate([block_maxima(s, block_size) for s in kept]), block_size, source
+        )
 
     @property
     def smallest_alpha(self) -> float:
@@ -85,7 +89,8 @@ class Calibration:
             alpha = max(default, self.smallest_alpha)
             if alpha > default:
                 warnings.warn(
-                    f"alpha raised from {default:g} to {alpha:.3g}: {len(self.scores)} calibration scores support no less",
+                    f"alpha raised from {default:g} to {alpha:.3g}: "
+                    f"{len(self.scores)} calibration scores support no less",
                     stacklevel=2,
                 )
             return alpha
@@ -107,7 +112,10 @@ class Calibration:
         return float(conformal_p_values(np.array([peak]), self.blocks)[0])
 
     def threshold(self, alpha: float) -> float:
-        """Give the score at and above which p <= alpha."""
-        ordered = np.sort(self.scores)[::-1]
-        allowed = int(np.floor(alpha * (len(ordered) + 1) + 1e-9)) - 1  # calibration scores that may lie at or above it
-        return float(np.nextafter(ordered[max(allowed, 0)], np.inf)) if allowed < len(ordered) else -np.inf
+        """Give the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""
+        falling = np.sort(self.scores)[::-1]
+        p_values = np.arange(1, len(falling) + 2) / (len(falling) + 1.0)  # of a score with 0, 1, .. n at or above it
+        allowed = int(np.searchsorted(p_values, alpha, side="right")) - 1
+        if allowed < 0:
+            return np.inf
+        return float(np.nextafter(falling[allowed], np.inf)) if allowed < len(falling) else -np.inf

@@ -5,9 +5,9 @@ before the error is taken, which lowers the floor that random noise puts under e
 
     x0_bar(t) = mean_r x0_hat(t, r)     E_recon(t) = |x_0 - x0_bar(t)|^2     E_feat(t) = ||f(x_0) - f(x0_bar(t))||^2
 
-f is a frozen multi-scale wavelet-energy map (`wavelet_energy`). The same passes yield the denoiser's own features, for the
-memory. Every item sees the same noise per level and draw (common random numbers): a score then depends on the item and the
-seed alone, never on the items beside it, and differences between items are not blurred by different noise.
+f is a frozen multi-scale wavelet-energy map (`wavelet_energy`). The same passes yield the denoiser's own features, for
+the memory. Every item sees the same noise per level and draw (common random numbers): a score then depends on the item
+and the seed alone, never on the items beside it, and differences between items are not blurred by different noise.
 
 Legend: N items, C channels, K noise levels, R draws, *grid = L or H, W; D feature dimensions.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from oddwave.diffusion.process import PredictionType, predict_x0, q_sample
@@ -38,6 +38,10 @@ class DenoiserTerms:
     recon_maps: Float[np.ndarray, "N K *grid"]
     feature: Float[np.ndarray, "N K"]
     features: Float[np.ndarray, "N D"]
+
+    def take(self, index: Int[np.ndarray, " n"]) -> "DenoiserTerms":
+        """Give the terms of the items at these positions."""
+        return DenoiserTerms(self.recon_maps[index], self.feature[index], self.features[index])
 
     @property
     def recon(self) -> Float[np.ndarray, "N K"]:
@@ -61,7 +65,7 @@ def denoiser_terms(
     net.eval()
     timesteps = [schedule.timestep_at(level) for level in noise_levels]
     noise = _common_noise(x0.shape[1:], len(timesteps), num_noise_draws, seed).to(x0)
-    parts = [_block_terms(net, block, schedule, prediction_type, timesteps, noise) for block in x0.split(_BATCH)]
+    parts = [_block_terms(net, block, schedule, prediction_type, timesteps, noise) for block in torch.split(x0, _BATCH)]
     maps, feature, features = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
     return DenoiserTerms(maps, feature, features)
 

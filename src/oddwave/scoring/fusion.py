@@ -19,6 +19,8 @@ __all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "fuse_groups"]
 
 GROUPS = ("recon", "feature", "memory")
 
+_SMALLEST_DEVIATION = 1e-3
+
 # term name -> (N,) or (N, K) raw values; the part before the dot is its group: "memory.input" belongs to "memory"
 Terms = Mapping[str, Float[np.ndarray, "N *K"]]
 
@@ -102,5 +104,6 @@ def _group_means(
 
 
 def _safe(deviation: Float[np.ndarray, " *K"]) -> Float[np.ndarray, " *K"]:
-    """Replace a vanishing deviation by 1: a term that never moved on normals keeps its own unit."""
-    return np.where(deviation > 1e-12, deviation, 1.0)
+    """Keep deviations above a thousandth of the [-1, 1] scale: what hardly moved must not blow up a score."""
+    kept: np.ndarray = np.maximum(deviation, _SMALLEST_DEVIATION)
+    return kept

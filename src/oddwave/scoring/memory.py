@@ -1,8 +1,8 @@
 """The memory term: distance to the nearest training items, in any vector space, bounded by a coreset.
 
-This is the non-parametric form of diffusion-time estimation (Livernoche et al. 2023, DTE-NP: the posterior over diffusion
-times of a point grows with its distance to the training data). Spaces here: the window itself, its wavelet map, and the
-denoiser's own features. Read `fusion.py` next: it weighs this term against the denoiser's errors.
+This is the non-parametric form of diffusion-time estimation (Livernoche et al. 2023, DTE-NP: the posterior over
+diffusion times of a point grows with its distance to the training data). Spaces here: the window itself, its wavelet
+map, and the denoiser's own features. Read `fusion.py` next: it weighs this term against the denoiser's errors.
 
 Legend: N queries, M remembered items, D dimensions of the space.
 """
@@ -23,7 +23,8 @@ _BLOCK = 1024
 class Memory:
     """Remembered vectors of one space, with where each came from so that a window never finds itself.
 
-    `groups` and `starts` say which stream and at which point an item began; `scale` is what every dimension was divided by.
+    `groups` and `starts` say which stream and at which point an item began; `scale` is what every dimension was divided
+    by.
     """
 
     vectors: Float[np.ndarray, "M D"]
@@ -64,10 +65,11 @@ class Memory:
         starts: Int[np.ndarray, " N"] | None = None,
         exclusion: int = 0,
     ) -> Float[np.ndarray, " N"]:
-        """Give the mean Euclidean distance to the nearest remembered items (higher = more anomalous).
+        """Give the mean distance to the nearest remembered items: Euclidean over sqrt(D), higher = more anomalous.
 
-        With `groups`, `starts` and `exclusion`, items of the same group that begin fewer than `exclusion` points away are
-        passed over: how a stream is compared with the rest of itself.
+        With `groups`, `starts` and `exclusion`, items of the same group that begin fewer than `exclusion` points away
+        are passed over: how a stream is compared with the rest of itself. A query that is left with none gets the
+        largest distance of the others.
 
         Raises:
             ShapeError: the vectors have another number of dimensions than the remembered ones.
@@ -86,6 +88,9 @@ class Memory:
                 near = np.abs(starts[block, None] - self.starts) < exclusion
                 squared[near & (groups[block, None] == self.groups)] = np.inf
             result[block] = _mean_of_nearest(squared, self.num_neighbors)
+        result /= np.sqrt(self.vectors.shape[1])  # in the unit of one dimension, whatever their number
+        alone = np.isnan(result)
+        result[alone] = result[~alone].max(initial=0.0)
         return result
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -100,15 +105,13 @@ class Memory:
 
 
 def _mean_of_nearest(squared: Float[np.ndarray, "n M"], num_neighbors: int) -> Float[np.ndarray, " n"]:
-    """Average the `num_neighbors` smallest distances per row, fewer where fewer are allowed (none: the largest seen)."""
+    """Average the `num_neighbors` smallest distances per row, fewer where fewer are allowed; NaN where none is."""
     k = min(num_neighbors, squared.shape[1])
     nearest = np.partition(squared, k - 1, axis=1)[:, :k]
     allowed = np.isfinite(nearest)
     distances = np.sqrt(np.maximum(np.where(allowed, nearest, 0.0), 0.0))
     count = allowed.sum(1)
-    mean = distances.sum(1) / np.maximum(count, 1)
-    if (count == 0).any():
-        mean[count == 0] = mean.max(initial=0.0)
+    mean: np.ndarray = np.where(count > 0, distances.sum(1) / np.maximum(count, 1), np.nan)
     return mean
 
 
@@ -131,6 +134,6 @@ def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> I
     for i in range(1, size):
         last = chosen[i - 1]
         np.minimum(farthest, squares - 2.0 * vectors @ vectors[last] + squares[last], out=farthest)
-        farthest[last] = -1.0
+        farthest[last] = -np.inf  # never again, however the rest rounds
         chosen[i] = int(np.argmax(farthest))
     return np.sort(chosen)

@@ -1,9 +1,9 @@
 """Label-free selection: weights and noise levels are chosen by telling normals from synthetic anomalies made from them.
 
-Real anomaly labels are never seen here. Synthetic anomalies say little about how strong real ones are, so they only get to
-overrule the neutral choice (every term one vote) where the evidence is clear: among the settings whose AUROC lies within one
-standard error of the best, the one nearest to the neutral setting is taken (the one-standard-error rule of Breiman et al.
-1984, with the neutral setting in the place of the simplest model).
+Real anomaly labels are never seen here. Synthetic anomalies say little about how strong real ones are, so they only get
+to overrule the neutral choice (every term one vote) where the evidence is clear: among the settings whose AUROC lies
+within one standard error of the best, the one nearest to the neutral setting is taken (the one-standard-error rule of
+Breiman et al. 1984, with the neutral setting in the place of the simplest model).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,9 @@ from scipy.stats import rankdata
 
 from oddwave.scoring.fusion import fuse_groups
 
-__all__ = ["WeightSelection", "auroc_error", "select_noise_levels", "select_weights", "separation"]
+__all__ = ["WeightSelection", "auroc_error", "near_best", "select_weights", "separation"]
 
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
-_LEVEL_TOLERANCE = 0.05
 
 Groups = Mapping[str, Float[np.ndarray, " N"]]
 
@@ -67,9 +66,10 @@ def select_weights(
 ) -> WeightSelection:
     """Choose both weights on standardised groups of normal and of synthetic items; a given weight is kept as it is.
 
-    `kinds` names the kind of each synthetic item. The neutral setting gives each memory space, and the denoiser, one vote.
+    `kinds` names the kind of each synthetic item. The neutral setting leaves
+    the feature error out, as the paper does for 1-D windows, and gives each memory space, and the denoiser, one vote.
     """
-    neutral = (0.5, num_memory_spaces / (num_memory_spaces + 1.0))
+    neutral = (1.0, num_memory_spaces / (num_memory_spaces + 1.0))
     choices = [
         [value] if value is not None else sorted({*_GRID, middle})
         for value, middle in zip((reconstruction_weight, memory_weight), neutral, strict=True)
@@ -83,7 +83,8 @@ def select_weights(
     fused, fused_normal = fuse_groups(synthetic, *weights), fuse_groups(normal, *weights)
     names = np.asarray(kinds)
     return WeightSelection(
-        *weights,
+        reconstruction_weight=weights[0],
+        memory_weight=weights[1],
         auroc=value,
         best_auroc=best,
         standard_error=error,
@@ -92,10 +93,10 @@ def select_weights(
     )
 
 
-def select_noise_levels(
-    levels: Sequence[float], normal: Float[np.ndarray, "n K"], synthetic: Float[np.ndarray, "m K"]
-) -> tuple[tuple[float, ...], dict[str, float]]:
-    """Keep the noise levels whose error alone separates within 0.05 AUROC of the best one; also give each one's AUROC."""
-    values = [separation(normal[:, k], synthetic[:, k]) for k in range(len(levels))]
-    kept = tuple(t for t, v in zip(levels, values, strict=True) if v >= max(values) - _LEVEL_TOLERANCE)
-    return kept, {f"{t:g}": v for t, v in zip(levels, values, strict=True)}
+def near_best(values: Mapping[str, float], tolerance: float = 0.1) -> list[str]:
+    """Keep the names whose AUROC on synthetic anomalies lies within `tolerance` of the best one's, in their order.
+
+    The tolerance is wide on purpose: only what is clearly worse goes, the rest is averaged.
+    """
+    best = max(values.values())
+    return [name for name, value in values.items() if value >= best - tolerance]

@@ -1,0 +1,75 @@
+# The index of this project: the same commands for people and for CI. `make` alone lists them.
+# Needed: python3 (3.11 or newer, with venv and pip), git and make. Everything else goes into .venv, in this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.ready-docs
+
+# Small networks gain nothing by a second thread, and on a busy machine threads that wait for each other cost minutes.
+export OMP_NUM_THREADS ?= 1
+
+# Options for pytest: make test ARGS="-k calibration"
+PYTEST := $(BIN)/python -m pytest $(ARGS)
+DATA := ODDWAVE_DATA="$${ODDWAVE_DATA:-../shared/data}"
+
+# uv is many times faster than pip but reads none of pip's settings; folders of wheels that pip knows (torch's CPU build may
+# lie in one) are handed on to it. Where uv cannot be had or fails, pip does the same work. $(1) is what to install.
+define install
+@links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/pip config get global.find-links 2>/dev/null)}}"; \
+UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(1) \
+	|| { echo "uv did not succeed: installing with pip"; $(BIN)/python -m pip install -c constraints.txt $(1); }
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint test-slow test-real test-browser bench docs clean
+.DELETE_ON_ERROR:
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv with oddwave and everything needed to work on it
+
+demo: $(READY)  ## train on a sample series, find what was planted in it, write demo/report.html
+	$(BIN)/oddwave demo
+
+test: $(READY)  ## run the default test suite
+	$(PYTEST) -n 2
+
+lint: $(READY)  ## check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: $(READY)  ## run the tests that take more than a few seconds each
+	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu"
+
+test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
+	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
+
+test-browser: $(READY)  ## open the report in a real browser (needs Chromium, installed or named by ODDWAVE_CHROMIUM)
+	$(PYTEST) -m "browser" -rs
+
+bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data); takes hours, may be stopped and resumed
+	$(DATA) $(BIN)/oddwave bench series --seeds 0,1,2 -o benchmarks/results
+
+docs: $(DOCS_READY)  ## build docs/_build/html/index.html
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+clean:  ## remove the environment and everything built or cached
+	rm -rf $(VENV) demo build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "oddwave needs Python 3.11 or newer; name one, for example: make PYTHON=python3.12 setup"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet -c constraints.txt uv || echo "uv cannot be had"
+	$(call install,-e '.[dev]')
+	@touch $@
+
+$(DOCS_READY): $(READY)
+	$(call install,-e '.[docs]')
+	@touch $@

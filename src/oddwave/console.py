@@ -1,0 +1,137 @@
+"""What a person sees in the terminal: errors and warnings on one line each, and what was found in a few.
+
+Results go to standard output, everything else to standard error. Read `cli.py` next: it holds the commands.
+"""
+
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from oddwave.errors import OddwaveError
+
+if TYPE_CHECKING:
+    from oddwave.results import DetectionResult
+
+__all__ = ["PlainGroup", "one_line", "print_facts", "print_found", "print_notes", "print_table", "shows_progress"]
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
+_ARGUMENT = re.compile(r"\b(columns|timestamp|delimiter|kind)=")  # named in messages as Python arguments
+_MOST_EVENTS = 5
+_MOST_NOTES = 6
+
+
+class PlainGroup(TyperGroup):
+    """A command group whose errors are one line on standard error and an exit code, never a traceback."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Give `--help` a default that is a bool: typer would import pydantic to convert None, half of help's time."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False
+        return option
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command; see the class."""
+        try:
+            with one_line_warnings():
+                return super().invoke(ctx)
+        except OddwaveError as error:
+            _to_stderr(one_line(error))
+            raise typer.Exit(EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
+        except KeyboardInterrupt as interrupt:
+            _to_stderr("; ".join(["stopped", *getattr(interrupt, "__notes__", ())]))
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message and the notes added to it, on one line; `columns=` becomes `--columns`."""
+    text = "; ".join([str(error), *getattr(error, "__notes__", ())])
+    return " ".join(_ARGUMENT.sub(r"--\1 ", text).split())
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Show warnings as `oddwave: warning: ...` while the block runs."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        _to_stderr(f"warning: {' '.join(str(message).split())}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _to_stderr(text: str) -> None:
+    print(f"oddwave: {text}", file=sys.stderr)
+
+
+def shows_progress(quiet: bool) -> bool:
+    """Say whether progress bars make sense: not into a file or a pipe, and not where quiet was asked for."""
+    return not quiet and sys.stderr.isatty()
+
+
+def print_found(result: "DetectionResult", files: Sequence[Path], source_notes: Sequence[str] = ()) -> None:
+    """Print the verdict, the strongest events, what to know about the data, and where the files are."""
+    from oddwave.report import wording
+
+    _, headline, detail = wording.verdict_sentences(result)
+    print(f"{headline}. {detail}")
+    item_of = {item.id: item for item in result.items}
+    for event in sorted(result.events, key=lambda event: -event.score)[:_MOST_EVENTS]:
+        item = item_of[event.item]
+        where = f"{event.item}: " if len(result.items) > 1 else ""
+        channel = f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else ""
+        print(
+            f"  {where}{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
+            f"  score {wording.number_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}"
+        )
+    if len(result.events) > _MOST_EVENTS:
+        print(f"  ... and {len(result.events) - _MOST_EVENTS} more, in events.csv")
+    print_notes([*source_notes, *_item_notes(result)])
+    print("Written: " + ", ".join(str(path) for path in files))
+
+
+def _item_notes(result: "DetectionResult") -> list[str]:
+    alone = len(result.items) == 1
+    return [note if alone else f"{item.id}: {note}" for item in result.items for note in item.notes]
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what was noticed while reading, each note once."""
+    distinct = list(dict.fromkeys(notes))
+    for note in distinct[:_MOST_NOTES]:
+        print(f"Note: {note}")
+    if len(distinct) > _MOST_NOTES:
+        print(f"Note: {len(distinct) - _MOST_NOTES} more notes, in summary.json and the report")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows as aligned columns, the first row underlined."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print names and values in two aligned columns."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name.ljust(width)}  {value}")

@@ -1,0 +1,70 @@
+"""Small normal data, a tiny configuration, and detectors fitted once for all tests that only look at them."""
+
+import numpy as np
+import pytest
+
+from oddwave.config import preset
+
+TINY = (
+    "training.num_steps=5",
+    "training.batch_size=8",
+    "training.num_validation_draws=8",
+    "network.base_channels=8",
+    "network.channel_mult=[1, 2]",
+    "scoring.noise_levels=[0.5]",
+    'scoring.memory_spaces=["input", "feature"]',
+    "series.max_windows=100",
+    "series.tensor_length=16",
+    "series.window_sizes=[16]",
+    "calibration.alpha=0.05",
+)
+
+
+def _tiny_config(*overrides):
+    return preset("fast").with_overrides([*TINY, *overrides])
+
+
+def _waves(n=300, channels=1, seed=0):
+    """A noisy sine of period 16 per channel, (n, C)."""
+    rng, time = np.random.default_rng(seed), np.arange(n)
+    return np.stack([np.sin(2 * np.pi * time / 16 + c) + 0.1 * rng.normal(size=n) for c in range(channels)], axis=1)
+
+
+def _beats(num=40, channels=1, length=24, seed=0):
+    """Instances of one shape at slightly different phases, (N, C, L)."""
+    rng = np.random.default_rng(seed)
+    wave = np.sin(np.arange(length) / 3 + rng.uniform(0, 0.4, size=(num, channels, 1)))
+    return wave + 0.05 * rng.normal(size=(num, channels, length))
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """Give a config that fits in less than a second: `tiny_config("scoring.aggregate=point")`."""
+    return _tiny_config
+
+
+@pytest.fixture(scope="session")
+def waves():
+    return _waves
+
+
+@pytest.fixture(scope="session")
+def beats():
+    return _beats
+
+
+@pytest.fixture(scope="session")
+def stream_detector():
+    """Fitted on two channels, two window sizes and two noise levels; tests must not change it."""
+    from oddwave.detector import Detector
+
+    config = _tiny_config("series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
+    return Detector(config).fit(_waves(500, channels=2))
+
+
+@pytest.fixture(scope="session")
+def panel_detector():
+    """Fitted on forty instances; tests must not change it."""
+    from oddwave.detector import Detector
+
+    return Detector(_tiny_config("calibration.alpha=0.2")).fit(_beats())

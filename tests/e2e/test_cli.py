@@ -1,0 +1,212 @@
+"""The command line as a user meets it: from a CSV to the four files, quick help, stopping and going on."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import oddwave
+from oddwave.cli import app
+
+SMALL = [
+    "--preset",
+    "fast",
+    "--set",
+    "training.num_steps=12",
+    "--set",
+    "series.max_windows=64",
+    "--set",
+    "network.base_channels=8",
+]
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run a command in this process: the same code as the script, without importing torch anew each time."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def script(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "oddwave", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=120
+    )
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_readings(path: Path, first: str, bump: slice | None = None, num_points: int = 600) -> Path:
+    rng = np.random.default_rng(len(first))
+    steps = np.arange(num_points)
+    values = np.stack([np.sin(steps / 3), np.cos(steps / 3)], axis=1) + rng.normal(0, 0.1, (num_points, 2))
+    if bump is not None:
+        values[bump, 0] += 2
+    stamps = np.datetime64(first, "s") + np.timedelta64(5, "m") * steps
+    lines = [f"{stamp};{a:.4f};{b:.4f}" for stamp, (a, b) in zip(stamps, values, strict=True)]
+    path.write_text("\n".join(["taken;flow;pressure", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a healthy file, a file with a bump, and a model that was fitted by the command line."""
+    folder = tmp_path_factory.mktemp("work")
+    write_readings(folder / "healthy.csv", "2024-01-01")
+    write_readings(folder / "today.csv", "2024-02-01", bump=slice(200, 230))
+    options = ["--timestamp", "taken", "--columns", "flow,pressure", "--delimiter", ";"]
+    result = run("fit", "series", folder / "healthy.csv", "-o", folder / "model", *options, *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert "Model: " in result.stdout
+    return folder
+
+
+def test_fit_leaves_a_model_and_nothing_else(work: Path) -> None:
+    names = sorted(path.name for path in work.iterdir())
+    assert names == ["healthy.csv", "model", "today.csv"]
+    assert sorted(path.name for path in (work / "model").iterdir()) == [
+        "calibration.json",
+        "config.json",
+        "meta.json",
+        "model.safetensors",
+    ]
+
+
+def test_score_writes_four_files_that_agree_and_tells_what_it_found(work: Path, tmp_path: Path) -> None:
+    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "events.csv",
+        "report.html",
+        "scores.csv",
+        "summary.json",
+    ]
+    rows = read(tmp_path / "out" / "scores.csv")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    events = read(tmp_path / "out" / "events.csv")
+    assert len(rows) == 600
+    assert summary["alpha"] == 0.05
+    assert summary["counts"]["anomalous"] == sum(row["label"] == "1" for row in rows) > 0
+    assert summary["counts"]["events"] == len(events)
+    strongest = max(events, key=lambda event: float(event["score"]))
+    assert strongest["start"] <= rows[215]["timestamp"] <= strongest["end"]
+    assert strongest["channel"] == "flow"
+    assert summary["verdict"]["headline"] in done.stdout
+    assert str(tmp_path / "out" / "report.html") in done.stdout
+
+
+def test_the_command_line_and_the_library_give_the_same_scores(work: Path, tmp_path: Path) -> None:
+    assert run("score", work / "model", work / "today.csv", "-o", tmp_path).exit_code == 0
+    rows = read(tmp_path / "scores.csv")
+    scores = oddwave.load(work / "model").decision_function(work / "today.csv")
+    assert [float(row["score"]) for row in rows] == scores.tolist()
+
+
+def test_scoring_the_data_it_was_fitted_on_says_so(work: Path, tmp_path: Path) -> None:
+    result = run("score", work / "model", work / "healthy.csv", "-o", tmp_path)
+    assert "the very data the model was fitted on" in result.stdout
+
+
+def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_path: Path) -> None:
+    result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["alpha"] == 0.05
+
+
+def test_info_names_channels_windows_and_calibration(work: Path) -> None:
+    shown = run("info", work / "model").stdout
+    for word in ("flow, pressure", "windows", "threshold", "smallest alpha", "never trained on"):
+        assert word in shown
+
+
+def test_settings_come_from_preset_file_and_set_in_that_order(work: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("seed = 4\n[training]\nnum_steps = 9\nbatch_size = 8\n[series]\nmax_windows = 64\n")
+    result = run("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", "--preset", "fast", "--config", settings,
+                 "--seed", "5", "--set", "training.num_steps=7")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert (config["preset"], config["seed"]) == ("fast", 5)
+    assert (config["training"]["num_steps"], config["training"]["batch_size"]) == (7, 8)
+    assert config["training"]["warmup_steps"] == 10  # of the preset
+
+
+def test_ctrl_c_keeps_the_state_and_resume_gives_the_same_model(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oddwave.training.run import TrainingRun
+
+    advance = TrainingRun.advance
+
+    def interrupted(self: TrainingRun) -> None:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        advance(self)
+
+    command = ("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", "--delimiter", ";", *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "advance", interrupted)
+        stopped = run(*command)
+    assert stopped.exit_code == 130
+    assert stopped.stderr.count("\n") == 1
+    assert stopped.stderr.startswith("oddwave: training stopped at step 5 of 12; the state is saved in ")
+    assert "--resume" in stopped.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.training"]
+    resumed = run(*command, "--resume")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    whole = (work / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "m" / "model.safetensors").read_bytes() == whole
+
+
+def test_starting_anew_beside_a_stopped_training_warns(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.training").mkdir()
+    (tmp_path / "m.training" / "training_state.pt").write_bytes(b"old")
+    result = run("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", *SMALL)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("oddwave: warning: ")
+    assert "--resume goes on" in result.stderr
+
+
+def test_help_and_version_import_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['oddwave', *sys.argv[1:]]\n"
+        "from oddwave.cli import app\n"
+        "try: app()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'pydantic', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    for arguments in (["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "series", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["detect"], ["info"], ["demo"], ["bench", "series"]])
+def test_every_help_ends_with_an_example(command: list[str]) -> None:
+    shown = run(*command, "--help").stdout
+    assert "Example" in shown
+    assert f"    oddwave {' '.join(command)}" in shown
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import sys, oddwave; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in oddwave.__all__:
+        assert getattr(oddwave, name) is not None
+    assert set(oddwave.__all__) <= set(dir(oddwave))
+    with pytest.raises(AttributeError, match="no attribute 'detektor'"):
+        oddwave.detektor  # noqa: B018

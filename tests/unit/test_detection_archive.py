@@ -1,0 +1,134 @@
+"""A saved detector: four readable files, whole or not at all, and no silence about damage."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oddwave.detection.archive import MODEL_FILES, read_model_facts
+from oddwave.detector import Detector
+from oddwave.errors import CheckpointError, NotFittedError
+
+
+@pytest.fixture
+def saved(stream_detector, tmp_path):
+    return stream_detector.save(tmp_path / "models" / "pump")
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_model_is_four_files_without_pickle(saved):
+    assert sorted(path.name for path in saved.iterdir()) == sorted(MODEL_FILES)
+    for name in ("config.json", "calibration.json", "meta.json"):
+        assert isinstance(json.loads((saved / name).read_text()), dict)
+    assert not any(b"\x80\x04" in path.read_bytes()[:8] for path in saved.iterdir())
+
+
+def test_everything_comes_back(saved, stream_detector):
+    loaded = Detector.load(saved)
+    assert loaded.config == stream_detector.config
+    assert (loaded.kind, loaded.channel_names) == (stream_detector.kind, stream_detector.channel_names)
+    assert loaded.scaler == stream_detector.scaler
+    plan = stream_detector.engine.plan
+    evidence = json.loads(json.dumps(plan.evidence))  # numbers that were keys come back as texts
+    assert loaded.engine.plan == replace(plan, evidence=evidence)
+    assert loaded.engine.fusion == stream_detector.engine.fusion
+    assert loaded.threshold_ == stream_detector.threshold_
+    np.testing.assert_array_equal(loaded.calibration.scores, stream_detector.calibration.scores)
+    np.testing.assert_array_equal(loaded.calibration.blocks, stream_detector.calibration.blocks)
+    for old, new in zip(stream_detector.engine.scorers, loaded.engine.scorers, strict=True):
+        assert list(new.memories) == list(old.memories)
+        assert new.noise_levels == old.noise_levels
+        assert new.standardiser.to_dict() == old.standardiser.to_dict()
+        assert new.point_statistics == old.point_statistics
+
+
+def test_what_is_saved_again_is_the_same(saved, tmp_path):
+    again = Detector.load(saved).save(tmp_path / "again")
+    for name in MODEL_FILES:
+        assert (again / name).read_bytes() == (saved / name).read_bytes(), name
+
+
+def test_facts_say_where_the_model_came_from(saved, stream_detector):
+    facts = read_model_facts(saved)
+    assert facts["modality"] == "series"
+    assert facts["kind"] == "stream"
+    assert facts["seed"] == 0
+    assert facts["num_train_points"] == 376  # 500 less the last fifth and a gap of one window of 24
+    assert facts["data_fingerprint"] == stream_detector.meta["data_fingerprint"]
+    assert {"windows", "training", "noise_levels", "weights"} <= set(facts["selection"])
+
+
+def test_alpha_is_not_baked_in(saved, waves):
+    constants = json.loads((saved / "calibration.json").read_text())
+    assert not {"alpha", "threshold"} & set(constants)
+    loaded = Detector.load(saved)
+    strict, loose = (loaded.score(waves(80, channels=2, seed=1), alpha=alpha) for alpha in (0.02, 0.5))
+    assert strict.calibration.threshold > loose.calibration.threshold
+
+
+def test_saving_replaces_a_model_but_never_other_files(saved, panel_detector, stream_detector, tmp_path):
+    (saved / "notes.txt").write_text("mine")
+    panel_detector.save(saved)
+    assert Detector.load(saved).kind == "panel"
+    assert (saved / "notes.txt").read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="is a file"):
+        stream_detector.save(tmp_path / "file")
+
+
+def test_an_unfitted_detector_is_not_saved(tmp_path):
+    with pytest.raises(NotFittedError, match="call fit"):
+        Detector().save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_a_missing_or_halved_file_is_named(saved, name):
+    content = (saved / name).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"[1, 2]"):
+        (saved / name).write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=name) as caught:
+            Detector.load(saved)
+        assert "\n" not in str(caught.value)
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=f"{name} is missing"):
+        Detector.load(saved)
+
+
+def test_folders_that_hold_no_model_or_another_kind_are_refused(saved, tmp_path):
+    with pytest.raises(CheckpointError, match="does not exist: give the folder that `oddwave fit` wrote"):
+        Detector.load(tmp_path / "absent")
+    edit(saved / "meta.json", lambda meta: meta.update(modality="image"))
+    with pytest.raises(CheckpointError, match="model for 'image', one for 'series' was expected"):
+        Detector.load(saved)
+    edit(saved / "meta.json", lambda meta: meta.update(format_version=99, package_version="9.9"))
+    with pytest.raises(CheckpointError, match=r"format 99, this oddwave reads 1: use the version .*9\.9"):
+        Detector.load(saved)
+    edit(saved / "meta.json", lambda meta: meta.update(format="something"))
+    with pytest.raises(CheckpointError, match="does not describe an oddwave model"):
+        Detector.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("calibration.json", lambda c: c.pop("fusion")),
+        ("calibration.json", lambda c: c["scorers"].pop()),
+        ("calibration.json", lambda c: c["plan"].update(sizes="many")),
+        ("calibration.json", lambda c: c["scale"].update(scale=[1.0])),
+        ("config.json", lambda c: c["network"].update(base_channels=16)),
+        ("config.json", lambda c: c.update(unheard_of=1)),
+        ("meta.json", lambda c: c.pop("channel_names")),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused_in_one_line(saved, name, change):
+    edit(saved / name, change)
+    with pytest.raises(CheckpointError, match=r"fit the model again") as caught:
+        Detector.load(saved)
+    assert "\n" not in str(caught.value)
