@@ -4,6 +4,7 @@ Heavy imports stand inside the commands, so that every `--help` answers at once.
 and to `bench`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,6 +81,8 @@ def main(
     See it work on made-up data:
         oddwave demo
     """
+    # Idle threads that spin cost small networks several times their own work where cores are shared; torch reads this.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @fit_app.command("series")

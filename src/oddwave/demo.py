@@ -228,8 +228,8 @@ def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alar
         if event is None:
             rows.append([*row, "MISSED", "", "", ""])
         else:
-            span = [wording.moment_text(item, event.start), wording.moment_text(item, event.end)]
-            rows.append([*row, *span, f"{each.share:.0%}", wording.p_value_text(event.p_value)])
+            row += [wording.moment_text(item, event.start), wording.moment_text(item, event.end)]
+            rows.append([*row, f"{each.share:.0%}", wording.p_value_text(event.p_value)])
     print_table(rows)
     events = wording.count_text(len(item.events) - len(alarms), "event")
     num_found = sum(each.found for each in found)

@@ -23,11 +23,12 @@ from oddwave import __version__
 from oddwave.config import DetectorConfig, preset
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
+from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
 from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_detection import SeriesDetection, StreamScore
 from oddwave.detection.streams import Stream
 from oddwave.errors import DataError, NotFittedError
-from oddwave.modalities.series import SeriesScaler, fill_missing
+from oddwave.modalities.series import SeriesScaler
 from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
 from oddwave.modalities.series_source import read_series
 from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult
@@ -36,7 +37,6 @@ from oddwave.scoring.events import find_events
 
 __all__ = ["Detector"]
 
-_FENCE = 3.0  # interquartile ranges above the upper quartile: beyond it a stream's own scores count as no calibration
 _MOST_EXPLAINED_INSTANCES = 200
 
 
@@ -87,7 +87,7 @@ class Detector:
             checkpoint_dir=checkpoint_dir,
             resume=resume,
         )
-        scores = [_per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
+        scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
         self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
@@ -147,7 +147,7 @@ class Detector:
         """
         engine, _ = self._fitted()
         data, streams = self._read_like_training(source)
-        return _joined(data.items, engine.score(streams), self.kind)
+        return joined_rows(data.items, engine.score(streams), self.kind)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
         """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
@@ -193,7 +193,7 @@ class Detector:
         data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
         assert self.scaler is not None
         assert self.engine is not None
-        streams = _scaled_streams(data, self.scaler)
+        streams = scaled_streams(data, self.scaler)
         self._check_lengths(streams, self.engine.plan)
         return data, streams
 
@@ -205,7 +205,7 @@ class Detector:
             for item in data.items
         ]
         scaler = SeriesScaler.fit(kept)
-        streams = _scaled_streams(data, scaler)
+        streams = scaled_streams(data, scaler)
         return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
 
     def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
@@ -230,11 +230,11 @@ class Detector:
         engine = self._build(plan, streams, data.n_channels, show_progress)
         scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         assert scored is not None
-        own = [_per_item(s.scores, data.kind) for s in scored]
-        own = [_below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
+        own = [per_item(s.scores, data.kind) for s in scored]
+        own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
         self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
         self.meta["num_train_points"] = int(sum(len(s) for s in streams))
-        self.decision_scores_ = _joined(data.items, scored, self.kind)
+        self.decision_scores_ = joined_rows(data.items, scored, self.kind)
         return streams, scored
 
     def _build(
@@ -259,7 +259,7 @@ class Detector:
         source: str,
         num_items: int,
     ) -> None:
-        block = 1 if engine.plan.panel else max(engine.plan.sizes)
+        block = 1 if engine.plan.panel else sorted(engine.plan.sizes)[len(engine.plan.sizes) // 2]
         self.calibration = Calibration.fit(scores, block, source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.decision_scores_ = self.calibration.scores
@@ -333,7 +333,7 @@ class Detector:
         scores = own.scores.copy()
         if self.kind == "stream":
             scores[~stream.observed] = np.nan  # a value that was never measured gets no verdict
-        scores = _per_item(scores, self.kind)
+        scores = per_item(scores, self.kind)
         p_values = calibration.p_values(scores)
         labels = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
         events: tuple[Event, ...] = ()
@@ -350,7 +350,7 @@ class Detector:
             channel_names=item.channel_names,
             timestamps=item.timestamps,
             reconstruction=normal,
-            parts={name: _per_item(values, self.kind) for name, values in own.parts.items()},
+            parts={name: per_item(values, self.kind) for name, values in own.parts.items()},
             events=events,
             notes=(*item.notes, *notes),
             sample_period_s=item.sample_period_s,
@@ -392,36 +392,6 @@ class Detector:
             "memory_spaces": list(engine.scorers[0].memories),
             "noise_levels": list(engine.scorers[0].noise_levels),
         }
-
-
-def _below_fence(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Replace scores above the upper outer fence by NaN: what is surely anomalous must not calibrate."""
-    seen = scores[np.isfinite(scores)]
-    if not len(seen):
-        return scores
-    low, high = np.quantile(seen, [0.25, 0.75])
-    return np.where(scores <= high + _FENCE * (high - low), scores, np.nan)
-
-
-def _scaled_streams(data: SeriesSet, scaler: SeriesScaler) -> list[Stream]:
-    streams = []
-    for group, item in enumerate(data.items):
-        filled, observed = fill_missing(scaler.transform(item.values))
-        seen = np.asarray(observed.any(axis=1))
-        streams.append(Stream(item.id, group, filled.astype(np.float32), seen, item.breaks))
-    return streams
-
-
-def _per_item(values: Float[np.ndarray, " n"], kind: str) -> Float[np.ndarray, " N"]:
-    """Give all points of a stream, or the one value of an instance."""
-    return values if kind == "stream" else values[:1]
-
-
-def _joined(items: Sequence[SeriesItem], scored: Sequence[StreamScore], kind: str) -> Float[np.ndarray, " R"]:
-    if kind == "panel":
-        return np.array([s.scores[0] for s in scored])
-    masked = [np.where(item.observed.any(1), s.scores, np.nan) for item, s in zip(items, scored, strict=True)]
-    return np.concatenate([item.per_row(values) for item, values in zip(items, masked, strict=True)])
 
 
 def _gap(engine: SeriesDetection | None) -> int:

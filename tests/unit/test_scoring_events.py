@@ -36,7 +36,7 @@ def test_events_come_strongest_first_with_their_peak_and_block_p_value():
     assert [(e.item, e.start, e.end, e.peak, e.score) for e in events] == [
         ("pump", 8, 8, 8, 30.0),
         ("pump", 6, 6, 6, 15.0),
-        ("pump", 1, 3, 2, 12.0),
+        ("pump", 2, 3, 2, 12.0),  # 10 lies below half of 12 above the usual 9.5
     ]
     assert [e.p_value for e in events] == [1 / 5, 2 / 5, 3 / 5]
 
@@ -49,3 +49,10 @@ def test_points_without_a_score_inside_an_event_are_no_peak():
 
 def test_no_flag_no_event():
     assert find_events("pump", np.zeros(5), np.zeros(5, int), CALIBRATION) == ()
+
+
+def test_two_peaks_in_one_run_are_two_events_of_half_height():
+    scores = np.array([20.0, 40, 60, 40, 25, 22, 25, 45, 70, 30, 20])
+    strong, weak = find_events("pump", scores, np.ones(11, int), CALIBRATION)
+    assert (strong.start, strong.end, strong.peak) == (7, 8, 8)
+    assert (weak.start, weak.end, weak.peak) == (1, 3, 2)

@@ -138,7 +138,8 @@ def _shown(value: tuple[float, float, int], metric: str, best: float | None) -> 
 def _standardised(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
     spread = high - low
-    return (scores - middle) / (spread if spread > 1e-12 else 1.0)
+    standardised: np.ndarray = (scores - middle) / (spread if spread > 1e-12 else 1.0)
+    return standardised
 
 
 def _clean(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -40,7 +40,7 @@ from oddwave.training.progress import run_with_progress
 
 __all__ = ["SeriesDetection", "StreamScore"]
 
-_MIN_REFERENCE_WINDOWS = 50
+_MIN_REFERENCE_WINDOWS = 30
 _SELECTION_WINDOWS = 128
 _VALIDATION_SHARE = 0.1
 _TERM_BLOCK = 2048
@@ -218,7 +218,9 @@ class SeriesDetection:
         result = []
         for scorer, cut in zip(self.scorers, cuts, strict=True):
             held = (
-                None if reference is None else cut_streams(reference, scorer.window_size, _stride(scorer.window_size))
+                None
+                if reference is None
+                else cut_streams(reference, scorer.window_size, max(1, scorer.window_size // 16))
             )
             enough = held is not None and len(held) >= _MIN_REFERENCE_WINDOWS
             result.append(Normals(held, remembered) if enough and held is not None else Normals(cut, True))

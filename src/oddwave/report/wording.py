@@ -233,8 +233,9 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
         f"The threshold of {number_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
-        f"A p-value is the share of normal {noun}s that score at least as high. With this calibration none can be "
-        f"smaller than {p_value_text(1 / (calibration.num_points + 1))}.",
+        f"A {noun}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
+        f"{p_value_text(1 / (calibration.num_points + 1))} here. An event's p-value compares its peak with those of "
+        f"independent normal stretches, and cannot be smaller than {p_value_text(1 / (calibration.num_blocks + 1))}.",
     ]
     if not math.isfinite(calibration.threshold):
         sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")

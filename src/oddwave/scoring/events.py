@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.signal import find_peaks
 
 from oddwave.results import Event
 from oddwave.scoring.calibration import Calibration
@@ -30,10 +31,37 @@ def find_events(
     *,
     max_gap: int = 0,
 ) -> tuple[Event, ...]:
-    """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says."""
-    events = []
-    for start, end in runs(labels > 0, max_gap=max_gap):
-        peak = start + int(np.nanargmax(scores[start : end + 1]))
-        score = float(scores[peak])
-        events.append(Event(item, start, end, peak, score, calibration.event_p_value(score)))
+    """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says.
+
+    A window that touches an anomaly raises the score of all its points, so a run of labels reaches far beyond its
+    cause. Each peak that stands out of its run is an event of its own, from where the score rises past half of the peak
+    (counted from the usual score) to where it falls below that again.
+    """
+    usual = float(np.median(calibration.scores))
+    core = np.zeros(len(scores), bool)
+    for start, end in runs(labels > 0):
+        own = scores[start : end + 1]
+        for peak in _peaks(own, usual):
+            left, right = _half_height(own, peak, usual)
+            core[start + left : start + right + 1] = True
+    events = [_event(item, scores, start, end, calibration) for start, end in runs(core, max_gap=max_gap)]
     return tuple(sorted(events, key=lambda event: -event.score))
+
+
+def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
+    """Give the highest point, and every other peak that a valley of half its height parts from higher ones."""
+    padded = np.concatenate([[usual], own, [usual]])
+    found, facts = find_peaks(padded, prominence=0.0)
+    tall = facts["prominences"] >= 0.5 * (padded[found] - usual)
+    return sorted({int(np.argmax(own)), *(found[tall] - 1).tolist()})
+
+
+def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple[int, int]:
+    high = own >= usual + 0.5 * (own[peak] - usual)
+    return next((a, b) for a, b in runs(high) if a <= peak <= b)
+
+
+def _event(item: str, scores: Float[np.ndarray, " N"], start: int, end: int, calibration: Calibration) -> Event:
+    peak = start + int(np.nanargmax(scores[start : end + 1]))
+    score = float(scores[peak])
+    return Event(item, start, end, peak, score, calibration.event_p_value(score))
