@@ -46,7 +46,9 @@ class Standardiser:
                 raise DataError(f"score term '{name}' is not finite on normal data; check the data for extreme values")
             statistics[name] = (columns.mean(0).tolist(), _safe(columns.std(0)).tolist())
         averages = _group_means(terms, statistics)
-        return cls(statistics, {name: (float(v.mean()), float(_safe(v.std()))) for name, v in averages.items()})
+        return cls(
+            statistics, {name: (float(v.mean()), float(_safe(v.std(keepdims=True))[0])) for name, v in averages.items()}
+        )
 
     def transform(self, terms: Terms) -> dict[str, Float[np.ndarray, " N"]]:
         """Give one standardised value per item and group."""
