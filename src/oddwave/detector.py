@@ -255,7 +255,7 @@ class Detector:
         data: SeriesSet,
         scaler: SeriesScaler,
         engine: SeriesDetection,
-        scores: list[Float[np.ndarray, " n"]],
+        scores: list[Float[np.ndarray, " _"]],
         source: str,
         num_items: int,
     ) -> None:

@@ -14,6 +14,7 @@ from oddwave.detection.streams import Stream, cut_streams
 from oddwave.detection.window_scorer import WindowScorer
 from oddwave.errors import DataError
 from oddwave.modalities.representation import Representation
+from oddwave.scoring.error_maps import DenoiserTerms
 
 
 def as_stream(values, group=0, breaks=()):
@@ -75,7 +76,8 @@ def test_every_memory_space_describes_a_window_by_one_vector(tiny_config, waves,
 def test_a_long_window_is_pooled_for_the_input_space():
     scorer = WindowScorer(Representation("window", 64, 1, 16), preset("fast"), (0.5,))
     cut = cut_streams([as_stream(np.arange(200.0)[:, None])], 64, 16)
-    assert scorer._vectors("input", cut.windows, None).shape == (len(cut), 16)
+    nothing = DenoiserTerms(*(np.zeros((len(cut), 1)) for _ in range(3)))
+    assert scorer._vectors("input", cut.windows, nothing).shape == (len(cut), 16)
 
 
 def test_the_memory_is_bounded(engine):

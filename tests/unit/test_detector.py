@@ -87,7 +87,7 @@ def test_alpha_is_chosen_when_a_verdict_is_asked_for(stream_detector, bumpy):
     assert stream_detector.predict(bumpy, alpha=0.4).sum() == loose.labels.sum()
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, -1, 0.001])
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, 0.001])
 def test_an_alpha_that_cannot_be_is_refused_before_any_work(stream_detector, bumpy, alpha, monkeypatch):
     monkeypatch.setattr(type(stream_detector.engine), "score", lambda *_, **__: pytest.fail("it has begun to score"))
     with pytest.raises(ConfigError, match="alpha"):

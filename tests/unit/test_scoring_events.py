@@ -10,7 +10,7 @@ CALIBRATION = Calibration.fit([np.arange(20.0)], 5, "tests")  # block maxima 4, 
 
 
 def flags(text):
-    return np.array([mark == "#" for mark in text])
+    return np.array([mark == "#" for mark in text], bool)
 
 
 @pytest.mark.parametrize(

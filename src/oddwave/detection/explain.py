@@ -26,7 +26,7 @@ _BATCH = 512
 
 
 @one_thread()
-def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> list[Float[np.ndarray, "n C"]]:
+def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
     """Give each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
 
     Every window gets the same noise, so a stream's version does not depend on the streams beside it.

@@ -281,7 +281,7 @@ class SeriesDetection:
         self, streams: Sequence[Stream], cuts: Sequence[WindowSet], terms: Sequence[TermSet]
     ) -> list[StreamScore]:
         """Fuse each window size's terms, spread them over points, and combine the window sizes."""
-        layers: list[dict[str, list[Float[np.ndarray, " n"]]]] = []
+        layers: list[dict[str, list[Float[np.ndarray, " _"]]]] = []
         for scorer, cut, own in zip(self.scorers, cuts, terms, strict=True):
             if not len(cut):
                 continue
@@ -295,12 +295,12 @@ class SeriesDetection:
 
     def _with_point_errors(
         self,
-        layer: Mapping[str, list[Float[np.ndarray, " n"]]],
+        layer: Mapping[str, list[Float[np.ndarray, " _"]]],
         scorer: WindowScorer,
         cut: WindowSet,
         own: TermSet,
         streams: Sequence[Stream],
-    ) -> list[Float[np.ndarray, " n"]]:
+    ) -> list[Float[np.ndarray, " _"]]:
         """Replace the denoiser's window error by its error at each point ("point"), or take both's mean ("blend")."""
         if own.error_map.ndim != 2:
             raise DataError(
@@ -325,7 +325,7 @@ def _stride(window_size: int) -> int:
     return max(1, window_size // 8)
 
 
-def _over_sizes(layers: Sequence[Mapping[str, list[Float[np.ndarray, " n"]]]], number: int, n: int) -> StreamScore:
+def _over_sizes(layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]], number: int, n: int) -> StreamScore:
     """Combine window sizes by the largest score: an anomaly shows at its own scale, the others dilute it.
 
     The parts are those of the window size that decided, point by point.

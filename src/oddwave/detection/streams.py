@@ -107,7 +107,7 @@ def cut_streams(streams: Sequence[Stream], window_size: int, stride: int) -> Win
 
 def points_from_windows(
     scores: Float[np.ndarray, " N"], cut: WindowSet, streams: Sequence[Stream], window_size: int
-) -> list[Float[np.ndarray, " n"]]:
+) -> list[Float[np.ndarray, " _"]]:
     """Give each point of each stream the mean score of the windows around it, nearer ones first; NaN where none is."""
     order = np.argsort(cut.stream, kind="stable")
     bounds = np.searchsorted(cut.stream[order], np.arange(len(streams) + 1))

@@ -33,7 +33,7 @@ class SeriesScaler:
     scale: tuple[float, ...]
 
     @classmethod
-    def fit(cls, arrays: Iterable[Float[np.ndarray, "n C"]]) -> "SeriesScaler":
+    def fit(cls, arrays: Iterable[Float[np.ndarray, "_ C"]]) -> "SeriesScaler":
         """Take the scale from training normals, NaN left out; see `robust_scale`.
 
         Raises: ShapeError where there is no array or their channels differ.
