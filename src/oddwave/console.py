@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error. Read `cli.py` 
 import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,28 +88,58 @@ def shows_progress(quiet: bool) -> bool:
 
 
 def print_found(result: "DetectionResult", files: Sequence[Path], source_notes: Sequence[str] = ()) -> None:
-    """Print the verdict, the strongest events, what to know about the data, and where the files are."""
+    """Print the verdict, the strongest findings, what to know about the data, and where the files are."""
     from oddwave.report import wording
 
     _, headline, detail = wording.verdict_sentences(result)
     print(f"{headline}. {detail}")
-    item_of = {item.id: item for item in result.items}
-    for event in sorted(result.events, key=lambda event: -event.score)[:_MOST_EVENTS]:
-        item = item_of[event.item]
+    if result.kind == "picture":
+        _print_pictures(result)
+    else:
+        _print_events(result)
+    print_notes([*source_notes, *_item_notes(result)])
+    print("Written: " + ", ".join(str(path) for path in files))
+
+
+def _print_events(result: "DetectionResult") -> None:
+    from oddwave.report import wording
+
+    found = sorted(((item, event) for item in result.series for event in item.events), key=lambda pair: -pair[1].score)
+    for item, event in found[:_MOST_EVENTS]:
         where = f"{event.item}: " if len(result.items) > 1 else ""
         channel = f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else ""
         print(
             f"  {where}{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
             f"  score {wording.number_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}"
         )
-    if len(result.events) > _MOST_EVENTS:
-        print(f"  ... and {len(result.events) - _MOST_EVENTS} more, in events.csv")
-    print_notes([*source_notes, *_item_notes(result)])
-    print("Written: " + ", ".join(str(path) for path in files))
+    if len(found) > _MOST_EVENTS:
+        print(f"  ... and {len(found) - _MOST_EVENTS} more, in events.csv")
+
+
+def _print_pictures(result: "DetectionResult") -> None:
+    """Print the most abnormal pictures that were flagged, and those that could not be judged."""
+    from oddwave.report import wording
+
+    found = sorted((item for item in result.pictures if item.labels[0] == 1), key=lambda item: -item.scores[0])
+    for item in found[:_MOST_EVENTS]:
+        score, p_value = wording.number_text(item.scores[0]), wording.p_value_text(item.p_values[0])
+        print(f"  {item.id}  score {score}  p {p_value}  {wording.place_text(item)}")
+    if len(found) > _MOST_EVENTS:
+        print(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv")
+    failed = [item for item in result.pictures if item.error]
+    for item in failed[:_MOST_NOTES]:
+        print(f"Not judged: {item.id}: {' '.join(item.error.split())}")
+    if len(failed) > _MOST_NOTES:
+        print(f"Not judged: {len(failed) - _MOST_NOTES} more, in summary.json and the report")
 
 
 def _item_notes(result: "DetectionResult") -> list[str]:
+    """Return what was noted of the items; a note that several pictures share is said once."""
     alone = len(result.items) == 1
+    if result.kind == "picture":
+        counts = Counter(note for item in result.items for note in dict.fromkeys(item.notes))
+        owner = {note: item.id for item in result.items for note in item.notes}
+        return [f"{owner[note] if count == 1 else f'{count:,} pictures'}: {note}" for note, count in counts.items()]
     return [note if alone else f"{item.id}: {note}" for item in result.items for note in item.notes]
 
 

@@ -187,7 +187,7 @@ def run_demo(folder: Path, *, preset_name: str = "balanced", show_progress: bool
     detector.save(folder / "model")
     result = detector.score(folder / "new.csv", show_progress=show_progress)
     files = write_outputs(result, folder, title="A cold store with planted faults")
-    found, alarms = match_events(_as_points(sample, result.items[0]), result.items[0])
+    found, alarms = match_events(_as_points(sample, result.series[0]), result.series[0])
     _print_comparison(result, found, alarms)
     print("Report: " + str(next((path for path in files if path.suffix == ".html"), files[0])))
     return found
@@ -220,7 +220,7 @@ def _as_points(sample: Sample, item: ItemResult) -> list[Planted]:
 
 
 def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alarms: Sequence[Event]) -> None:
-    item = result.items[0]
+    item = result.series[0]
     rows = [["planted", "channel", "from", "to", "found from", "to", "covered", "p"]]
     for each in found:
         fault, event = each.planted, each.event

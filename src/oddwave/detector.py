@@ -156,7 +156,7 @@ class Detector:
             item.labels[np.maximum(item.row_index, 0)] * (item.row_index >= 0)
             if self.kind == "stream" and item.row_index is not None
             else item.labels
-            for item in result.items
+            for item in result.series
         ]
         return np.concatenate(rows)
 

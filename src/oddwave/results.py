@@ -1,17 +1,31 @@
 """What every scorer returns: plain, frozen records of numpy arrays.
 
-Legend: N points of a stream (1 for a panel instance), T points of its values, C channels, R rows of the source. Higher
-scores are more anomalous, everywhere. Read `detector.py` next: it fills these in.
+A `DetectionResult` holds one record per item: `ItemResult` for streams and panel instances, `PictureResult` for
+pictures. All of them have `id`, `scores`, `p_values`, `labels`, `events`, `parts` and `notes`; higher scores are more
+anomalous, everywhere. Read `detector.py` next: it fills these in.
+
+Legend: N points of a stream (1 for a panel instance or a picture), T points of its values, C channels, R rows of the
+source; H, W a picture's own pixels, h, w the pixels of a smaller map that covers the whole picture.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["BandShare", "CalibrationSummary", "DetectionResult", "Event", "ItemResult"]
+__all__ = [
+    "BandShare",
+    "CalibrationSummary",
+    "DetectionResult",
+    "Event",
+    "ItemResult",
+    "Picture",
+    "PictureResult",
+    "Region",
+    "WaveletShare",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +58,45 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class WaveletShare:
+    """The share of a picture's anomaly in one band of its residual's wavelet pyramid.
+
+    `level` counts from 1, the finest, whose details are `scale_px` pixels of the picture wide; `orientation` says which
+    way the details run: horizontal, vertical, diagonal, or coarse for what is left below the last level.
+    """
+
+    level: int
+    orientation: Literal["horizontal", "vertical", "diagonal", "coarse"]
+    scale_px: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A connected part of a picture above the pixel threshold, in the picture's own pixels; right and bottom excluded.
+
+    `score` is the highest value of the anomaly map in it, `p_value` that peak's conformal p-value among the highest
+    peaks of normal pictures.
+    """
+
+    item: str
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
+    peak_x_px: int
+    peak_y_px: int
+    area_px: int
+    score: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
 class CalibrationSummary:
-    """How the threshold came about: from how many normals, at which false-alarm rate."""
+    """How the threshold came about: from how many normals, at which false-alarm rate.
+
+    `pixel_threshold` is the value of an anomaly map that an alpha share of normal pictures reaches anywhere.
+    """
 
     alpha: float
     threshold: float
@@ -54,6 +105,7 @@ class CalibrationSummary:
     block_size: int
     source: str
     scores: Float[np.ndarray, " n"]
+    pixel_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +129,45 @@ class ItemResult:
     row_timestamps: np.ndarray | None = None
 
 
+@runtime_checkable
+class Picture(Protocol):
+    """Where a picture's pixels can be had again: results do not hold thousands of pictures."""
+
+    def pixels(self) -> Float[np.ndarray, "H W C"]:
+        """Read the picture, values in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """One picture: one score, and where in it. A picture that could not be judged has NaN for a score and an `error`.
+
+    `anomaly_map` covers the whole picture, in deviations of normal pictures; `reconstruction` is the normal version
+    (values in [0, 1], covering the whole picture too), made for the most abnormal pictures only.
+    """
+
+    id: str
+    scores: Float[np.ndarray, " N"]
+    p_values: Float[np.ndarray, " N"]
+    labels: Int[np.ndarray, " N"]
+    size: tuple[int, int]  # height, width in pixels; (0, 0) where unknown
+    anomaly_map: Float[np.ndarray, "h w"]
+    picture: Picture | None = None
+    reconstruction: Float[np.ndarray, "h2 w2 C"] | None = None
+    parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
+    events: tuple[Region, ...] = ()
+    bands: tuple[WaveletShare, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
 @dataclass(frozen=True)
 class DetectionResult:
-    """Everything one scoring run found; `kind` says whether items are streams or panel instances."""
+    """Everything one scoring run found; `kind` says what its items are: streams, panel instances or pictures."""
 
     modality: str
-    kind: Literal["stream", "panel"]
-    items: tuple[ItemResult, ...]
+    kind: Literal["stream", "panel", "picture"]
+    items: tuple[ItemResult | PictureResult, ...]
     calibration: CalibrationSummary
     not_monitored: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +183,16 @@ class DetectionResult:
         return np.concatenate([item.labels for item in self.items])
 
     @property
-    def events(self) -> tuple[Event, ...]:
-        """All events, in item order."""
+    def series(self) -> tuple[ItemResult, ...]:
+        """The items that are streams or panel instances."""
+        return tuple(item for item in self.items if isinstance(item, ItemResult))
+
+    @property
+    def pictures(self) -> tuple[PictureResult, ...]:
+        """The items that are pictures."""
+        return tuple(item for item in self.items if isinstance(item, PictureResult))
+
+    @property
+    def events(self) -> tuple[Event | Region, ...]:
+        """All events (streams) or regions (pictures), in item order."""
         return tuple(event for item in self.items for event in item.events)

@@ -1,4 +1,4 @@
-"""The report in a real browser: it opens silently and offline, zooms to events, and fits a phone."""
+"""The report in a real browser: it opens silently and offline, shows events and regions, and fits a phone."""
 
 import os
 import shutil
@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from oddwave.report import write_report
-from oddwave.results import BandShare, CalibrationSummary, DetectionResult, Event, ItemResult
+from oddwave.results import (
+    BandShare,
+    CalibrationSummary,
+    DetectionResult,
+    Event,
+    ItemResult,
+    PictureResult,
+    Region,
+    WaveletShare,
+)
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -77,6 +86,33 @@ def panel() -> tuple[ItemResult, ...]:
     return tuple(items)
 
 
+class Pixels:
+    def pixels(self) -> np.ndarray:
+        return np.broadcast_to(np.linspace(0.2, 0.9, 300, dtype=np.float32)[None, :, None], (200, 300, 3))
+
+
+def picture(place: int, name: str) -> PictureResult:
+    """Make a picture of 300 x 200 px; the first five are flagged, with two regions and a normal version each."""
+    found = place < 5
+    score = np.array([9.0 - place if found else 1 - place / 1000])
+    spots = ((30, 120), (220, 0)) if found else ()
+    regions = [Region(name, x, y, x + 40, y + 30, x + 9, y + 9, 800, 6.0 - y / 100, 0.02) for x, y in spots]
+    return PictureResult(
+        id=name,
+        scores=score,
+        p_values=score * 0 + 0.05,
+        labels=np.array([int(found)]),
+        size=(200, 300),
+        anomaly_map=np.linspace(-1, 9, 600, dtype=np.float32).reshape(20, 30),
+        picture=Pixels(),
+        reconstruction=np.full((100, 150, 3), 0.5, dtype=np.float32) if found else None,
+        parts={EVIL: score},
+        events=tuple(regions),
+        bands=(WaveletShare(1, "vertical", 2.0, 0.7), WaveletShare(2, "coarse", 4.0, 0.3)),
+        notes=(EVIL,),
+    )
+
+
 RESULTS = {
     "single": ("stream", lambda: (stream("pump", (400, 1_500)),)),
     "channels": ("stream", lambda: (stream(EVIL, (400, 1_500), num_channels=8),)),
@@ -94,6 +130,19 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         result = DetectionResult("series", kind, items(), calibration, (EVIL,), model)
         write_report(result, folder / f"{name}.html", title=EVIL)
     return {name: folder / f"{name}.html" for name in RESULTS}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "report.html"
+    calibration = CalibrationSummary(0.05, 2.0, 49, 49, 1, EVIL, np.linspace(0.1, 2.2, 49), pixel_threshold=3.0)
+    items = tuple(picture(place, EVIL if place == 1 else f"tray 1/part {place}.png") for place in range(150))
+    nan = np.array([np.nan])
+    lost = PictureResult("lost.png", nan, nan, np.array([0]), (0, 0), np.zeros((0, 0), dtype=np.float32), error=EVIL)
+    model = {"train_source": EVIL, "selection": {"space": {"chosen": EVIL, "why": EVIL}}}
+    result = DetectionResult("image", "picture", (*items, lost), calibration, (EVIL,), model)
+    write_report(result, path, title=EVIL)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -243,4 +292,102 @@ def test_without_scripts_the_verdict_and_tables_stand(browser, reports) -> None:
     visit = Visit(browser, reports["single"], java_script_enabled=False)
     assert visit.page.get_by_role("heading", name="2 stretches do not belong").is_visible()
     assert visit.page.locator(".event-row").count() == 2
+    visit.page.close()
+
+
+def test_page_of_pictures_opens_silently_without_network(browser, pictures) -> None:
+    visit = Visit(browser, pictures)
+    visit.page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    broken = "[...document.images].filter((image) => image.complete && !image.naturalWidth).length"
+    assert visit.page.evaluate(broken) == 0
+    assert visit.page.evaluate("window.broken") is None
+    assert visit.messages == []
+    assert [url for url in visit.requests if not url.startswith("data:")] == [pictures.as_uri()]
+    visit.page.close()
+
+
+def test_page_of_pictures_fits_a_phone(browser, pictures) -> None:
+    visit = Visit(browser, pictures, width=390, has_touch=True, is_mobile=True)
+    visit.page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    visit.page.locator("[data-only=all]").click()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.page.close()
+
+
+def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, pictures) -> None:
+    visit = Visit(browser, pictures)
+    thumbs, status = visit.page.locator(".thumb"), visit.page.locator("#sheet .status")
+    assert thumbs.count() == visit.page.locator(".thumb.flagged").count() == 5
+    visit.page.locator("[data-only=all]").click()
+    assert (thumbs.count(), status.inner_text()) == (60, "1 to 60 of 150")
+    visit.page.get_by_role("button", name="Last page").click()
+    assert (thumbs.count(), status.inner_text()) == (30, "121 to 150 of 150")
+    assert visit.page.get_by_role("button", name="Next page").is_disabled()
+    visit.page.get_by_label("Find").fill("PART 14")
+    assert thumbs.locator(".name").all_inner_texts()[:2] == ["part 14.png", "part 140.png"]
+    visit.page.get_by_label("Find").fill("part 4.png")
+    assert not visit.page.locator("#picture-4 .viewer").is_visible()
+    thumbs.first.focus()
+    visit.page.keyboard.press("Enter")
+    assert visit.page.locator("#picture-4 .viewer").is_visible()
+    assert visit.page.evaluate("document.activeElement.closest('details').id") == "picture-4"
+    visit.page.close()
+
+
+def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, pictures) -> None:
+    visit = Visit(browser, pictures)
+    viewer = visit.page.locator("#picture-0 .viewer")
+    layer = {name: viewer.locator(f".layer.{name}") for name in ("heat", "normal", "difference")}
+    assert [name for name in layer if layer[name].is_visible()] == ["heat"]
+    viewer.locator("input[value=heat]").focus()
+    visit.page.keyboard.press("Tab")  # to the boxes
+    visit.page.keyboard.press("Space")
+    assert viewer.locator(".box:visible").count() == 0
+    visit.page.keyboard.press("Tab")  # to the strength
+    visit.page.keyboard.press("Home")
+    assert layer["heat"].evaluate("(image) => getComputedStyle(image).opacity") == "0"
+    viewer.locator("input[value=heat]").focus()
+    visit.page.keyboard.press("ArrowRight")
+    assert [name for name in layer if layer[name].is_visible()] == ["normal"]
+    visit.page.keyboard.press("ArrowRight")
+    assert [name for name in layer if layer[name].is_visible()] == ["difference"]
+    visit.page.close()
+
+
+def test_dragging_moves_the_border_to_the_normal_version(browser, pictures) -> None:
+    visit = Visit(browser, pictures)
+    viewer = visit.page.locator("#picture-0 .viewer")
+    viewer.locator("input[value=normal]").check()
+    viewer.locator(".stage").scroll_into_view_if_needed()
+    box = viewer.locator(".stage").bounding_box()
+    assert box is not None
+    visit.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40, steps=3)
+    visit.page.mouse.up()
+    assert viewer.locator("[data-sets='--split']").input_value() == "25"
+    handle = viewer.locator(".handle").bounding_box()
+    assert handle is not None
+    assert handle["x"] - box["x"] == pytest.approx(box["width"] * 0.25, abs=3)
+    visit.page.close()
+
+
+def test_regions_lie_where_they_belong_and_can_be_pointed_out(browser, pictures) -> None:
+    visit = Visit(browser, pictures)
+    parts = (".stage", ".box[data-rank='2']")
+    stage, box = (visit.page.locator(f"#picture-0 {part}").bounding_box() for part in parts)
+    assert stage is not None
+    assert box is not None
+    assert (box["x"] - stage["x"]) / stage["width"] == pytest.approx(30 / 300, abs=0.01)
+    assert (box["y"] + box["height"] - stage["y"]) / stage["height"] == pytest.approx(150 / 200, abs=0.01)
+    visit.page.locator("#picture-0 [data-region='2']").click()
+    assert visit.page.locator("#picture-0 .box.current").get_attribute("data-rank") == "2"
+    visit.page.close()
+
+
+def test_without_scripts_the_pictures_and_their_heat_maps_stand(browser, pictures) -> None:
+    visit = Visit(browser, pictures, java_script_enabled=False)
+    assert visit.page.get_by_role("heading", name="5 of 150 pictures do not belong").is_visible()
+    assert visit.page.locator("#picture-0 .layer.heat").is_visible()
+    assert visit.page.locator("#ranking tbody tr").count() == 150
     visit.page.close()

@@ -218,7 +218,7 @@ def test_nothing_from_the_data_becomes_markup() -> None:
     assert figure_of(page, 0)["rows"][0]["name"] == EVIL
 
 
-def test_content_policy_allows_exactly_the_two_scripts_and_no_network() -> None:
+def test_content_policy_allows_exactly_its_own_scripts_and_no_network() -> None:
     page = render_report(result_of(stream()))
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]

@@ -1,15 +1,18 @@
 """Which data sets there are, what reads them, under which licence, and where to get them.
 
-Nothing here downloads anything. Read `records.py` for what the loaders return.
+Nothing here downloads anything. Read `records.py` and `pictures.py` for what the loaders return.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from oddwave.datasets.msl import load_msl
+from oddwave.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.datasets.nab import load_nab
+from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit
 from oddwave.datasets.ucr import load_ucr_panels
+from oddwave.datasets.visa import load_visa
 
 __all__ = ["DATASETS", "DatasetEntry"]
 
@@ -18,7 +21,7 @@ __all__ = ["DATASETS", "DatasetEntry"]
 class DatasetEntry:
     """One data set: `load(root)` gives its records; `layout` says where its files lie under the data folder."""
 
-    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel]]
+    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel | PictureSplit]]
     modality: str
     description: str
     layout: str
@@ -50,5 +53,29 @@ DATASETS: dict[str, DatasetEntry] = {
         layout="msl/labeled_anomalies.csv, msl/data/train/<id>.npy, msl/data/test/<id>.npy",
         licence="public (NASA)",
         source="https://github.com/khundman/telemanom",
+    ),
+    "mvtec_ad": DatasetEntry(
+        load=load_mvtec,
+        modality="image",
+        description="MVTec AD: 15 categories of products and surfaces with defects and their masks",
+        layout="mvtec_ad/<category>/{train/good,test/<defect>,ground_truth/<defect>}",
+        licence="CC BY-NC-SA 4.0",
+        source="https://www.mvtec.com/company/research/datasets/mvtec-ad",
+    ),
+    "magnetic_tile": DatasetEntry(
+        load=load_magnetic_tile,
+        modality="image",
+        description="Magnetic-tile surface defects of 5 kinds with masks, one category in MVTec AD's layout",
+        layout="magnetic_tile/{train/good,test/<defect>,ground_truth/<defect>}",
+        licence="none stated; cite Huang et al. 2018",
+        source="https://github.com/abin24/Magnetic-tile-defect-datasets.",
+    ),
+    "visa": DatasetEntry(
+        load=load_visa,
+        modality="image",
+        description="VisA: 12 objects, 10,821 pictures, 1,200 of them anomalous with masks",
+        layout="visa/split_csv/1cls.csv, visa/<object>/Data/{Images,Masks}",
+        licence="CC BY 4.0",
+        source="https://github.com/amazon-science/spot-diff",
     ),
 }

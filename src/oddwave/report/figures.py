@@ -50,7 +50,7 @@ def pack(values: np.ndarray, *, exact: bool = False) -> str:
 
 def point_budget(result: DetectionResult, num_drawn: int) -> int:
     """Return how many points each of `num_drawn` items may draw so that the page stays of a sane size."""
-    columns = max((1 + 2 * min(item.values.shape[1], MAX_CHANNELS) for item in result.items), default=3)
+    columns = max((1 + 2 * min(item.values.shape[1], MAX_CHANNELS) for item in result.series), default=3)
     return int(np.clip(NUMBERS_PER_PAGE // (max(1, num_drawn) * (columns + 2)), 1_000, FULL_DETAIL_POINTS))
 
 

@@ -3,6 +3,9 @@
 Their columns are the same for every modality, because other programs read them; numbers are written so that reading
 gives back the very same double. Read `build.py` next: it makes the report page.
 
+A picture's events are regions: `start` and `end` are the pixels ("x y") of its box's upper left and lower right corner,
+both within the box, while `right_px` and `bottom_px` lie just outside it.
+
 Legend: R rows of the source, N points of a stream.
 """
 
@@ -22,17 +25,29 @@ from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.report import wording
 from oddwave.report.build import render_report
-from oddwave.results import BandShare, DetectionResult, Event, ItemResult
+from oddwave.results import BandShare, DetectionResult, Event, ItemResult, PictureResult, Region
 from oddwave.training.checkpoint import atomic_directory
 
-__all__ = ["EVENT_COLUMNS", "OUTPUT_FILES", "clock_text", "require_writable", "summary_of", "write_outputs"]
+__all__ = [
+    "EVENT_COLUMNS",
+    "OUTPUT_FILES",
+    "REGION_COLUMNS",
+    "clock_text",
+    "require_writable",
+    "summary_of",
+    "write_outputs",
+]
 
 OUTPUT_FILES = ("scores.csv", "events.csv", "summary.json", "report.html")
-PANEL_COLUMNS = ("item", "score", "p_value", "label")
+ITEM_COLUMNS = ("item", "score", "p_value", "label")  # of panels and pictures
 STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label")
+_FINDING_COLUMNS = ("item", "start", "end", "peak", "score", "p_value")  # of every modality
 EVENT_COLUMNS = (
-    "item", "start", "end", "peak", "score", "p_value",
+    *_FINDING_COLUMNS,
     "channel", "band_low_hz", "band_high_hz", "band_period_min", "band_period_max", "band_share",
+)  # fmt: skip
+REGION_COLUMNS = (
+    *_FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px",
 )  # fmt: skip
 
 
@@ -50,8 +65,9 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=OUTPUT_FILES) as beside:
-        _write_table(beside / "scores.csv", STREAM_COLUMNS if result.kind == "stream" else PANEL_COLUMNS, _rows(result))
-        _write_table(beside / "events.csv", EVENT_COLUMNS, _event_rows(result))
+        _write_table(beside / "scores.csv", STREAM_COLUMNS if result.kind == "stream" else ITEM_COLUMNS, _rows(result))
+        event_columns = REGION_COLUMNS if result.kind == "picture" else EVENT_COLUMNS
+        _write_table(beside / "events.csv", event_columns, _event_rows(result))
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
         written = sorted(entry.name for entry in beside.iterdir())
@@ -83,7 +99,7 @@ def summary_of(result: DetectionResult) -> dict[str, Any]:
     """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null."""
     tone, headline, detail = wording.verdict_sentences(result)
     calibration = result.calibration
-    summary = {
+    summary: dict[str, Any] = {
         "oddwave_version": __version__,
         "modality": result.modality,
         "kind": result.kind,
@@ -107,14 +123,19 @@ def summary_of(result: DetectionResult) -> dict[str, Any]:
         "not_monitored": list(result.not_monitored),
         "model": dict(result.model),
     }
+    if result.kind == "picture":
+        unjudged = [item for item in result.pictures if not np.isfinite(item.scores).any()]
+        summary["failures"] = [{"item": item.id, "error": item.error} for item in unjudged]
+        summary["counts"]["failed"] = len(unjudged)
+        summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
 
 
-def _item_summary(item: ItemResult) -> dict[str, Any]:
+def _item_summary(item: ItemResult | PictureResult) -> dict[str, Any]:
     seen = item.scores[np.isfinite(item.scores)]
-    return {
+    summary = {
         "id": item.id,
         "scored": len(seen),
         "anomalous": int((item.labels == 1).sum()),
@@ -122,6 +143,16 @@ def _item_summary(item: ItemResult) -> dict[str, Any]:
         "highest_score": float(seen.max()) if len(seen) else None,
         "notes": list(item.notes),
     }
+    if isinstance(item, PictureResult):
+        summary |= {
+            "p_value": float(item.p_values[0]) if len(item.p_values) else None,
+            "size_px": {"height": item.size[0], "width": item.size[1]},
+            "error": item.error,
+            "parts": {name: float(values[0]) for name, values in item.parts.items()},
+            "regions": list(item.events),
+            "bands": list(item.bands),
+        }
+    return summary
 
 
 def clock_text(stamps: np.ndarray) -> list[str]:
@@ -142,7 +173,7 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any
 
 def _rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
     for item in result.items:
-        if result.kind == "stream":
+        if result.kind == "stream" and isinstance(item, ItemResult):
             yield from _stream_rows(item)
         else:
             yield item.id, *_cells(item.scores[:1]), *_cells(item.p_values[:1]), int(item.labels[0])
@@ -165,11 +196,23 @@ def _cells(values: np.ndarray) -> list[float | str]:
 
 
 def _event_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
-    for item in result.items:
+    for item in result.series:
         for event in item.events:
             where = [event.start, event.end, event.peak]
             places: Sequence[Any] = where if item.timestamps is None else clock_text(item.timestamps[where])
             yield item.id, *places, event.score, event.p_value, event.channel or "", *_band_cells(event)
+    for region in (region for item in result.pictures for region in item.events):
+        yield region.item, *_corners(region), region.score, region.p_value, *_box_cells(region)
+
+
+def _corners(region: Region) -> Sequence[str]:
+    corners = (region.left_px, region.top_px), (region.right_px - 1, region.bottom_px - 1)
+    return [f"{x} {y}" for x, y in (*corners, (region.peak_x_px, region.peak_y_px))]
+
+
+def _box_cells(region: Region) -> Sequence[int]:
+    box = region.left_px, region.top_px, region.right_px, region.bottom_px
+    return [*box, region.peak_x_px, region.peak_y_px, region.area_px]
 
 
 def _band_cells(event: Event) -> Sequence[Any]:

@@ -1,16 +1,27 @@
-"""How numbers become words: moments, durations, wavelet bands, p-values, and the page's plain sentences.
+"""How numbers become words: moments, durations, regions, wavelet bands, p-values, and the page's plain sentences.
 
 Everything here returns plain text, never markup; the templates escape it. Read `build.py` next: it places these words.
 """
 
 import math
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from oddwave.results import BandShare, CalibrationSummary, DetectionResult, Event, ItemResult
+from oddwave.results import (
+    BandShare,
+    CalibrationSummary,
+    DetectionResult,
+    Event,
+    ItemResult,
+    PictureResult,
+    Region,
+    WaveletShare,
+)
 
 __all__ = [
+    "NOUNS",
     "TimeAxis",
     "Tone",
     "band_text",
@@ -23,15 +34,23 @@ __all__ = [
     "number_text",
     "p_value_text",
     "percent_text",
+    "place_text",
+    "rarity_text",
     "rate_text",
+    "region_text",
     "time_axis",
     "verdict_sentences",
+    "wavelet_text",
 ]
 
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
+NOUNS = {"stream": "point", "panel": "instance", "picture": "picture"}  # what has one score, by the result's kind
+_DETAIL = {1: "fine", 2: "medium"}  # wavelet levels; all further ones are broad
+
 TimeAxis = Literal["time", "number", "index"]
 Tone = Literal["found", "clear", "empty"]
+_Item = TypeVar("_Item", ItemResult, PictureResult, ItemResult | PictureResult)
 
 
 def number_text(value: float, digits: int = 3) -> str:
@@ -75,6 +94,17 @@ def rate_text(p_value: float) -> str:
     one_in = 1 / p_value
     step = 10 ** max(0, math.floor(math.log10(one_in)) - 1)
     return f"about 1 in {round(one_in / step) * step:,}"
+
+
+def rarity_text(p_value: float, num_normals: int, what: str) -> str:
+    """Say in a sentence how rare something is among normal pictures; `what` says it of several: "score this high"."""
+    if not math.isfinite(p_value) or num_normals < 1:
+        return ""
+    if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: nothing of that kind was seen
+        return f"None of the {num_normals:,} normal pictures held back {what.replace(' ', 's ', 1)}."
+    if p_value > 0.5:
+        return f"More than half of the normal pictures {what}."
+    return f"Of normal pictures, {rate_text(p_value)} {what.replace(' ', 's ', 1)}."
 
 
 def _unit_of(seconds: float) -> tuple[str, float]:
@@ -168,6 +198,29 @@ def band_text(band: BandShare, sample_period_s: float | None = None) -> str:
     return _range_text(shortest_s / size, longest_s / size, name)
 
 
+def wavelet_text(band: WaveletShare) -> str:
+    """Name a band of a picture's wavelet pyramid: "fine vertical detail (2 px)", "coarse (8 px and wider)"."""
+    size = number_text(band.scale_px, 2)
+    if band.orientation == "coarse":
+        return f"coarse ({size} px and wider)"
+    return f"{_DETAIL.get(band.level, 'broad')} {band.orientation} detail ({size} px)"
+
+
+def region_text(region: Region) -> str:
+    """Say how large a region's box is and where its upper left corner lies: "40 x 12 px at x 120, y 34"."""
+    width, height = region.right_px - region.left_px, region.bottom_px - region.top_px
+    return f"{width:,} x {height:,} px at x {region.left_px:,}, y {region.top_px:,}"
+
+
+def place_text(item: PictureResult) -> str:
+    """Say where in a picture its anomaly lies: its strongest region, and how many more there are."""
+    if not item.events:
+        return "no single region stands out"
+    strongest = max(item.events, key=lambda region: region.score)
+    more = f" and {count_text(len(item.events) - 1, 'more region')}" if len(item.events) > 1 else ""
+    return f"region of {region_text(strongest)}{more}"
+
+
 def _p_text(p_value: float) -> str:
     return f"p = {p_value_text(p_value)}".replace("= <", "<")
 
@@ -178,14 +231,17 @@ def _evidence(score: float, p_value: float, calibration: CalibrationSummary) -> 
 
 def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
     """Return the verdict: its tone, the headline, and a sentence on the strongest finding or highest score."""
-    finite = [item for item in result.items if np.isfinite(item.scores).any()]
-    if not finite:
-        return "empty", "Nothing could be scored", "No point of the data has a score; the notes below say why."
+    noun = NOUNS[result.kind]
+    if not any(np.isfinite(item.scores).any() for item in result.items):
+        missing = f"No {noun} of the data has a score" if result.kind != "picture" else "No picture has a score"
+        return "empty", "Nothing could be scored", f"{missing}; the notes below say why."
     if result.kind == "panel":
-        return _panel_verdict(result, finite)
+        return _ranking_verdict(result, len(result.items))
+    if result.kind == "picture":
+        return _pictures_verdict(result)
     if result.events:
         return _events_verdict(result)
-    highest = max(finite, key=lambda item: float(np.nanmax(item.scores)))
+    highest = max(_judged(result.series), key=lambda item: float(np.nanmax(item.scores)))
     peak = int(np.nanargmax(highest.scores))
     where = f" of {highest.id}" if len(result.items) > 1 else ""
     evidence = _evidence(float(highest.scores[peak]), float(highest.p_values[peak]), result.calibration)
@@ -193,9 +249,14 @@ def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
     return "clear", "Nothing above the threshold", sentence
 
 
+def _judged(items: Sequence[_Item]) -> list[_Item]:
+    return [item for item in items if np.isfinite(item.scores).any()]
+
+
 def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    strongest = max(result.events, key=lambda event: event.score)
-    item = next(item for item in result.items if item.id == strongest.item)
+    item, strongest = max(
+        ((item, event) for item in result.series for event in item.events), key=lambda pair: pair[1].score
+    )
     alone = len(result.events) == 1
     verb = "stretch does not belong" if alone else "stretches do not belong"
     subject = "It" if alone else "The strongest"
@@ -206,19 +267,32 @@ def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
     return "found", f"{len(result.events):,} {verb}", sentence
 
 
-def _panel_verdict(result: DetectionResult, finite: list[ItemResult]) -> tuple[Tone, str, str]:
-    top = max(finite, key=lambda item: float(np.nanmax(item.scores)))
+def _ranking_verdict(result: DetectionResult, num_judged: int) -> tuple[Tone, str, str]:
+    top = max(_judged(result.items), key=lambda item: float(np.nanmax(item.scores)))
     flagged = sum(bool(np.any(item.labels == 1)) for item in result.items)
-    total = count_text(len(result.items), "instance")
+    total = count_text(num_judged, NOUNS[result.kind])
     sentence = f"The most abnormal is {top.id} ({_evidence(top.scores[0], top.p_values[0], result.calibration)})."
     if not flagged:
         return "clear", f"None of {total} is above the threshold", sentence
     return "found", f"{flagged:,} of {total} {'does' if flagged == 1 else 'do'} not belong", sentence
 
 
+def _pictures_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
+    """As for a panel, out of the pictures that could be judged; it says where, and how many could not be judged."""
+    judged = _judged(result.pictures)
+    tone, headline, sentence = _ranking_verdict(result, len(judged))
+    top = max(judged, key=lambda item: float(item.scores[0]))
+    if tone == "found":
+        sentence = f"{sentence[:-1]}: {place_text(top)}."
+    failed = len(result.pictures) - len(judged)
+    if failed:
+        sentence += f" {count_text(failed, 'picture')} could not be judged."
+    return tone, headline, sentence
+
+
 def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored: int) -> list[str]:
     """Say in plain words where the threshold comes from, what alpha means for this data, and how far p-values reach."""
-    noun = "point" if kind == "stream" else "instance"
+    noun = NOUNS[kind]
     size = count_text(calibration.num_points, f"score of normal {noun}s", f"scores of normal {noun}s")
     blocks = ""
     if calibration.block_size > 1:
@@ -234,15 +308,32 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
         f"A {noun}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
-        f"{p_value_text(1 / (calibration.num_points + 1))} here. An event's p-value compares its peak with those of "
-        f"independent normal stretches, and cannot be smaller than {p_value_text(1 / (calibration.num_blocks + 1))}.",
+        f"{p_value_text(1 / (calibration.num_points + 1))} here. {_finding_p_sentence(calibration, kind)}",
     ]
     if not math.isfinite(calibration.threshold):
         sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
     elif calibration.num_blocks * calibration.alpha < 1:
-        blocks_text = count_text(calibration.num_blocks, "independent block")
+        blocks_text = count_text(calibration.num_blocks, "picture" if kind == "picture" else "independent block")
         sentences.append(
             f"Caution: {blocks_text} cannot confirm a rate as low as {alpha}; take it as approximate, "
             f"or calibrate on more normal data."
         )
     return sentences
+
+
+def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
+    """Say what the p-value of an event or a region compares, and from where on a picture has regions."""
+    smallest = p_value_text(1 / (calibration.num_blocks + 1))
+    if kind != "picture":
+        return (
+            "An event's p-value compares its peak with those of independent normal stretches, and cannot be smaller "
+            f"than {smallest}."
+        )
+    sentence = f"A region's p-value compares its peak with the highest peaks of normal pictures, at least {smallest}."
+    level = calibration.pixel_threshold
+    if level is not None and math.isfinite(level):
+        sentence += (
+            f" Regions are where the heat map passes {number_text(level)}, which {percent_text(calibration.alpha)} of "
+            "normal pictures do anywhere."
+        )
+    return sentence

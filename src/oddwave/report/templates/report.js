@@ -1,5 +1,5 @@
 "use strict";
-/* Draws the plots when they come into view, and links tables, buttons and keys to them. Text from the data reaches the
+/* Draws the plots when they come into view, and links rows, buttons and keys to them. Text from the data reaches the
    page only through `plain` or textContent, so that it is never read as markup. */
 (() => {
   const FIRST_ROWS = 4;
@@ -309,30 +309,11 @@
     node.classList.add("drawn");
   }
 
-  /* -- tables --------------------------------------------------------------------------------------------------- */
-
-  function sortKey(cell) {
-    const text = cell.dataset.sort ?? cell.textContent.trim();
-    const number = Number(text.replace(/^<|,/g, ""));
-    return text !== "" && !Number.isNaN(number) ? number : text;
-  }
-
-  function sortBy(header) {
-    const column = [...header.parentElement.children].indexOf(header);
-    const descending = header.getAttribute("aria-sort") === "ascending";
-    const body = header.closest("table").tBodies[0];
-    const keyed = [...body.rows].map((row) => [sortKey(row.cells[column]), row]);
-    const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
-    keyed.sort((a, b) => (descending ? -1 : 1) * compare(a[0], b[0]));
-    body.append(...keyed.map(([, row]) => row));
-    [...header.parentElement.children].forEach((other) => other.removeAttribute("aria-sort"));
-    header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-  }
+  /* -- clicks and keys ------------------------------------------------------------------------------------------- */
 
   function onClick(event) {
     const target = event.target.closest("button, tr.event-row, tr.stream-row");
     if (!target) return;
-    if (target.matches(".sort")) return sortBy(target.closest("th"));
     if (target.dataset.act) {
       const node = plotOf(target.closest(".toolbar").dataset.for);
       if (!models.has(node)) draw(node);
@@ -349,15 +330,6 @@
     if (!node.matches(".plot[data-figure]") || !models.has(node) || !(event.key in KEYS) || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     KEYS[event.key](node);
-  }
-
-  function onFilter(event) {
-    const field = event.target;
-    if (!field.dataset || !field.dataset.filters) return;
-    const wanted = field.value.toLowerCase();
-    for (const row of document.getElementById(field.dataset.filters).tBodies[0].rows) {
-      row.hidden = !row.querySelector(".name").textContent.toLowerCase().includes(wanted);
-    }
   }
 
   if (typeof Plotly === "undefined") {
@@ -377,5 +349,4 @@
   addEventListener("beforeprint", () => plots.forEach((node) => node.offsetParent && paint(node)));
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
-  document.addEventListener("input", onFilter);
 })();

@@ -1,0 +1,52 @@
+"""The region of interest: which part of a picture is monitored.
+
+Legend: H x W pixels of the region, h x w of a picture.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from oddwave.errors import DataError
+from oddwave.modalities.image_decode import as_channels_last, open_picture, read_values
+
+__all__ = ["read_roi", "roi_for"]
+
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+def read_roi(source: str | os.PathLike[str] | np.ndarray) -> Bool[np.ndarray, "H W"]:
+    """Read a region from a picture or an array: monitored is what is not zero, in any channel.
+
+    Raises: DataError for what cannot be read, a region without any pixel, or a JPEG file.
+    """
+    if isinstance(source, np.ndarray):
+        name, values = "the region of interest", source
+    else:
+        name = f"the region of interest '{source}'"
+        values = _read(Path(source).expanduser(), name)
+    monitored: np.ndarray = (as_channels_last(values)[0] != 0).any(axis=2)
+    if not monitored.any():
+        raise DataError(f"{name} is zero everywhere: paint what is to be monitored in white")
+    return monitored
+
+
+def roi_for(roi: Bool[np.ndarray, "H W"], height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """Return the region in the pixels of a picture of another size, each taken from the nearest pixel."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64)
+        for new, old in zip((height, width), roi.shape, strict=True)
+    )
+    return roi[np.ix_(rows, columns)]
+
+
+def _read(path: Path, name: str) -> np.ndarray:
+    try:
+        with open_picture(path) as file:
+            if file.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC:
+                raise DataError("is a JPEG file, whose compression leaves traces that are not zero: save it as PNG")
+            return read_values(file)
+    except DataError as error:
+        raise DataError(f"{name} {error}") from error

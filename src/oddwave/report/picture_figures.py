@@ -1,0 +1,243 @@
+"""The images on the page of pictures: thumbnails, heat maps, normal versions, differences, and the histogram as SVG.
+
+All images become data URIs, scaled down, so that one file holds thousands of pictures and still opens quickly. Heat
+maps have one scale for the whole page: 0 is the normal level, `MapScale.top` the end of the colours. Read
+`templates/pictures.js` next: it switches between these images.
+
+Legend: H, W a picture's pixels, h, w those of a smaller map of the whole picture, C channels, n entries of the ramp.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, features
+
+from oddwave.report import wording
+from oddwave.results import DetectionResult
+
+__all__ = [
+    "DETAIL_PX",
+    "THUMB_PX",
+    "MapScale",
+    "channels_text",
+    "colour_ramp",
+    "detail_size",
+    "difference",
+    "encoded",
+    "heat_map",
+    "histogram_figure",
+    "legend_stops",
+    "map_scale",
+    "shown",
+    "thumbnail",
+]
+
+THUMB_PX = 128
+THUMB_BYTES = 4_096
+DETAIL_PX = 512
+SMALLEST_DETAIL_PX = 256  # smaller pictures are magnified in whole steps, so that their pixels can be told apart
+TOP_IN_THRESHOLDS = 3.0
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+@dataclass(frozen=True, slots=True)
+class MapScale:
+    """Which values of the anomaly maps the colours stand for: 0 to `top`; `threshold` is None where there is none."""
+
+    top: float
+    threshold: float | None
+
+
+def map_scale(result: DetectionResult) -> MapScale:
+    """Return the scale common to all heat maps: up to three pixel thresholds, or to the largest value without one."""
+    threshold = result.calibration.pixel_threshold
+    if threshold is not None and math.isfinite(threshold) and threshold > 0:
+        return MapScale(TOP_IN_THRESHOLDS * threshold, threshold)
+    largest = [item.anomaly_map[np.isfinite(item.anomaly_map)].max(initial=0.0) for item in result.pictures]
+    return MapScale(float(max(largest, default=0.0)) or 1.0, None)
+
+
+def colour_ramp(num_colours: int = 256) -> UInt8[np.ndarray, "n 3"]:
+    """Return the heat map's colours from violet over red and orange to light yellow, as red, green and blue.
+
+    The lightness of OKLab rises evenly from the first to the last, so equal steps of the map look equally large; hue
+    and chroma pass through four stops of ours.
+    """
+    at = np.linspace(0.0, 1.0, num_colours)
+    stops = np.array([0.0, 0.33, 0.66, 1.0])
+    hue = np.radians(np.interp(at, stops, [300.0, 360.0, 405.0, 460.0]))
+    chroma = np.interp(at, stops, [0.14, 0.19, 0.16, 0.11])
+    lab = np.stack([0.38 + 0.57 * at, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
+    return _rgb_of_oklab(lab)
+
+
+def _rgb_of_oklab(lab: Float[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
+    """Turn OKLab (Ottosson 2020) into 8-bit sRGB, clipped to what a screen can show."""
+    to_cones = np.array(
+        [
+            [1.0, 0.3963377774, 0.2158037573],
+            [1.0, -0.1055613458, -0.0638541728],
+            [1.0, -0.0894841775, -1.291485548],
+        ]
+    )
+    to_linear = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.707614701],
+        ]
+    )
+    linear = np.clip((lab @ to_cones.T) ** 3 @ to_linear.T, 0.0, 1.0)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(np.round(255 * srgb), dtype=np.uint8)
+
+
+def _opacity(values: Float[np.ndarray, "*shape"], scale: MapScale) -> Float[np.ndarray, "*shape"]:
+    """Clear at and below the normal level, full from the threshold on; in between it rises slowly."""
+    full = scale.top / TOP_IN_THRESHOLDS if scale.threshold is None else scale.threshold
+    return np.asarray(np.square(np.clip(values / full, 0.0, 1.0)))
+
+
+def heat_map(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale: MapScale) -> Image.Image:
+    """Return an anomaly map as an overlay of `size` (width, height): values interpolated first, then coloured."""
+    values = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=scale.top, neginf=0.0)
+    smooth = np.asarray(Image.fromarray(values).resize(size, _BILINEAR))
+    ramp = colour_ramp()
+    place = np.clip(smooth / scale.top, 0.0, 1.0) * (len(ramp) - 1)
+    alpha = np.round(255 * _opacity(smooth, scale)).astype(np.uint8)
+    return Image.fromarray(np.concatenate([ramp[place.astype(int)], alpha[..., None]], axis=2))
+
+
+def legend_stops(scale: MapScale, num_stops: int = 25) -> str:
+    """Return the colours of the scale as the stops of a CSS gradient, as see-through as the heat map itself."""
+    at = np.linspace(0.0, 1.0, num_stops)
+    alpha = _opacity(at * scale.top, scale)
+    colours = colour_ramp(num_stops)
+    return ", ".join(f"rgb({r} {g} {b} / {a:.2f})" for (r, g, b), a in zip(colours.tolist(), alpha, strict=True))
+
+
+def shown(pixels: Float[np.ndarray, "H W C"]) -> Image.Image:
+    """Return what of a picture's channels a screen can show; see `channels_text`."""
+    num_channels = pixels.shape[2]
+    if num_channels in (3, 4):
+        chosen = pixels[..., :3]
+    else:
+        chosen = pixels.mean(axis=2, dtype=np.float32) if num_channels > 1 else pixels[..., 0]
+    return Image.fromarray(np.round(255 * np.clip(np.nan_to_num(chosen), 0.0, 1.0)).astype(np.uint8))
+
+
+def channels_text(num_channels: int) -> str:
+    """Say what `shown` leaves out; nothing where it shows all."""
+    if num_channels in (1, 3):
+        return ""
+    return (
+        "The first three of four channels are shown."
+        if num_channels == 4
+        else (f"The mean of {num_channels} channels is shown.")
+    )
+
+
+def detail_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (width, height) in which a picture of that (width, height) is drawn."""
+    longest = max(size)
+    if longest > DETAIL_PX:
+        return max(1, round(size[0] * DETAIL_PX / longest)), max(1, round(size[1] * DETAIL_PX / longest))
+    factor = math.ceil(SMALLEST_DETAIL_PX / longest) if longest < SMALLEST_DETAIL_PX else 1
+    return size[0] * factor, size[1] * factor
+
+
+def difference(
+    pixels: Float[np.ndarray, "H W C"], normal: Float[np.ndarray, "h w C2"], size: tuple[int, int]
+) -> tuple[Image.Image, float]:
+    """Return where a picture is brighter (orange) or darker (blue) than its normal version, and what full colour means.
+
+    The two are compared at the normal version's own resolution, so that its missing fine detail is no difference.
+    """
+    grey = shown(pixels).convert("L").resize((normal.shape[1], normal.shape[0]), Image.Resampling.BOX)
+    gap = (np.asarray(grey, dtype=np.float32) - np.asarray(shown(normal).convert("L"), dtype=np.float32)) / 255
+    full = max(0.1, float(np.quantile(np.abs(gap), 0.999)))
+    smooth = np.asarray(Image.fromarray(gap).resize(size, _BILINEAR))[..., None]
+    strength = np.clip(np.abs(smooth) / full, 0.0, 1.0)
+    equal, brighter, darker = np.array([236.0] * 3), np.array([196.0, 78.0, 0.0]), np.array([0.0, 92.0, 160.0])
+    colours = equal + strength * (np.where(smooth > 0, brighter, darker) - equal)
+    return Image.fromarray(np.round(colours).astype(np.uint8)), full
+
+
+def thumbnail(image: Image.Image) -> str:
+    """Return a small version of at most 128 px as a data URI of at most 4 KB or so."""
+    small = image.copy()
+    small.thumbnail((THUMB_PX, THUMB_PX), reducing_gap=2.0)
+    data, kind = _bytes(small, quality=60)
+    if len(data) > THUMB_BYTES:
+        data, kind = _bytes(small, quality=20)
+    return _data_uri(data, kind)
+
+
+def encoded(image: Image.Image) -> str:
+    """Return an image as a data URI."""
+    return _data_uri(*_bytes(image, quality=80))
+
+
+def _bytes(image: Image.Image, quality: int) -> tuple[bytes, str]:
+    """Encode as WebP; where Pillow was built without it, as JPEG, or PNG for what is see-through."""
+    kind = "webp" if features.check("webp") else "png" if image.mode == "RGBA" else "jpeg"
+    buffer = io.BytesIO()
+    options = {"webp": {"quality": quality, "method": 2}, "jpeg": {"quality": quality}, "png": {}}[kind]
+    image.save(buffer, kind, **options)
+    return buffer.getvalue(), kind
+
+
+def _data_uri(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def histogram_figure(histogram: Mapping[str, Any], width: int = 460, height: int = 220) -> dict[str, Any]:
+    """Return the shapes of a histogram on a logarithmic axis of shares: bars of normals, a stepped line of the rest."""
+    left, right, top, bottom = 46.0, width - 8.0, 8.0, height - 38.0
+    edges = np.asarray(histogram["edges"])
+    normal, scored = np.asarray(histogram["calibration"]), np.asarray(histogram["scored"])
+    both = np.concatenate([normal, scored])
+    least = math.log10(float(both[both > 0].min()) / 2)
+
+    def x_of(score: float) -> float:
+        return round(float(left + (score - edges[0]) / (edges[-1] - edges[0]) * (right - left)), 1)
+
+    def y_of(share: float) -> float:
+        height_share = 1 - math.log10(share) / least if share > 0 else 0.0
+        return round(float(bottom - max(0.0, height_share) * (bottom - top)), 1)
+
+    steps = [f"{x_of(edge)} {y_of(share)}" for at, share in enumerate(scored) for edge in edges[at : at + 2]]
+    threshold = histogram["threshold"]
+    shares = [10.0**power for power in range(math.ceil(least), 1)]
+    return {
+        "width": width,
+        "height": height,
+        "frame": (left, top, right, bottom),
+        "bars": [
+            (
+                x_of(edges[at]),
+                y_of(share),
+                round(x_of(edges[at + 1]) - x_of(edges[at]), 1),
+                round(bottom - y_of(share), 1),
+            )
+            for at, share in enumerate(normal)
+            if share > 0
+        ],
+        "path": "M" + "L".join(steps),
+        "threshold": None if threshold is None or not edges[0] <= threshold <= edges[-1] else x_of(threshold),
+        "x_ticks": [(x_of(score), wording.number_text(score)) for score in _round_numbers(edges[0], edges[-1])],
+        "y_ticks": [(y_of(share), wording.percent_text(share)) for share in shares],
+    }
+
+
+def _round_numbers(low: float, high: float, about: int = 5) -> list[float]:
+    """Return some four to seven round numbers from `low` to `high`."""
+    step = 10.0 ** math.floor(math.log10((high - low) / about))
+    step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= about + 1)
+    return [float(number * step) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,0 +1,262 @@
+"""What the page of pictures shows: a contact sheet of all, and the most abnormal ones in detail.
+
+Every picture is read once, the most abnormal first; one that cannot be read again is listed without an image. Read
+`picture_figures.py` next: how pixels and maps become images.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from oddwave.errors import DataError
+from oddwave.report import wording
+from oddwave.report.facts import BandBar, choices
+from oddwave.report.figures import score_histogram
+from oddwave.report.picture_figures import (
+    MapScale,
+    channels_text,
+    detail_size,
+    difference,
+    encoded,
+    heat_map,
+    histogram_figure,
+    legend_stops,
+    map_scale,
+    shown,
+    thumbnail,
+)
+from oddwave.results import CalibrationSummary, DetectionResult, PictureResult, Region
+
+__all__ = ["picture_content"]
+
+MAX_THUMBNAILS = 5_000
+MAX_DETAILS = 40
+LEAST_DETAILS = 12  # shown even where nothing was flagged: the pictures nearest to the threshold
+MAX_OPEN = 3
+PAGE_SIZE = 60
+MAX_ROWS = 1_000
+MAX_REGIONS = 40
+MAX_FAILURES = 200
+THUMB_BOXES = 3
+
+PART_LABELS = {
+    "reconstruction": "error of the normal version",
+    "recon": "error of the normal version",
+    "feature": "error in the features",
+    "memory": "distance to normal pictures",
+    "inversion": "density after inversion",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRow:
+    """One region as the page shows it; `box` is left, top, width and height in percent of the picture."""
+
+    region: Region
+    rank: int
+    where: str
+    area: str
+    peak: str
+    score: str
+    p_value: str
+    rarity: str
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The images of one picture as data URIs, all of one size; without a normal version the last two are empty."""
+
+    width: int
+    height: int
+    original: str
+    heat: str
+    normal: str
+    difference: str
+    full_difference: str
+    channels: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureView:
+    """One picture in detail; `layers` is None where it could not be read again, `problem` then says why."""
+
+    item: PictureResult
+    index: int
+    flagged: bool
+    score: str
+    p_value: str
+    rarity: str
+    size: str
+    layers: Layers | None
+    problem: str
+    regions: tuple[RegionRow, ...]
+    bands: tuple[BandBar, ...]
+    parts: tuple[BandBar, ...]
+
+
+def picture_content(result: DetectionResult) -> dict[str, Any]:
+    """Return what `templates/pictures.html` shows beyond the shell of every page."""
+    ranked = _ranked(result.pictures)
+    num_flagged = sum(_is_flagged(item) for item in ranked)
+    counts = {"total": len(ranked), "flagged": num_flagged, "thumbnails": MAX_THUMBNAILS}
+    num_details = min(len(ranked), max(LEAST_DETAILS, min(num_flagged, MAX_DETAILS)))
+    scale = map_scale(result)
+    entries: list[dict[str, Any]] = []
+    views: list[PictureView] = []
+    for index, item in enumerate(ranked):
+        entry, view = _drawn(item, index, scale, result.calibration, with_view=index < num_details)
+        entries.append(entry)
+        views += [] if view is None else [view]
+    failures = [(item.id, item.error or "no score") for item in result.pictures if not np.isfinite(item.scores).any()]
+    histogram = score_histogram(result.calibration, result.scores, num_bins=32) if result.items else None
+    return {
+        "views": views,
+        "sheets": [entries[start : start + PAGE_SIZE] for start in range(0, len(entries), PAGE_SIZE)],
+        "sheet_facts": {**counts, "size": PAGE_SIZE},
+        "rows": entries[:MAX_ROWS],
+        "legend": _legend(scale),
+        "histogram": histogram and {**histogram, "figure": histogram_figure(histogram)},
+        "choices": choices(result.model.get("selection")),
+        "failures": failures[:MAX_FAILURES],
+        "num_failures": len(failures),
+        "missing": [],
+        "max_open": MAX_OPEN,
+        "max_regions": MAX_REGIONS,
+    }
+
+
+def _ranked(items: Sequence[PictureResult]) -> list[PictureResult]:
+    """Return the pictures that have a score: flagged ones first, then by score, the highest first."""
+    judged = [item for item in items if np.isfinite(item.scores).any()]
+    return sorted(judged, key=lambda item: (not _is_flagged(item), -float(item.scores[0])))
+
+
+def _is_flagged(item: PictureResult) -> bool:
+    return bool(np.any(item.labels == 1))
+
+
+def _drawn(
+    item: PictureResult, index: int, scale: MapScale, calibration: CalibrationSummary, *, with_view: bool
+) -> tuple[dict[str, Any], PictureView | None]:
+    """Read one picture and return its entry in the contact sheet and, where wanted, its detailed view."""
+    pixels, problem = _pixels(item) if with_view or index < MAX_THUMBNAILS else (None, "")
+    image = None if pixels is None else shown(pixels)
+    regions = tuple(_region_rows(item, calibration.num_blocks))
+    score, p_value = float(item.scores[0]), float(item.p_values[0])
+    entry: dict[str, Any] = {
+        "id": item.id,
+        "score": wording.number_text(score),
+        "order": score,
+        "p": wording.p_value_text(p_value),
+        "flagged": _is_flagged(item),
+        "where": wording.place_text(item) if item.events else "",
+        "view": index if with_view else None,
+        "image": None if image is None or index >= MAX_THUMBNAILS else thumbnail(image),
+        "boxes": [row.box for row in regions[:THUMB_BOXES]] if _is_flagged(item) else [],
+    }
+    if not with_view:
+        return entry, None
+    return entry, PictureView(
+        item=item,
+        index=index,
+        flagged=_is_flagged(item),
+        score=wording.number_text(score),
+        p_value=wording.p_value_text(p_value),
+        rarity=wording.rarity_text(p_value, calibration.num_points, "score this high"),
+        size=f"{item.size[1]:,} x {item.size[0]:,} px" if min(item.size) > 0 else "unknown",
+        layers=None if pixels is None else _layers(item, pixels, scale),
+        problem=problem,
+        regions=regions,
+        bands=tuple(_band_bars(item)),
+        parts=tuple(_part_bars({name: float(values[0]) for name, values in item.parts.items()})),
+    )
+
+
+def _pixels(item: PictureResult) -> tuple[np.ndarray | None, str]:
+    """Read a picture again, or say why that failed: files may have gone since they were scored."""
+    if item.picture is None:
+        return None, "The result does not say where its pixels are."
+    try:
+        return item.picture.pixels(), ""
+    except (DataError, OSError) as error:
+        return None, str(error)
+
+
+def _layers(item: PictureResult, pixels: np.ndarray, scale: MapScale) -> Layers:
+    height, width, num_channels = pixels.shape
+    size = detail_size((width, height))
+    sharp = Image.Resampling.NEAREST if size[0] > width else Image.Resampling.LANCZOS  # magnified pixels stay square
+    normal, gap, full = "", "", 0.0
+    if item.reconstruction is not None and item.reconstruction.size:
+        normal = encoded(shown(item.reconstruction).resize(size, Image.Resampling.BICUBIC))
+        drawn, full = difference(pixels, item.reconstruction, size)
+        gap = encoded(drawn)
+    return Layers(
+        width=size[0],
+        height=size[1],
+        original=encoded(shown(pixels).resize(size, sharp)),
+        heat=encoded(heat_map(item.anomaly_map, size, scale)) if item.anomaly_map.size else "",
+        normal=normal,
+        difference=gap,
+        full_difference=wording.number_text(full, 2),
+        channels=channels_text(num_channels),
+    )
+
+
+def _region_rows(item: PictureResult, num_normals: int) -> Iterator[RegionRow]:
+    height, width = item.size
+    for rank, region in enumerate(sorted(item.events, key=lambda region: -region.score), start=1):
+        share = f" ({wording.percent_text(region.area_px / (height * width))})" if height * width else ""
+        yield RegionRow(
+            region=region,
+            rank=rank,
+            where=wording.region_text(region),
+            area=f"{region.area_px:,} px{share}",
+            peak=f"x {region.peak_x_px:,}, y {region.peak_y_px:,}",
+            score=wording.number_text(region.score),
+            p_value=wording.p_value_text(region.p_value),
+            rarity=wording.rarity_text(region.p_value, num_normals, "peak this high"),
+            box=_percent_box(region, max(1, width), max(1, height)),
+        )
+
+
+def _percent_box(region: Region, width: int, height: int) -> tuple[float, float, float, float]:
+    return (
+        round(100 * region.left_px / width, 2),
+        round(100 * region.top_px / height, 2),
+        round(100 * (region.right_px - region.left_px) / width, 2),
+        round(100 * (region.bottom_px - region.top_px) / height, 2),
+    )
+
+
+def _band_bars(item: PictureResult) -> Iterator[BandBar]:
+    """From fine to coarse, the coarse rest last."""
+    strongest = max((band.share for band in item.bands), default=0.0)
+    for band in sorted(item.bands, key=lambda band: (band.orientation == "coarse", band.level)):
+        yield BandBar(
+            wording.wavelet_text(band), f"{100 * band.share:.0f} %", band.share, strongest=band.share == strongest
+        )
+
+
+def _part_bars(parts: Mapping[str, float]) -> Iterator[BandBar]:
+    """The terms of the score, the largest first; the length of a bar is relative to the largest."""
+    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
+    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
+        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
+        label = PART_LABELS.get(name, name.replace("_", " "))
+        yield BandBar(label, wording.number_text(value), share, strongest=value == largest)
+
+
+def _legend(scale: MapScale) -> dict[str, Any]:
+    """Return the colour scale common to all heat maps; `mark` is the threshold's place in percent."""
+    mark = None if scale.threshold is None else 100 * scale.threshold / scale.top
+    return {
+        "stops": legend_stops(scale),
+        "mark": mark,
+        "threshold": "" if scale.threshold is None else wording.number_text(scale.threshold),
+        "top": wording.number_text(scale.top),
+    }
