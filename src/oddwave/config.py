@@ -1,7 +1,7 @@
 """Every setting there is, as frozen models that refuse unknown names; presets; TOML files and `--set a.b=c`.
 
-A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name)` gives the
-starting points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
+A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name, modality)`
+gives the starting points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
 """
 
 import json
@@ -19,6 +19,8 @@ __all__ = [
     "CalibrationConfig",
     "DetectorConfig",
     "DiffusionConfig",
+    "ImageConfig",
+    "Modality",
     "NetworkConfig",
     "ReconstructionConfig",
     "ScoringConfig",
@@ -30,6 +32,7 @@ __all__ = [
     "read_toml",
 ]
 
+Modality = Literal["series", "image"]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
 WindowSize = Annotated[int, Field(ge=4)]
@@ -37,7 +40,7 @@ Representation = Literal["window", "scalogram", "folded"]
 MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
 
 _STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexican_hat")
-_PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat")
+_PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat", "log_magnitude")
 
 
 class _Frozen(BaseModel):
@@ -107,12 +110,13 @@ class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
     noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.1, 0.3, 0.5)
-    num_noise_draws: int = Field(default=1, ge=1)
+    num_noise_draws: int = Field(default=1, ge=0, description="0 adds no noise at all; pictures only")
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
     memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
     memory_size: int = Field(default=4096, ge=1)
     num_neighbors: int = Field(default=5, ge=1)
+    local_scaling: bool = Field(default=True, description="weigh distances by how dense normal data are around them")
     aggregate: Literal["window", "point", "blend"] = "window"
 
 
@@ -127,6 +131,34 @@ class SeriesConfig(_Frozen):
     representation: Representation | Literal["auto"] = "window"
     scaling: Literal["global", "window"] = "global"
     max_windows: int = Field(default=2500, ge=16, description="training windows kept per window size")
+
+
+class ImageConfig(_Frozen):
+    """How a picture becomes what the networks see, and where the diffusion runs.
+
+    `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the picture itself, at `pixel_size_px`)
+    or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
+    feature-space denoiser. `statistics` keeps a Gaussian per place of the grid, which helps where pictures are aligned.
+    `top_share` is the share of the map whose mean is the picture's score. `augment` adds turned or mirrored copies of
+    the training pictures: only for parts that may lie in any direction.
+    """
+
+    size_px: int = Field(default=256, ge=32)
+    fit: Literal["auto", "letterbox", "stretch"] = "auto"
+    tile_px: int | None = Field(default=None, ge=32, description="side of the tiles of large pictures; none: no tiles")
+    tile_overlap: float = Field(default=0.25, ge=0.0, lt=1.0)
+    space: Literal["feature", "pixel", "both"] = "feature"
+    perceptual: str = "efficientnet_lite0"
+    perceptual_path: str | None = None
+    taps: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    memory_grid: int = Field(default=32, ge=2)
+    denoiser_grid: int = Field(default=16, ge=2)
+    pixel_size_px: int = Field(default=64, ge=16)
+    patch_memory: bool = True
+    statistics: bool = False
+    top_share: Fraction | Literal["auto"] = "auto"
+    augment: tuple[Literal["mirror", "turn"], ...] = ()
+    max_pictures: int = Field(default=1000, ge=2, description="training pictures kept; more are thinned evenly")
 
 
 class ReconstructionConfig(_Frozen):
@@ -148,7 +180,7 @@ class CalibrationConfig(_Frozen):
 class DetectorConfig(_Frozen):
     """The whole of a detector's settings."""
 
-    modality: Literal["series"] = "series"
+    modality: Modality = "series"
     preset: str = "balanced"
     seed: int = Field(default=0, ge=0)
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -156,8 +188,15 @@ class DetectorConfig(_Frozen):
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
     series: SeriesConfig = SeriesConfig()
+    image: ImageConfig = ImageConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+
+    @model_validator(mode="after")
+    def _check_draws(self) -> "DetectorConfig":
+        if self.modality == "series" and not self.scoring.num_noise_draws:
+            raise ValueError("scoring.num_noise_draws=0 is for pictures: give 1 or more for series")
+        return self
 
     @property
     def training_settings(self) -> TrainingConfig:
@@ -186,32 +225,67 @@ class DetectorConfig(_Frozen):
         return config_from_dict(data)
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {
-        "network": {"base_channels": 8},
-        "training": {"num_steps": 60, "batch_size": 32, "warmup_steps": 10},
-        "scoring": {"noise_levels": (0.15, 0.5), "num_noise_draws": 1, "memory_size": 2048},
-        "series": {"max_windows": 1200},
+PRESETS: dict[Modality, dict[str, dict[str, Any]]] = {
+    "series": {
+        "fast": {
+            "network": {"base_channels": 8},
+            "training": {"num_steps": 60, "batch_size": 32, "warmup_steps": 10},
+            "scoring": {"noise_levels": (0.15, 0.5), "num_noise_draws": 1, "memory_size": 2048},
+            "series": {"max_windows": 1200},
+        },
+        "balanced": {},
+        "accurate": {
+            "network": {"base_channels": 32},
+            "training": {"num_steps": 2000},
+            "scoring": {"num_noise_draws": 4, "memory_size": 8192},
+            "series": {"max_windows": 6000, "representation": "auto"},
+        },
     },
-    "balanced": {},
-    "accurate": {
-        "network": {"base_channels": 32},
-        "training": {"num_steps": 2000},
-        "scoring": {"num_noise_draws": 4, "memory_size": 8192},
-        "series": {"max_windows": 6000, "representation": "auto"},
+    "image": {
+        "fast": {
+            "network": {"base_channels": 16, "channel_mult": (1, 2)},
+            "training": {"num_steps": 200, "batch_size": 16},
+            "scoring": {"noise_levels": (0.3,), "num_noise_draws": 0, "memory_size": 2000},
+            "image": {"max_pictures": 300},
+        },
+        "balanced": {
+            "network": {"base_channels": 64, "channel_mult": (1, 2)},
+            "training": {
+                "num_steps": 800,
+                "batch_size": 16,
+                "learning_rate": 1e-3,
+                "warmup_steps": 50,
+                "ema_decay": 0.995,
+            },
+            "scoring": {"noise_levels": (0.3, 0.5), "num_noise_draws": 0, "memory_size": 6000},
+        },
+        "accurate": {
+            "network": {"base_channels": 64, "channel_mult": (1, 2, 2)},
+            "training": {
+                "num_steps": 3000,
+                "batch_size": 16,
+                "learning_rate": 1e-3,
+                "warmup_steps": 50,
+                "ema_decay": 0.998,
+            },
+            "scoring": {"noise_levels": (0.3, 0.5), "num_noise_draws": 0, "memory_size": 12000},
+            "image": {"space": "both", "pixel_size_px": 128, "max_pictures": 2000},
+        },
     },
 }
 
 
-def preset(name: str, **sections: Any) -> DetectorConfig:
+def preset(name: str, modality: Modality = "series", **sections: Any) -> DetectorConfig:
     """Give the settings of a preset, with whole top-level values replaced by `sections`.
 
     Raises:
-        ConfigError: no such preset.
+        ConfigError: no such preset or modality.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"preset '{name}' does not exist; choose one of {', '.join(PRESETS)}")
-    return config_from_dict({"preset": name, **PRESETS[name], **sections})
+    if modality not in PRESETS:
+        raise ConfigError(f"modality '{modality}' does not exist; choose one of {', '.join(PRESETS)}")
+    if name not in PRESETS[modality]:
+        raise ConfigError(f"preset '{name}' does not exist; choose one of {', '.join(PRESETS[modality])}")
+    return config_from_dict({"modality": modality, "preset": name, **PRESETS[modality][name], **sections})
 
 
 def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:

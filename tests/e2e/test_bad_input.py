@@ -143,7 +143,7 @@ def rewrite(name: str, **changes: object) -> Callable[[Path], None]:
         (cut_in_half("meta.json"), "meta.json is damaged"),
         (remove("model.safetensors"), "model.safetensors is missing"),
         (remove("meta.json"), "meta.json is missing"),
-        (rewrite("meta.json", modality="image"), "holds a model for 'image', one for 'series' was expected"),
+        (rewrite("meta.json", modality="smell"), "holds a model for 'smell', expected one for series or image"),
         (rewrite("meta.json", format_version=99), "has model format 99, this oddwave reads"),
         (rewrite("meta.json", format="something"), "does not describe an oddwave model"),
         (rewrite("meta.json", channel_names=["only"]), "does not fit together"),

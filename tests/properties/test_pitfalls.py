@@ -144,7 +144,7 @@ def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
 
 
 def test_held_out_normals_are_not_in_the_memory(stream_detector):
-    for scorer in stream_detector.engine.scorers:
+    for scorer in stream_detector.work.engine.scorers:
         for memory in scorer.memories.values():
             assert memory.starts.max() + scorer.window_size <= 376  # the rest is a gap and the calibration part
 

@@ -55,7 +55,7 @@ def test_one_finite_score_per_item_and_the_same_twice(name, items):
 def test_save_and_load_give_exactly_the_same_scores(name, items, tmp_path):
     baseline = _make(name).fit(items)
     folder = baseline.save(tmp_path / "deep" / "model")
-    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "baseline.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays.safetensors", "baseline.json"]
     assert json.loads((folder / "baseline.json").read_text())["name"] == name
     loaded = BASELINES[name].load(folder)
     np.testing.assert_array_equal(loaded.decision_function(items[:100]), baseline.decision_function(items[:100]))
@@ -140,12 +140,12 @@ def test_unfitted_is_not_saved_and_damage_is_noticed(name, tmp_path):
     other = "zscore" if name != "zscore" else "random"
     with pytest.raises(CheckpointError, match=f"holds baseline '{name}'"):
         BASELINES[other].load(tmp_path)
-    arrays = (tmp_path / "arrays.npz").read_bytes()
+    arrays = (tmp_path / "arrays.safetensors").read_bytes()
     for damaged in (b"", arrays[: len(arrays) // 2], b"nothing of the kind"):
-        (tmp_path / "arrays.npz").write_bytes(damaged)
+        (tmp_path / "arrays.safetensors").write_bytes(damaged)
         with pytest.raises(CheckpointError, match="not a saved baseline"):
             BASELINES[name].load(tmp_path)
-    (tmp_path / "arrays.npz").write_bytes(arrays)
+    (tmp_path / "arrays.safetensors").write_bytes(arrays)
     (tmp_path / "baseline.json").write_text('{"format_version": 1')
     with pytest.raises(CheckpointError, match="not a saved baseline"):
         BASELINES[name].load(tmp_path)

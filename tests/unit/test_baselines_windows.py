@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest as ScikitIsolationForest
 from sklearn.neighbors import NearestNeighbors
 
-from oddwave.baselines import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, base
+from oddwave.baselines import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, series_base
 from oddwave.errors import ConfigError, ShapeError
 from oddwave.modalities.series_windows import sliding_windows, window_starts
 from oddwave.scoring.aggregate import window_to_point
@@ -37,7 +37,7 @@ def test_self_join_never_compares_overlapping_windows(stride, max_reference):
     x = _stream(100)
     windows, starts = sliding_windows((x - x.mean(axis=0)) / x.std(axis=0), 10, stride)
     vectors = windows.reshape(len(windows), -1)
-    chosen = base.evenly_spaced(len(starts), max_reference)
+    chosen = series_base.evenly_spaced(len(starts), max_reference)
     scores = []
     for vector, start in zip(vectors, starts, strict=True):
         apart = [k for k in chosen if abs(starts[k] - start) >= 10]
@@ -73,7 +73,7 @@ def test_fewer_references_than_neighbours_are_all_used():
 def test_blocks_do_not_change_the_scores(monkeypatch):
     x = _stream(200)
     whole = [baseline(window_size=12).fit_predict(x) for baseline in (KNN, PCAReconstruction, IsolationForest)]
-    monkeypatch.setattr(base, "BLOCK_VALUES", 1000)
+    monkeypatch.setattr(series_base, "BLOCK_VALUES", 1000)
     parts = [baseline(window_size=12).fit_predict(x) for baseline in (KNN, PCAReconstruction, IsolationForest)]
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9)
@@ -113,8 +113,8 @@ def test_random_scores_follow_the_seed():
 
 
 def test_evenly_spaced_keeps_both_ends():
-    assert base.evenly_spaced(5, 10).tolist() == [0, 1, 2, 3, 4]
-    assert base.evenly_spaced(101, 5).tolist() == [0, 25, 50, 75, 100]
+    assert series_base.evenly_spaced(5, 10).tolist() == [0, 1, 2, 3, 4]
+    assert series_base.evenly_spaced(101, 5).tolist() == [0, 25, 50, 75, 100]
 
 
 def test_a_stream_shorter_than_a_window_is_refused():

@@ -1,11 +1,11 @@
-"""The demonstration's data: the same every time, normal where they should be, and an honest comparison."""
+"""The demonstration's series: the same every time, normal where they should be, and an honest comparison."""
 
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from oddwave.demo import CHANNELS, NUM_NORMAL_DAYS, PER_DAY, Planted, make_sample, match_events
+from oddwave.demo.series import CHANNELS, NUM_NORMAL_DAYS, PER_DAY, Planted, make_sample, match_events
 from oddwave.results import Event, ItemResult
 
 FIRST = NUM_NORMAL_DAYS * PER_DAY

@@ -32,16 +32,19 @@ def test_a_model_is_four_files_without_pickle(saved):
 def test_everything_comes_back(saved, stream_detector):
     loaded = Detector.load(saved)
     assert loaded.config == stream_detector.config
-    assert (loaded.kind, loaded.channel_names) == (stream_detector.kind, stream_detector.channel_names)
-    assert loaded.scaler == stream_detector.scaler
-    plan = stream_detector.engine.plan
+    assert (loaded.work.kind, loaded.work.channel_names) == (
+        stream_detector.work.kind,
+        stream_detector.work.channel_names,
+    )
+    assert loaded.work.scaler == stream_detector.work.scaler
+    plan = stream_detector.work.engine.plan
     evidence = json.loads(json.dumps(plan.evidence))  # numbers that were keys come back as texts
-    assert loaded.engine.plan == replace(plan, evidence=evidence)
-    assert loaded.engine.fusion == stream_detector.engine.fusion
+    assert loaded.work.engine.plan == replace(plan, evidence=evidence)
+    assert loaded.work.engine.fusion == stream_detector.work.engine.fusion
     assert loaded.threshold_ == stream_detector.threshold_
     np.testing.assert_array_equal(loaded.calibration.scores, stream_detector.calibration.scores)
     np.testing.assert_array_equal(loaded.calibration.blocks, stream_detector.calibration.blocks)
-    for old, new in zip(stream_detector.engine.scorers, loaded.engine.scorers, strict=True):
+    for old, new in zip(stream_detector.work.engine.scorers, loaded.work.engine.scorers, strict=True):
         assert list(new.memories) == list(old.memories)
         assert new.noise_levels == old.noise_levels
         assert new.standardiser.to_dict() == old.standardiser.to_dict()
@@ -75,7 +78,7 @@ def test_alpha_is_not_baked_in(saved, waves):
 def test_saving_replaces_a_model_but_never_other_files(saved, panel_detector, stream_detector, tmp_path):
     (saved / "notes.txt").write_text("mine")
     panel_detector.save(saved)
-    assert Detector.load(saved).kind == "panel"
+    assert Detector.load(saved).work.kind == "panel"
     assert (saved / "notes.txt").read_text() == "mine"
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="is a file"):
@@ -104,11 +107,11 @@ def test_a_missing_or_halved_file_is_named(saved, name):
 def test_folders_that_hold_no_model_or_another_kind_are_refused(saved, tmp_path):
     with pytest.raises(CheckpointError, match="does not exist: give the folder that `oddwave fit` wrote"):
         Detector.load(tmp_path / "absent")
-    edit(saved / "meta.json", lambda meta: meta.update(modality="image"))
-    with pytest.raises(CheckpointError, match="model for 'image', one for 'series' was expected"):
+    edit(saved / "meta.json", lambda meta: meta.update(modality="smell"))
+    with pytest.raises(CheckpointError, match="model for 'smell', expected one for series or image"):
         Detector.load(saved)
     edit(saved / "meta.json", lambda meta: meta.update(format_version=99, package_version="9.9"))
-    with pytest.raises(CheckpointError, match=r"format 99, this oddwave reads 1: use the version .*9\.9"):
+    with pytest.raises(CheckpointError, match=r"format 99, this oddwave reads 2: use the version .*9\.9"):
         Detector.load(saved)
     edit(saved / "meta.json", lambda meta: meta.update(format="something"))
     with pytest.raises(CheckpointError, match="does not describe an oddwave model"):

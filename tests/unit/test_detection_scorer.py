@@ -69,8 +69,19 @@ def test_every_memory_space_describes_a_window_by_one_vector(tiny_config, waves,
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
     assert set(scorer.to_arrays("m.0")) == {
-        f"m.0.{space}.{p}" for p in ("vectors", "groups", "starts", "center", "scale")
+        f"m.0.{space}.{p}" for p in ("vectors", "groups", "starts", "center", "scale", "weights")
     }
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_distances_are_scaled_locally_unless_told_not_to(tiny_config, waves, local):
+    config = tiny_config(f"scoring.local_scaling={str(local).lower()}")
+    engine = SeriesDetection.build(config, WindowPlan((16,), (4,), 16, 16, False, {}), 1)
+    scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(200))], 16, 4)
+    scorer.fit_memory(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), ("input",))
+    weights = scorer.memories["input"].weights
+    assert bool(np.ptp(weights) > 0.01) == local
+    assert np.median(weights) == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_long_window_is_pooled_for_the_input_space():
@@ -82,6 +93,15 @@ def test_a_long_window_is_pooled_for_the_input_space():
 
 def test_the_memory_is_bounded(engine):
     assert all(len(m.vectors) <= 32 for scorer in engine.scorers for m in scorer.memories.values())
+
+
+def test_normal_windows_score_alike_at_every_window_size(engine, waves):
+    for scorer, stride in zip(engine.scorers, engine.plan.strides, strict=True):
+        cut = cut_streams([as_stream(waves(200, channels=2))], scorer.window_size, stride)  # the very windows learnt
+        terms = scorer.terms(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), self_join=True).terms
+        own = scorer.standardised_score(engine.fusion.score(scorer.groups(terms)))
+        assert np.median(own) == pytest.approx(0.0, abs=1e-4)
+        assert np.subtract(*np.quantile(own, [0.75, 0.25])) == pytest.approx(1.349, rel=1e-3)
 
 
 def test_choices_are_told_as_evidence(engine):

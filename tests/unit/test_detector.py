@@ -61,8 +61,10 @@ def test_the_burst_is_the_strongest_event(result):
 
 
 def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detector, waves, bumpy, monkeypatch):
-    scaled = stream_detector.scaler.transform(waves(200, channels=2, seed=1))  # what the bumpy stream was made from
-    monkeypatch.setattr("oddwave.detector.reconstruct_streams", lambda engine, streams: [scaled])
+    scaled = stream_detector.work.scaler.transform(
+        waves(200, channels=2, seed=1)
+    )  # what the bumpy stream was made from
+    monkeypatch.setattr("oddwave.detection.series_work.reconstruct_streams", lambda engine, streams: [scaled])
     event = stream_detector.score(bumpy).events[0]
     assert event.channel == "channel_1"
     assert sum(band.share for band in event.bands) == pytest.approx(1.0)
@@ -89,7 +91,9 @@ def test_alpha_is_chosen_when_a_verdict_is_asked_for(stream_detector, bumpy):
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, 0.001])
 def test_an_alpha_that_cannot_be_is_refused_before_any_work(stream_detector, bumpy, alpha, monkeypatch):
-    monkeypatch.setattr(type(stream_detector.engine), "score", lambda *_, **__: pytest.fail("it has begun to score"))
+    monkeypatch.setattr(
+        type(stream_detector.work.engine), "score", lambda *_, **__: pytest.fail("it has begun to score")
+    )
     with pytest.raises(ConfigError, match="alpha"):
         stream_detector.score(bumpy, alpha=alpha)
 
@@ -138,13 +142,13 @@ def test_what_fails_leaves_a_fitted_detector_as_it_was(tiny_config, waves):
         detector.fit(100 * waves(60))
     with pytest.raises(DataError, match="needs streams of at least 32 points"):
         detector.detect(100 * waves(20, channels=2))
-    detector.plan(100 * waves(300, channels=2))
+    detector.work.plan(100 * waves(300, channels=2))
     np.testing.assert_array_equal(detector.decision_function(waves(100, seed=1)), expected)
 
 
 def test_a_plan_says_the_windows_without_fitting(tiny_config, waves):
     detector = Detector(tiny_config("series.window_sizes=auto"))
-    assert min(detector.plan(waves(400)).sizes) >= 16
+    assert min(detector.work.plan(waves(400)).sizes) >= 16
     with pytest.raises(NotFittedError):
         detector.score(waves(400))
 
@@ -153,7 +157,7 @@ def test_detecting_returns_the_scores_of_the_data_themselves(tiny_config, bumpy)
     detector = Detector(tiny_config())
     result = detector.detect(bumpy)
     np.testing.assert_array_equal(detector.decision_scores_, result.scores)
-    (own,) = Detector(tiny_config()).fit_scores(bumpy)
+    (own,) = Detector(tiny_config()).work.fit_scores(bumpy)
     np.testing.assert_array_equal(own.scores, result.scores)
     assert result.calibration.source == "the data themselves, without their outliers"
     assert result.calibration.num_points < 200

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.scoring.fusion import Fusion, Standardiser, fuse_groups
+from oddwave.scoring.fusion import Fusion, Standardiser, combined_scores, fuse_groups
 
 RNG = np.random.default_rng(0)
 
@@ -88,3 +88,41 @@ def test_groups_that_were_not_computed_are_absent_not_zero():
     without_memory = {name: GROUPS[name] for name in ("recon", "feature")}
     np.testing.assert_allclose(fuse_groups(without_memory, 0.5, 0.9), [5.5, 1.0])
     np.testing.assert_allclose(fuse_groups({"recon": GROUPS["recon"]}, 0.2, 0.9), GROUPS["recon"])
+
+
+def test_the_score_is_brought_to_robust_deviations_that_anomalies_hardly_move():
+    normal = RNG.normal(3.0, 0.5, size=4000)
+    scores = np.concatenate([normal, np.full(80, 1e4)])
+    standardiser = Standardiser({}, {}).with_score(scores)
+    own = standardiser.standardised_score(normal)
+    assert np.median(own) == pytest.approx(0.0, abs=0.05)
+    assert own.std() == pytest.approx(1.0, abs=0.05)
+    assert np.isnan(standardiser.standardised_score(np.array([np.nan, 3.0]))).tolist() == [True, False]
+
+
+def test_where_half_of_the_normals_score_alike_the_plain_deviation_stands_in():
+    scores = np.concatenate([np.zeros(90), np.full(10, 5.0)])
+    assert Standardiser({}, {}).with_score(scores).score == pytest.approx((0.0, 1.5))
+    assert Standardiser({}, {}).with_score(np.zeros(9)).score == (0.0, 1e-3)
+
+
+def test_scores_that_agree_are_averaged_and_one_that_stands_out_counts_alone():
+    scores = np.array([[2.0, 1.0, 500.0, np.nan, np.nan], [2.0, 1.2, 0.0, 7.0, np.nan], [2.0, 0.8, -1.0, 7.0, np.nan]])
+    combined, shares = combined_scores(scores)
+    assert combined[:2] == pytest.approx([2.0, 1.0], abs=0.01)
+    assert combined[2] == pytest.approx(500.0 - 4.0 * np.log(3))
+    assert combined[3] == pytest.approx(7.0)
+    assert np.isnan(combined[4])
+    np.testing.assert_allclose(shares[:, 0], 1 / 3)
+    np.testing.assert_allclose(shares[:, 2], [1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(shares[:, 3], [0, 0.5, 0.5])
+    np.testing.assert_array_equal(shares[:, 4], np.zeros(3))
+
+
+def test_the_combination_equals_its_formula_and_lies_between_mean_and_largest():
+    scores = RNG.normal(0.0, 10.0, size=(3, 200))
+    combined, shares = combined_scores(scores)
+    np.testing.assert_allclose(combined, 4.0 * np.log(np.exp(scores / 4.0).mean(0)))
+    np.testing.assert_allclose(shares.sum(0), 1.0)
+    assert (combined <= scores.max(0) + 1e-9).all()
+    assert (combined >= scores.mean(0) - 1e-9).all()

@@ -58,6 +58,27 @@ def test_standardising_divides_each_dimension_by_its_own_deviation_and_leaves_de
     np.testing.assert_allclose(scaled.distance(away * [1, 50, 1]), [near, far], rtol=1e-3)
 
 
+def test_local_scaling_weighs_a_neighbour_by_how_near_its_own_neighbours_are():
+    # dense at 0, 1, 2; sparse at 100, 110, 120; each item's own nearest neighbour lies 1 or 10 away, the median is 5.5
+    memory = fitted([[0.0], [1], [2], [100], [110], [120]], starts=[0, 10, 20, 30, 40, 50], local_exclusion=5)
+    np.testing.assert_allclose(memory.weights, [11 / 6.5] * 3 + [11 / 15.5] * 3, rtol=1e-6)
+    np.testing.assert_allclose(memory.distance(np.array([[-3.0], [123.0]])), [3 * 11 / 6.5, 3 * 11 / 15.5], rtol=1e-6)
+
+
+def test_local_scaling_passes_over_what_overlaps():
+    vectors = [[0.0], [0.1], [4.0], [4.1]]
+    apart = fitted(vectors, starts=[0, 2, 10, 12], local_exclusion=5)
+    np.testing.assert_allclose(apart.weights, 2 / (1 + np.array([4.0, 3.9, 3.9, 4.0]) / 3.95), rtol=1e-5)
+    alone = fitted(vectors, starts=[0, 1, 2, 3], local_exclusion=99)
+    np.testing.assert_array_equal(alone.weights, np.ones(4))
+
+
+def test_without_local_scaling_or_among_twins_distances_stay_as_they_are():
+    assert (fitted([[0.0], [1.0], [9.0]]).weights == 1).all()
+    twins = fitted([[1.0]] * 5 + [[9.0]], starts=np.arange(6) * 10, local_exclusion=5)
+    np.testing.assert_allclose(twins.distance(np.array([[3.0]])), [2.0])
+
+
 def test_vectors_of_another_space_are_refused():
     with pytest.raises(ShapeError, match="vectors of 2 dimensions, 3 were given"):
         fitted(np.zeros((4, 2))).distance(np.zeros((1, 3)))

@@ -344,12 +344,15 @@ def test_resuming_a_finished_run_gives_its_weights_at_once(tmp_path):
     [
         ({"config": settings(batch_size=8)}, "batch_size was 16, now 8"),
         ({"data": waves(41)}, "num_items was 40, now 41"),
+        ({"data": TensorSource(waves().items + 1e-6)}, "data_fingerprint was '[0-9a-f]{16}', now '[0-9a-f]{16}'"),
+        ({"validation": TensorSource(waves(5).items * 2)}, "validation_fingerprint was '[0-9a-f]{16}', now"),
         ({"net": TinyNet(width=4)}, "another network"),
     ],
 )
 def test_a_state_of_another_run_is_refused(change, expected, tmp_path):
-    list(train(TinyNet(), waves(), SCHEDULE, settings(), checkpoint_dir=tmp_path))
-    given = {"net": TinyNet(), "data": waves(), "schedule": SCHEDULE, "config": settings(), **change}
+    given = {"data": waves(), "schedule": SCHEDULE, "config": settings(), "validation": waves(5)}
+    list(train(TinyNet(), **given, checkpoint_dir=tmp_path))
+    given = {"net": TinyNet(), **given, **change}
     with pytest.raises(CheckpointError, match=expected) as caught:
         train(**given, checkpoint_dir=tmp_path, resume=True)
     assert "\n" not in str(caught.value)

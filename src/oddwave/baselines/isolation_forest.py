@@ -6,7 +6,7 @@ Source: Liu, Ting and Zhou 2008, Isolation Forest (ICDM).
 
 Departure: at most `max_reference` evenly spaced training windows are kept; trees sample from these.
 Saving keeps those windows and the seed, and loading grows the forest anew: the scores are exactly equal under the same
-scikit-learn version. Trees are not stored, because that would need pickle. Read `base.py` for the interface.
+scikit-learn version. Trees are not stored, because that would need pickle. Read `series_base.py` for the interface.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.ensemble import IsolationForest as ScikitIsolationForest
 
-from oddwave.baselines.base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
+from oddwave.baselines.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError
 
 __all__ = ["IsolationForest"]

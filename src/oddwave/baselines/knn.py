@@ -10,7 +10,7 @@ Departures. References are bounded: at most `max_reference`, fewer where windows
 256 MiB; they are then evenly spaced training windows. Candidates are found block by block through one matrix product;
 the distances of the k chosen are then computed directly, so a score does not depend on the block it was computed in.
 `fit_predict` is a self-join: a window's neighbours must not overlap it (start indices |i - j| >= window_size), a panel
-instance is not its own neighbour. Read `base.py` for the interface.
+instance is not its own neighbour. Read `series_base.py` for the interface.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from oddwave.baselines.base import WindowBaseline, evenly_spaced, row_blocks
+from oddwave.baselines.series_base import WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError, ShapeError
 from oddwave.modalities.series_windows import window_starts
 

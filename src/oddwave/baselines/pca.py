@@ -8,7 +8,7 @@ call ordinary detail anomalous, more would also reproduce anomalies.
 Source: Jackson and Mudholkar 1979, Control procedures for residuals associated with principal component analysis.
 
 Departure: the components come from at most `max_reference` evenly spaced training windows, fewer for very wide windows.
-Read `base.py` for the interface.
+Read `series_base.py` for the interface.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.baselines.base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
+from oddwave.baselines.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError
 
 __all__ = ["PCAReconstruction"]

@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.baselines.base import Baseline
+from oddwave.baselines.series_base import SeriesBaseline
 
 __all__ = ["RandomScore"]
 
 
 @dataclass(kw_only=True, eq=False)
-class RandomScore(Baseline):
+class RandomScore(SeriesBaseline):
     """Uniform random scores that ignore the data."""
 
     name: ClassVar[str] = "random"

@@ -3,7 +3,7 @@
     score(point) = max over channels c of |x_c - mean_c| / sd_c;   an instance of a panel: the mean over its points
 
 The simplest rule people use (Shewhart 1931, control charts); it sees spikes and level shifts and nothing in the shape.
-Read `base.py` for the interface.
+Read `series_base.py` for the interface.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.baselines.base import Baseline
+from oddwave.baselines.series_base import SeriesBaseline
 
 __all__ = ["ZScore"]
 
 
 @dataclass(kw_only=True, eq=False)
-class ZScore(Baseline):
+class ZScore(SeriesBaseline):
     """The absolute z-score; it has no settings."""
 
     name: ClassVar[str] = "zscore"

@@ -1,9 +1,9 @@
 """The methods under comparison: oddwave's presets, and the baselines with the very windows that oddwave uses.
 
-A method is a function of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score
-with each of oddwave's window sizes for that series, standardised per size and averaged; `knn_max` takes the largest
-instead, as oddwave does, so that the difference to it is the method's alone. `knn_256` is the single window that did
-best in hindsight.
+Here are the methods for series; read `picture_methods.py` for those for pictures. A method is a function of (task,
+seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's window sizes
+for that series, standardised per size and averaged; `knn_max` takes the largest instead, as oddwave does, so that the
+difference to it is the method's alone. `knn_256` is the single window that did best in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
 fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;
@@ -11,58 +11,72 @@ windows across two of them are few.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from oddwave.baselines import BASELINES
-from oddwave.bench.protocol import Task
+from oddwave.bench.picture_methods import PICTURE_METHODS
+from oddwave.bench.protocol import AnyTask, BenchModality, Outcome, PictureTask, Task
 from oddwave.config import preset
 from oddwave.errors import ConfigError
 
-__all__ = ["METHODS", "Outcome", "is_seeded", "run_method"]
+__all__ = ["METHODS", "Outcome", "is_seeded", "method_names", "run_method"]
 
 _CALIBRATION_SHARE = 0.2
 _HINDSIGHT_WINDOW = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Scores of the test items and the CPU seconds of fitting and of scoring."""
-
-    scores: Float[np.ndarray, " n"]
-    fit_s: float
-    score_s: float
-
-
-def run_method(name: str, task: Task, seed: int) -> Outcome:
+def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
     """Run one method on one task.
 
     Raises:
-        ConfigError: no such method.
+        ConfigError: no such method for tasks of this kind.
     """
-    if name not in METHODS:
-        raise ConfigError(f"method '{name}' does not exist; choose from {', '.join(METHODS)}")
+    if isinstance(task, PictureTask):
+        _require(name, "image")
+        return PICTURE_METHODS[name](name, task, seed)
+    _require(name, "series")
     return METHODS[name](name, task, seed)
+
+
+def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Give the chosen methods, else all that a benchmark runs unless told otherwise.
+
+    Raises:
+        ConfigError: one of the chosen does not exist.
+    """
+    for name in chosen or ():
+        _require(name, modality)
+    return tuple(chosen or (name for name in _methods(modality) if name != "oddwave_accurate"))
 
 
 def is_seeded(name: str) -> bool:
     """Say whether a method's scores depend on the seed."""
-    return name.startswith("oddwave") or name in ("random", "isolation_forest")
+    return name.startswith("oddwave") or name in ("random", "isolation_forest", "patch_knn", "plain_ddpm_pixel")
+
+
+def _methods(modality: BenchModality) -> Collection[str]:
+    return METHODS if modality == "series" else PICTURE_METHODS
+
+
+def _require(name: str, modality: BenchModality) -> None:
+    if name not in _methods(modality):
+        raise ConfigError(f"method '{name}' does not exist; choose from {', '.join(_methods(modality))}")
 
 
 def _oddwave(name: str, task: Task, seed: int) -> Outcome:
+    from oddwave.detection.series_work import SeriesWork
     from oddwave.detector import Detector
 
     started = time.process_time()
-    detector = Detector(preset(name.removeprefix("oddwave").lstrip("_") or "balanced", seed=seed))
+    config = preset(name.removeprefix("oddwave").lstrip("_") or "balanced", seed=seed)
     if task.train is None:
-        scores = np.concatenate([s.scores for s in detector.fit_scores(task.test)])
+        scores = np.concatenate([s.scores for s in SeriesWork(config, {}).fit_scores(task.test)])
         return Outcome(scores, time.process_time() - started, 0.0)
-    detector.fit(_streams(task.train, task.train_ends))
+    detector = Detector(config).fit(_streams(task.train, task.train_ends))
     fitted = time.process_time()
     scores = detector.decision_function(_streams(task.test, task.test_ends))
     return Outcome(scores, fitted - started, time.process_time() - fitted)
@@ -107,11 +121,11 @@ def _baseline(name: str, task: Task, seed: int) -> Outcome:
 
 def _window_sizes(task: Task) -> tuple[int, ...]:
     """Give the sizes that oddwave would use on this task."""
-    from oddwave.detector import Detector
+    from oddwave.detection.series_work import SeriesWork
 
     share = 0.0 if task.train is None else preset("balanced").calibration.calibration_share
     data = task.test if task.train is None else _streams(task.train, task.train_ends)
-    return Detector().plan(data, held_back=share).sizes
+    return SeriesWork(preset("balanced"), {}).plan(data, held_back=share).sizes
 
 
 def _safe(deviation: float) -> float:

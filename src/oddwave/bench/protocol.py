@@ -5,24 +5,41 @@
     ucr / one_class      train on the normal rows of TRAIN, score TEST; AUROC over instances
     msl / semi           per channel: train on the telemetry (column 0) of `train`, score `test`
     msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
+    mvtec_ad, magnetic_tile, visa / one_class
+                         per category: train on the good training pictures, score the test pictures and their pixels
 
 Labels are part of a task for the metrics alone: no method ever sees them. Read `methods.py` next, then `runner.py`.
 
-Legend: n points, C channels, N instances, L points per instance.
+Legend: n points or pictures, C channels, N instances, L points per instance, h x w pixels of a picture's map.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from oddwave.datasets.pictures import PictureSplit
 from oddwave.errors import ConfigError, DataError
 
-__all__ = ["COLUMNS", "SERIES_DATASETS", "Cell", "Task", "load_tasks"]
+__all__ = [
+    "COLUMNS",
+    "PICTURE_DATASETS",
+    "SERIES_DATASETS",
+    "AnyTask",
+    "BenchModality",
+    "Cell",
+    "Outcome",
+    "PictureTask",
+    "Task",
+    "load_tasks",
+]
 
+BenchModality = Literal["series", "image"]
 SERIES_DATASETS = ("nab", "ucr", "msl")
+PICTURE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
 
 COLUMNS = (
     "dataset", "item", "protocol", "method", "seed", "auroc", "auprc", "vus_pr", "vus_roc", "pixel_auroc", "aupro",
@@ -53,6 +70,39 @@ class Task:
         return self.test.ndim == 3
 
 
+@dataclass(frozen=True, eq=False)
+class PictureTask:
+    """One category of pictures: good ones to train on, test pictures with labels and, where there are any, masks."""
+
+    dataset: str
+    item: str
+    protocol: str
+    split: PictureSplit
+
+    @property
+    def gt_label(self) -> Int[np.ndarray, " n"]:
+        """0 for the good test pictures, 1 for the others."""
+        return self.split.gt_label
+
+
+AnyTask = Task | PictureTask
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a method says of a task: scores of the test items, and the CPU seconds of fitting and of scoring.
+
+    Of pictures also a map each, of any size, that covers the whole picture, and the seconds on the clock.
+    """
+
+    scores: Float[np.ndarray, " n"]
+    fit_s: float
+    score_s: float
+    maps: Sequence[Float[np.ndarray, "h w"]] = ()
+    fit_wall_s: float | None = None
+    score_wall_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """The name of one run: what is scored, by which method, with which seed."""
@@ -66,12 +116,23 @@ class Cell:
     @property
     def file_name(self) -> str:
         """A name for this cell's score file."""
+        return f"{self._stem}.npy"
+
+    @property
+    def facts_name(self) -> str:
+        """A name for the file of what else is known of this cell."""
+        return f"{self._stem}.json"
+
+    @property
+    def _stem(self) -> str:
         parts = (self.dataset, self.item, self.protocol, self.method, str(self.seed))
-        return "__".join(part.replace("/", "-") for part in parts) + ".npy"
+        return "__".join(part.replace("/", "-") for part in parts)
 
 
-def load_tasks(root: Path, only: Collection[str] | None = None) -> list[Task]:
-    """Load the series tasks that are present under `root`.
+def load_tasks(
+    root: Path, only: Collection[str] | None = None, modality: BenchModality = "series"
+) -> Sequence[AnyTask]:
+    """Load the tasks of a modality that are present under `root`.
 
     `only` keeps data sets ("nab"), data set and protocol ("nab/semi"), or single items ("nyc_taxi", "ECG200").
 
@@ -79,16 +140,16 @@ def load_tasks(root: Path, only: Collection[str] | None = None) -> list[Task]:
         DataError: none of the data sets is there.
         ConfigError: `only` names nothing that is there.
     """
-    loaders = {"nab": _nab_tasks, "ucr": _ucr_tasks, "msl": _msl_tasks}
-    tasks: list[Task] = []
+    tasks: list[AnyTask] = []
     missing = []
-    for name, load in loaders.items():
+    for name, load in _LOADERS[modality].items():
         try:
             tasks += load(root)
         except DataError as error:
             missing.append(f"{name}: {error}")
     if not tasks:
-        raise DataError(f"no series data set under '{root}': {missing[0]}")
+        kind = "series" if modality == "series" else "picture"
+        raise DataError(f"no {kind} data set under '{root}': {missing[0]}")
     if only is None:
         return tasks
     wanted = set(only)
@@ -96,13 +157,13 @@ def load_tasks(root: Path, only: Collection[str] | None = None) -> list[Task]:
     unknown = wanted - {name for task in tasks for name in _names(task)}
     if unknown:
         raise ConfigError(
-            f"--only '{', '.join(sorted(unknown))}' is not there; data sets: {', '.join(SERIES_DATASETS)}, "
+            f"--only '{', '.join(sorted(unknown))}' is not there; data sets: {', '.join(_LOADERS[modality])}, "
             f"items such as {', '.join(sorted({task.item for task in tasks})[:4])}"
         )
     return chosen
 
 
-def _names(task: Task) -> set[str]:
+def _names(task: AnyTask) -> set[str]:
     return {task.dataset, f"{task.dataset}/{task.protocol}", task.item, task.item.rpartition("/")[2]}
 
 
@@ -152,3 +213,35 @@ def _msl_tasks(root: Path) -> list[Task]:
         test_ends=tuple(np.cumsum([len(s.test) for s in splits]).tolist()),
     )
     return [joint, *(Task("msl", s.name, "semi", s.train, s.test, s.gt_label, s.windows) for s in splits)]
+
+
+def _mvtec_tasks(root: Path) -> list[PictureTask]:
+    from oddwave.datasets.mvtec import load_mvtec
+
+    # a folder of categories may hold magnetic tile as well, which is a data set of its own
+    splits = [split for split in load_mvtec(root) if split.name != "magnetic_tile"]
+    if not splits:
+        raise DataError(f"'{root}' has no category of MVTec AD besides magnetic tile")
+    return _picture_tasks("mvtec_ad", splits)
+
+
+def _tile_tasks(root: Path) -> list[PictureTask]:
+    from oddwave.datasets.mvtec import load_magnetic_tile
+
+    return _picture_tasks("magnetic_tile", load_magnetic_tile(root))
+
+
+def _visa_tasks(root: Path) -> list[PictureTask]:
+    from oddwave.datasets.visa import load_visa
+
+    return _picture_tasks("visa", load_visa(root))
+
+
+def _picture_tasks(dataset: str, splits: Sequence[PictureSplit]) -> list[PictureTask]:
+    return [PictureTask(dataset, split.name, "one_class", split) for split in splits]
+
+
+_LOADERS: dict[BenchModality, dict[str, Callable[[Path], Sequence[Any]]]] = {
+    "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks), strict=True)),
+    "image": dict(zip(PICTURE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
+}

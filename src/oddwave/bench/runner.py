@@ -1,8 +1,9 @@
 """Runs cells, in parallel and resumable: each finished cell is a line in `results.csv` at once, a failed one too.
 
 Interrupt a run whenever you like; the same command goes on where it stopped (cells with an error are tried again).
-Every worker computes on one thread, so CPU seconds compare between methods; `peak_mb` is the worker's peak resident
-memory during the cell. Scores are kept beside the table, for pooled metrics. Read `tables.py` next.
+Every worker computes on one thread (unless `num_threads` says more), so CPU seconds compare between methods; `peak_mb`
+is the worker's peak resident memory while its method ran. Scores are kept beside the table, for pooled metrics, and of
+pictures what `results.csv` has no column for. Series and pictures may share a folder. Read `tables.py` next.
 """
 
 import csv
@@ -11,7 +12,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import astuple
 from importlib.metadata import version
@@ -21,9 +22,21 @@ from typing import Any
 
 import numpy as np
 
-from oddwave.bench.methods import METHODS, is_seeded, run_method
-from oddwave.bench.protocol import COLUMNS, Cell, Task, load_tasks
-from oddwave.errors import ConfigError, DataError
+from oddwave.bench.methods import is_seeded, method_names, run_method
+from oddwave.bench.picture_metrics import auroc_by_kind, picture_metrics
+from oddwave.bench.protocol import (
+    COLUMNS,
+    PICTURE_DATASETS,
+    AnyTask,
+    BenchModality,
+    Cell,
+    Outcome,
+    PictureTask,
+    Task,
+    load_tasks,
+)
+from oddwave.errors import DataError
+from oddwave.training.checkpoint import write_json_atomic
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 
@@ -34,33 +47,34 @@ def run_benchmark(
     root: Path,
     out: Path,
     *,
+    modality: BenchModality = "series",
     only: Sequence[str] | None = None,
     methods: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     jobs: int | None = None,
+    num_threads: int = 1,
     show_progress: bool = False,
 ) -> list[dict[str, str]]:
-    """Run all cells that `out/results.csv` does not hold yet, and return all its rows.
+    """Run all cells of a modality that `out/results.csv` does not hold yet, and return all its rows of that modality.
+
+    `jobs` cells run at once (as many as there are cores, unless told otherwise), each on `num_threads`.
 
     Raises:
         ConfigError: an unknown method, item or seed.
         DataError: no data, or `out` cannot be written.
     """
-    chosen = tuple(methods or [m for m in METHODS if m != "oddwave_accurate"])
-    unknown = [m for m in chosen if m not in METHODS]
-    if unknown:
-        raise ConfigError(f"method '{unknown[0]}' does not exist; choose from {', '.join(METHODS)}")
-    tasks = {(t.dataset, t.item, t.protocol): t for t in load_tasks(root, only)}
-    _prepare_folder(out)
+    chosen = method_names(modality, methods)
+    tasks = {(t.dataset, t.item, t.protocol): t for t in load_tasks(root, only, modality)}
+    _prepare_folder(out, modality, num_threads)
     done = {_cell_of(row) for row in read_results(out) if not row["error"]}
     cells = [c for c in _all_cells(list(tasks.values()), chosen, seeds) if c not in done]
     work = [(cell, tasks[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
-    for row in _rows(work, jobs or os.cpu_count() or 1, show_progress):
+    for row in _rows(work, jobs or os.cpu_count() or 1, num_threads, show_progress):
         _append(out, row)
-    return read_results(out)
+    return [row for row in read_results(out) if (row["dataset"] in PICTURE_DATASETS) == (modality == "image")]
 
 
-def run_cell(cell: Cell, task: Task, out: Path) -> dict[str, str]:
+def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
     """Run one cell; an error becomes a row that tells it."""
     _reset_peak_memory()
     row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
@@ -68,13 +82,17 @@ def run_cell(cell: Cell, task: Task, out: Path) -> dict[str, str]:
     started = time.process_time()
     try:
         outcome = run_method(cell.method, task, cell.seed)
-        row |= _metrics(task, outcome.scores)
+        row["peak_mb"] = round(_peak_memory_mb())  # before the metrics, which of pictures take more than some methods
+        metrics = _metrics(task, outcome)
+        row |= {name: value for name, value in metrics.items() if name in COLUMNS}
         row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
+        if isinstance(task, PictureTask):
+            write_json_atomic(out / "scores" / cell.facts_name, _picture_facts(task, outcome, metrics))
         np.save(out / "scores" / cell.file_name, outcome.scores.astype(np.float32))
     except Exception as error:  # whatever it is, the other cells must run
         row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         row["fit_s"] = round(time.process_time() - started, 2)
-    row["peak_mb"] = round(_peak_memory_mb())
+        row["peak_mb"] = round(_peak_memory_mb())
     return {key: str(value) for key, value in row.items()}
 
 
@@ -88,7 +106,15 @@ def read_results(out: Path) -> list[dict[str, str]]:
     return list({_cell_of(row): row for row in rows}.values())
 
 
-def _metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
+def _metrics(task: AnyTask, outcome: Outcome) -> dict[str, float]:
+    if isinstance(task, PictureTask):
+        result = picture_metrics(task, outcome.scores, outcome.maps)
+    else:
+        result = _series_metrics(task, outcome.scores)
+    return {key: round(value, 5) for key, value in result.items()}
+
+
+def _series_metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
     from oddwave.metrics.auroc import auprc, auroc
     from oddwave.metrics.vus import vus
 
@@ -101,10 +127,21 @@ def _metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
     if not task.is_panel:
         volume = vus(task.gt_label, clean)
         result |= {"vus_pr": volume.pr, "vus_roc": volume.roc}
-    return {key: round(value, 5) for key, value in result.items()}
+    return result
 
 
-def _all_cells(tasks: Sequence[Task], methods: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+def _picture_facts(task: PictureTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Give what `results.csv` has no column for."""
+    seconds = {"fit_wall_s": outcome.fit_wall_s, "score_wall_s": outcome.score_wall_s}
+    return {
+        **{name: value for name, value in metrics.items() if name not in COLUMNS},
+        **{name: round(value, 2) for name, value in seconds.items() if value is not None},
+        "num_scored": len(outcome.scores),
+        "auroc_by_kind": {kind: round(value, 5) for kind, value in auroc_by_kind(task, outcome.scores).items()},
+    }
+
+
+def _all_cells(tasks: Sequence[AnyTask], methods: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
     return [
         Cell(task.dataset, task.item, task.protocol, method, seed)
         for seed in seeds
@@ -114,13 +151,15 @@ def _all_cells(tasks: Sequence[Task], methods: Sequence[str], seeds: Sequence[in
     ]
 
 
-def _rows(work: Sequence[tuple[Cell, Task, Path]], jobs: int, show: bool) -> Iterator[dict[str, str]]:
+def _rows(
+    work: Sequence[tuple[Cell, AnyTask, Path]], jobs: int, num_threads: int, show: bool
+) -> Iterator[dict[str, str]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # read by the workers when they start
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(num_threads)))  # read by the workers when they start
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
     try:
         with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
@@ -134,7 +173,7 @@ def _rows(work: Sequence[tuple[Cell, Task, Path]], jobs: int, show: bool) -> Ite
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _prepare_folder(out: Path) -> None:
+def _prepare_folder(out: Path, modality: BenchModality, num_threads: int) -> None:
     about = {
         "package": version("oddwave"),
         "python": platform.python_version(),
@@ -142,11 +181,12 @@ def _prepare_folder(out: Path) -> None:
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "threads_per_cell": 1,
+        "threads_per_cell": num_threads,
     }
     try:
         (out / "scores").mkdir(parents=True, exist_ok=True)
-        (out / "environment.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        name = "environment.json" if modality == "series" else "image_environment.json"
+        (out / name).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if not (out / "results.csv").exists():
             _append(out, None)
     except OSError as error:

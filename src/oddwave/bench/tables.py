@@ -1,48 +1,40 @@
 """From cells to tables: pooled metrics, means over items, mean and deviation over seeds, as Markdown.
 
 `nab / corpus` rows are added: NAB's own score over the labelled files, scores standardised per file by median
-and interquartile range, its threshold chosen on the labels as NAB's rule demands.
-Means over items leave out cells with an error, and the tables say how many cells stand behind each mean.
+and interquartile range, its threshold chosen on the labels as NAB's rule demands. Read `picture_tables.py` for the
+tables of pictures, `markdown.py` for what one table looks like.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.bench.protocol import COLUMNS, Cell, Task
+from oddwave.bench.markdown import Row, csv_text, failed_cells, section
+from oddwave.bench.picture_tables import write_picture_tables
+from oddwave.bench.protocol import COLUMNS, AnyTask, BenchModality, Cell, Task
 from oddwave.errors import DataError
 from oddwave.metrics.nab_score import nab_score
 from oddwave.training.checkpoint import write_bytes_atomic
 
 __all__ = ["pooled_rows", "summary_markdown", "write_tables"]
 
-_METRICS = ("auroc", "auprc", "vus_pr", "vus_roc", "nab_score", "fit_s", "score_s", "peak_mb")
-_TITLES = {
-    "auroc": "AUROC",
-    "auprc": "AUPR",
-    "vus_pr": "VUS-PR",
-    "vus_roc": "VUS-ROC",
-    "nab_score": "NAB score",
-    "fit_s": "fit, CPU s",
-    "score_s": "score, CPU s",
-    "peak_mb": "peak MB",
-}
 _SINGLE_ITEMS = ("realKnownCause/nyc_taxi", "realKnownCause/machine_temperature_system_failure")
 
-Row = Mapping[str, str]
 
+def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modality: BenchModality = "series") -> Path:
+    """Write the tables of a modality beside its `results.csv` and return the Markdown file.
 
-def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[Task]) -> Path:
-    """Write `out/series.md` (tables) and `out/series.csv` (all cells and the pooled ones); return the Markdown file.
+    `series.md` and `series.csv` (all cells and the pooled ones), or `image.md`, `image.csv` and `image.json`.
 
     Raises:
         CheckpointError: `out` cannot be written.
     """
-    everything = [*rows, *pooled_rows(out, rows, tasks)]
-    lines = [",".join(COLUMNS), *(",".join(_quoted(row.get(name, "")) for name in COLUMNS) for row in everything)]
-    write_bytes_atomic(out / "series.csv", ("\n".join(lines) + "\n").encode())
+    if modality == "image":
+        return write_picture_tables(out, rows)
+    everything = [*rows, *pooled_rows(out, rows, [task for task in tasks if isinstance(task, Task)])]
+    write_bytes_atomic(out / "series.csv", csv_text(everything, COLUMNS).encode())
     write_bytes_atomic(out / "series.md", summary_markdown(everything).encode())
     return out / "series.md"
 
@@ -82,57 +74,11 @@ def summary_markdown(rows: Sequence[Row]) -> str:
     for dataset, protocol in sorted(places):
         own = [r for r in rows if (r["dataset"], r["protocol"]) == (dataset, protocol)]
         plain = [r for r in own if r["item"] != "corpus"]
-        parts += _section(f"{dataset}, {protocol}: mean over {len({r['item'] for r in plain})} items", plain)
+        parts += section(f"{dataset}, {protocol}: mean over {len({r['item'] for r in plain})} items", plain)
         singles = [i for i in sorted({r["item"] for r in plain}) if dataset == "ucr" or i in _SINGLE_ITEMS]
         for item in [*singles, "corpus"]:
-            parts += _section(f"{dataset}, {protocol}: {item}", [r for r in own if r["item"] == item])
-    failed = [r for r in rows if r["error"]]
-    parts += ["", f"Cells with an error: {len(failed)}"]
-    parts += [
-        f"- {r['dataset']}/{r['item']} {r['protocol']} {r['method']} seed {r['seed']}: {r['error']}" for r in failed
-    ]
-    return "\n".join(parts) + "\n"
-
-
-def _section(title: str, rows: Sequence[Row]) -> list[str]:
-    if not rows:
-        return []
-    metrics = [m for m in _METRICS if any(row[m] for row in rows)]
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    table = {m: {k: _over_seeds([r for r in rows if r["method"] == m], k) for k in metrics} for m in methods}
-    methods.sort(key=lambda m: -table[m][metrics[0]][0])
-    lines = ["", f"## {title}", "", "| method | " + " | ".join(_TITLES[k] for k in metrics) + " | cells |"]
-    lines.append("|---|" + "---:|" * (len(metrics) + 1))
-    best = {k: max(table[m][k][0] for m in methods) for k in metrics if k in _METRICS[:5]}
-    for method in methods:
-        cells = [_shown(table[method][k], k, best.get(k)) for k in metrics]
-        own = [r for r in rows if r["method"] == method]
-        done = sum(not r["error"] for r in own)
-        lines.append(
-            f"| {method} | " + " | ".join(cells) + f" | {done}{f' of {len(own)}' if done < len(own) else ''} |"
-        )
-    return lines
-
-
-def _over_seeds(rows: Iterable[Row], metric: str) -> tuple[float, float, int]:
-    """Give mean and deviation over seeds of the means over items, and the number of seeds."""
-    seeds: dict[str, list[float]] = {}
-    for row in rows:
-        if row[metric] and not row["error"]:
-            seeds.setdefault(row["seed"], []).append(float(row[metric]))
-    means = [float(np.mean(values)) for values in seeds.values()]
-    if not means:
-        return float("-inf"), 0.0, 0
-    return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, len(means)
-
-
-def _shown(value: tuple[float, float, int], metric: str, best: float | None) -> str:
-    mean, deviation, seeds = value
-    if not seeds:
-        return ""
-    digits = 3 if metric in _METRICS[:4] else 1 if metric != "peak_mb" else 0
-    text = f"{mean:.{digits}f}" + (f" ± {deviation:.{digits}f}" if seeds > 1 and metric in _METRICS[:5] else "")
-    return f"**{text}**" if best is not None and mean == best else text
+            parts += section(f"{dataset}, {protocol}: {item}", [r for r in own if r["item"] == item])
+    return "\n".join([*parts, *failed_cells(rows)]) + "\n"
 
 
 def _standardised(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -146,7 +92,3 @@ def _clean(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     if not np.isfinite(scores).any():
         raise DataError("a score file holds no finite score: run the cell again")
     return np.nan_to_num(scores.astype(np.float64), nan=float(np.nanmin(scores)))
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

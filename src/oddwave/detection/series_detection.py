@@ -1,7 +1,7 @@
 """The engine for series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
 
 Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> calibrate.
-Score: windows -> terms -> standardised groups -> fused window score -> points -> largest over window sizes.
+Score: windows -> terms -> standardised groups -> fused window score -> points -> combined over window sizes.
 Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the
 same lines; they differ in `self_join` only. Read `window_scorer.py` for the terms and `detector.py` for the public
 door.
@@ -32,7 +32,7 @@ from oddwave.modalities.synthetic import make_synthetic_windows
 from oddwave.nets.unet import UNet
 from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
-from oddwave.scoring.fusion import GROUPS, Fusion
+from oddwave.scoring.fusion import GROUPS, Fusion, combined_scores
 from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
@@ -265,6 +265,8 @@ class SeriesDetection:
             num_memory_spaces=len(self.scorers[0].memories),
         )
         self.fusion = Fusion(chosen.reconstruction_weight, chosen.memory_weight)
+        for scorer, basis in zip(self.scorers, own, strict=True):
+            scorer.fit_score(basis, self.fusion)
         self.evidence["weights"] = chosen.to_dict()
 
     def _sample(self, cut: WindowSet, salt: int) -> WindowSet:
@@ -290,6 +292,7 @@ class SeriesDetection:
             layer = {k: points_from_windows(v, cut, streams, scorer.window_size) for k, v in named.items()}
             if self.config.scoring.aggregate != "window":
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
+            layer["score"] = [scorer.standardised_score(points) for points in layer["score"]]
             layers.append(layer)
         return [_over_sizes(layers, number, len(stream)) for number, stream in enumerate(streams)]
 
@@ -326,17 +329,14 @@ def _stride(window_size: int) -> int:
 
 
 def _over_sizes(layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]], number: int, n: int) -> StreamScore:
-    """Combine window sizes by the largest score: an anomaly shows at its own scale, the others dilute it.
-
-    The parts are those of the window size that decided, point by point.
-    """
+    """Combine the window sizes of one stream; the parts are weighed by what each size says, point by point."""
     if not layers:
         return StreamScore(np.full(n, np.nan), {})
-    scores = np.stack([layer["score"][number] for layer in layers])
-    deciding = np.argmax(np.where(np.isnan(scores), -np.inf, scores), axis=0)[None]
-    parts = {
-        name: np.take_along_axis(np.stack([layer[name][number] for layer in layers]), deciding, axis=0)[0]
-        for name in GROUPS
-        if name in layers[0]
-    }
-    return StreamScore(np.take_along_axis(scores, deciding, axis=0)[0], parts)
+    scores, shares = combined_scores(np.stack([layer["score"][number] for layer in layers]))
+    unseen = np.isnan(scores)
+    parts = {}
+    for name in GROUPS:
+        if name in layers[0]:
+            values = np.nan_to_num(np.stack([layer[name][number] for layer in layers]))
+            parts[name] = np.where(unseen, np.nan, (shares * values).sum(0))
+    return StreamScore(scores, parts)

@@ -19,7 +19,7 @@ from oddwave.modalities.representation import Representation, map_vectors
 from oddwave.modalities.series_windows import resample_windows, window_statistics
 from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
-from oddwave.scoring.fusion import Standardiser
+from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 
 __all__ = ["TermSet", "WindowScorer"]
@@ -78,6 +78,7 @@ class WindowScorer:
                 size=scoring.memory_size,
                 num_neighbors=scoring.num_neighbors,
                 standardise=space in ("feature", "statistics"),
+                local_exclusion=self.window_size if scoring.local_scaling else 0,
                 seed=self.config.seed,
             )
             for space in spaces
@@ -88,6 +89,16 @@ class WindowScorer:
         self.standardiser = Standardiser.fit(basis.terms)
         deviation = float(basis.error_map.std())
         self.point_statistics = (float(basis.error_map.mean()), deviation if deviation > 1e-12 else 1.0)
+
+    def fit_score(self, basis: TermSet, fusion: Fusion) -> None:
+        """Learn what is usual for the fused score of normal windows, so that window sizes can be compared."""
+        assert self.standardiser is not None
+        self.standardiser = self.standardiser.with_score(fusion.score(self.groups(basis.terms)))
+
+    def standardised_score(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Bring fused scores (of windows, or their means) to robust deviations from what is usual."""
+        assert self.standardiser is not None
+        return self.standardiser.standardised_score(scores)
 
     def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
         """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its stream."""

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from oddwave.errors import ConfigError, DataError
+from oddwave.results import CalibrationSummary
 
 __all__ = ["Calibration", "benjamini_hochberg", "block_maxima", "conformal_p_values"]
 
@@ -102,6 +103,19 @@ class Calibration:
                 f"{len(self.scores)}: use alpha >= {self.smallest_alpha:.3g} or fit on more normal data"
             )
         return alpha
+
+    def summary(self, alpha: float, pixel_threshold: float | None = None) -> CalibrationSummary:
+        """Give what a result says of its calibration at this alpha."""
+        return CalibrationSummary(
+            alpha=alpha,
+            threshold=self.threshold(alpha),
+            num_points=len(self.scores),
+            num_blocks=len(self.blocks),
+            block_size=self.block_size,
+            source=self.source,
+            scores=self.scores,
+            pixel_threshold=pixel_threshold,
+        )
 
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Give each point's (or instance's) conformal p-value."""

@@ -4,22 +4,27 @@
     score  = (1 - memory_weight) * E + memory_weight * E_memory
 
 Every term is first standardised with the mean and deviation it has on reference normals, per noise level and per memory
-space, because only then do weights in [0, 1] mean anything. Read `selection.py` next: it finds the weights.
+space, because only then do weights in [0, 1] mean anything. The score itself is then brought to the median and robust
+deviation it has on the normals, so that scores of several window sizes can be combined (`combined_scores`). Read
+`selection.py` next: it finds the weights.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError
 
-__all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "fuse_groups"]
+__all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "combined_scores", "fuse_groups"]
 
 GROUPS = ("recon", "feature", "memory")
 
 _SMALLEST_DEVIATION = 1e-3
+_NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
+_TEMPERATURE = 4.0  # robust deviations: scores that differ by less are averaged, by more, the larger one counts
 
 # term name -> (N,) or (N, K) raw values; the part before the dot is its group: "memory.input" belongs to "memory"
 Terms = Mapping[str, Float[np.ndarray, "N *K"]]
@@ -27,10 +32,14 @@ Terms = Mapping[str, Float[np.ndarray, "N *K"]]
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Means and deviations on reference normals: of each term (per level), then of each group's average."""
+    """Means and deviations on reference normals: of each term (per level), of each group's average, of the score.
+
+    The score's are its median and robust deviation, because in data without labels the normals hold the anomalies too.
+    """
 
     terms: Mapping[str, tuple[list[float], list[float]]]
     groups: Mapping[str, tuple[float, float]]
+    score: tuple[float, float] = (0.0, 1.0)
 
     @classmethod
     def fit(cls, terms: Terms) -> "Standardiser":
@@ -55,19 +64,34 @@ class Standardiser:
         averages = _group_means(terms, self.terms)
         return {name: (values - self.groups[name][0]) / self.groups[name][1] for name, values in averages.items()}
 
+    def with_score(self, scores: Float[np.ndarray, " N"]) -> "Standardiser":
+        """Learn from the fused scores of reference normals what is usual for them."""
+        low, centre, high = (float(q) for q in np.quantile(scores, (0.25, 0.5, 0.75)))
+        deviation = (high - low) / _NORMAL_IQR
+        if deviation < _SMALLEST_DEVIATION:  # half of the normals score alike
+            deviation = float(_safe(scores.std(keepdims=True))[0])
+        return replace(self, score=(centre, deviation))
+
+    def standardised_score(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+        """Give scores in robust deviations from what is usual; NaN stays NaN."""
+        centre, deviation = self.score
+        standardised: np.ndarray = (scores - centre) / deviation
+        return standardised
+
     def to_dict(self) -> dict[str, object]:
         """Give a form that JSON can hold."""
         return {
             "terms": {k: [list(m), list(s)] for k, (m, s) in self.terms.items()},
             "groups": {k: [m, s] for k, (m, s) in self.groups.items()},
+            "score": list(self.score),
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Mapping[str, list[list[float]]]]) -> "Standardiser":
+    def from_dict(cls, data: Mapping[str, Any]) -> "Standardiser":
         """Undo `to_dict`."""
         terms = {k: (v[0], v[1]) for k, v in data["terms"].items()}
-        groups = {k: (float(v[0]), float(v[1])) for k, v in data["groups"].items()}  # type: ignore[arg-type]
-        return cls(terms, groups)
+        groups = {k: (float(v[0]), float(v[1])) for k, v in data["groups"].items()}
+        return cls(terms, groups, (float(data["score"][0]), float(data["score"][1])))
 
 
 @dataclass(frozen=True)
@@ -77,14 +101,14 @@ class Fusion:
     reconstruction_weight: float
     memory_weight: float
 
-    def score(self, groups: Mapping[str, Float[np.ndarray, " N"]]) -> Float[np.ndarray, " N"]:
+    def score(self, groups: Mapping[str, Float[np.ndarray, "N *map"]]) -> Float[np.ndarray, "N *map"]:
         """Fuse standardised groups (see the module's formula); higher = more anomalous."""
         return fuse_groups(groups, self.reconstruction_weight, self.memory_weight)
 
 
 def fuse_groups(
-    groups: Mapping[str, Float[np.ndarray, " N"]], reconstruction_weight: float, memory_weight: float
-) -> Float[np.ndarray, " N"]:
+    groups: Mapping[str, Float[np.ndarray, "N *map"]], reconstruction_weight: float, memory_weight: float
+) -> Float[np.ndarray, "N *map"]:
     """Apply the module's formula; groups that were not computed count as absent, not as zero."""
     denoiser = groups["recon"]
     if "feature" in groups:
@@ -92,6 +116,25 @@ def fuse_groups(
     if "memory" not in groups:
         return denoiser
     return (1.0 - memory_weight) * denoiser + memory_weight * groups["memory"]
+
+
+def combined_scores(
+    scores: Float[np.ndarray, "K n"],
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "K n"]]:
+    """Combine K standardised scores per point, and give each one's share in it (shares sum to 1).
+
+        score = T log(1/K sum_k exp(score_k / T))         share_k = exp(score_k / T) / sum_j exp(score_j / T)
+
+    As for a mixture of K explanations of which one holds: where the scores agree this is their mean, where one stands
+    out it is that one, less T log K. NaN scores are left out; a point without any gets NaN, and shares of 0.
+    """
+    seen = np.isfinite(scores)
+    filled = np.where(seen, scores, -np.inf)
+    top = np.where(seen.any(0), filled.max(0), 0.0)
+    weights = np.exp((filled - top) / _TEMPERATURE)
+    total = np.where(seen.any(0), weights.sum(0), 1.0)
+    combined = top + _TEMPERATURE * np.log(total / np.maximum(seen.sum(0), 1))
+    return np.where(seen.any(0), combined, np.nan), weights / total
 
 
 def _group_means(

@@ -2,12 +2,20 @@
 
 This is the non-parametric form of diffusion-time estimation (Livernoche et al. 2023, DTE-NP: the posterior over
 diffusion times of a point grows with its distance to the training data). Spaces here: the window itself, its wavelet
-map, and the denoiser's own features. Read `fusion.py` next: it weighs this term against the denoiser's errors.
+map, and the denoiser's own features. Distances can be scaled by how dense normal data are around each neighbour, so
+that a quiet stretch and a restless one count alike:
 
-Legend: N queries, M remembered items, D dimensions of the space.
+    score(q) = 1/k sum_j d(q, m_j) w_j,    w_j = 2 r / (r_j + r)
+
+with r_j the mean distance of the remembered item m_j to its own k nearest others, r their median. The median in the sum
+keeps items with many twins from weighing without bound. Read `fusion.py` next: it weighs this term against the
+denoiser's errors.
+
+Source: the ratio of densities is the local outlier factor's idea (Breunig et al. 2000).
+Legend: N queries, M remembered items, D dimensions of the space, k neighbours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -24,7 +32,7 @@ class Memory:
     """Remembered vectors of one space, with where each came from so that a window never finds itself.
 
     `groups` and `starts` say which stream and at which point an item began; `scale` is what every dimension was divided
-    by.
+    by; `weights` are the module's w_j, 1 without local scaling.
     """
 
     vectors: Float[np.ndarray, "M D"]
@@ -32,6 +40,7 @@ class Memory:
     starts: Int[np.ndarray, " M"]
     center: Float[np.ndarray, " D"]
     scale: Float[np.ndarray, " D"]
+    weights: Float[np.ndarray, " M"]
     num_neighbors: int
 
     @classmethod
@@ -44,9 +53,14 @@ class Memory:
         size: int,
         num_neighbors: int,
         standardise: bool = False,
+        local_exclusion: int = 0,
         seed: int = 0,
     ) -> "Memory":
-        """Remember at most `size` items; `standardise` divides each dimension by its own deviation first."""
+        """Remember at most `size` items; `standardise` divides each dimension by its own deviation first.
+
+        `local_exclusion` above 0 scales distances locally; items of one group that begin fewer points apart do not
+        count as each other's neighbours.
+        """
         vectors = np.asarray(vectors, np.float32)
         center, scale = np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
         if standardise:
@@ -55,7 +69,17 @@ class Memory:
             scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
         scaled = (vectors - center) / scale
         kept = coreset(scaled, size, seed=seed)
-        return cls(scaled[kept], groups[kept], starts[kept], center, scale, num_neighbors)
+        weights = np.ones(len(kept), np.float32)
+        memory = cls(scaled[kept], groups[kept], starts[kept], center, scale, weights, num_neighbors)
+        return replace(memory, weights=memory._local_weights(local_exclusion)) if local_exclusion else memory
+
+    def _local_weights(self, exclusion: int) -> Float[np.ndarray, " M"]:
+        reach = self._mean_distances(self.vectors, self.groups, self.starts, exclusion)
+        usual = float(np.nanmedian(reach)) if np.isfinite(reach).any() else 0.0
+        if usual <= 0.0:  # most items have twins, or none has a neighbour: there is no scale to speak of
+            return self.weights
+        weights = 2.0 * usual / (np.where(np.isnan(reach), usual, reach) + usual)
+        return weights.astype(np.float32)
 
     def distance(
         self,
@@ -79,6 +103,21 @@ class Memory:
                 f"memory holds vectors of {self.vectors.shape[1]} dimensions, {vectors.shape[1]} were given"
             )
         queries = (np.asarray(vectors, np.float32) - self.center) / self.scale
+        if groups is None or starts is None:
+            exclusion = 0
+        result = self._mean_distances(queries, groups, starts, exclusion)
+        alone = np.isnan(result)
+        result[alone] = result[~alone].max(initial=0.0)
+        return result
+
+    def _mean_distances(
+        self,
+        queries: Float[np.ndarray, "N D"],
+        groups: Int[np.ndarray, " N"] | None,
+        starts: Int[np.ndarray, " N"] | None,
+        exclusion: int,
+    ) -> Float[np.ndarray, " N"]:
+        """Average the weighed distances to the nearest items that may be compared; NaN where there is none."""
         squares = np.square(self.vectors).sum(1)
         result = np.empty(len(queries))
         for first in range(0, len(queries), _BLOCK):
@@ -87,11 +126,9 @@ class Memory:
             if groups is not None and starts is not None and exclusion > 0:
                 near = np.abs(starts[block, None] - self.starts) < exclusion
                 squared[near & (groups[block, None] == self.groups)] = np.inf
-            result[block] = _mean_of_nearest(squared, self.num_neighbors)
-        result /= np.sqrt(self.vectors.shape[1])  # in the unit of one dimension, whatever their number
-        alone = np.isnan(result)
-        result[alone] = result[~alone].max(initial=0.0)
-        return result
+            result[block] = _mean_of_nearest(squared, self.weights, self.num_neighbors)
+        per_dimension: np.ndarray = result / np.sqrt(self.vectors.shape[1])  # whatever the number of dimensions
+        return per_dimension
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give what a saved memory consists of."""
@@ -101,15 +138,22 @@ class Memory:
             "starts": self.starts.astype(np.int64),
             "center": self.center,
             "scale": self.scale,
+            "weights": self.weights,
         }
 
 
-def _mean_of_nearest(squared: Float[np.ndarray, "n M"], num_neighbors: int) -> Float[np.ndarray, " n"]:
-    """Average the `num_neighbors` smallest distances per row, fewer where fewer are allowed; NaN where none is."""
+def _mean_of_nearest(
+    squared: Float[np.ndarray, "n M"], weights: Float[np.ndarray, " M"], num_neighbors: int
+) -> Float[np.ndarray, " n"]:
+    """Average the `num_neighbors` smallest distances per row, each with the weight of its item.
+
+    Fewer where fewer are allowed; NaN where none is.
+    """
     k = min(num_neighbors, squared.shape[1])
-    nearest = np.partition(squared, k - 1, axis=1)[:, :k]
-    allowed = np.isfinite(nearest)
-    distances = np.sqrt(np.maximum(np.where(allowed, nearest, 0.0), 0.0))
+    nearest = np.argpartition(squared, k - 1, axis=1)[:, :k]
+    chosen = np.take_along_axis(squared, nearest, axis=1)
+    allowed = np.isfinite(chosen)
+    distances = np.sqrt(np.maximum(np.where(allowed, chosen, 0.0), 0.0)) * weights[nearest]
     count = allowed.sum(1)
     mean: np.ndarray = np.where(count > 0, distances.sum(1) / np.maximum(count, 1), np.nan)
     return mean

@@ -6,7 +6,7 @@ within one standard error of the best, the one nearest to the neutral setting is
 Breiman et al. 1984, with the neutral setting in the place of the simplest model).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
@@ -21,7 +21,7 @@ __all__ = ["WeightSelection", "auroc_error", "near_best", "select_weights", "sep
 
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-Groups = Mapping[str, Float[np.ndarray, " N"]]
+Groups = Mapping[str, Float[np.ndarray, "N *map"]]
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,27 @@ def select_weights(
     reconstruction_weight: float | None = None,
     memory_weight: float | None = None,
     num_memory_spaces: int = 1,
+    neutral_reconstruction_weight: float = 1.0,
+    aggregate: Callable[[Float[np.ndarray, "N *map"]], Float[np.ndarray, " N"]] = np.asarray,
 ) -> WeightSelection:
     """Choose both weights on standardised groups of normal and of synthetic items; a given weight is kept as it is.
 
-    `kinds` names the kind of each synthetic item. The neutral setting leaves
-    the feature error out, as the paper does for 1-D windows, and gives each memory space, and the denoiser, one vote.
+    `kinds` names the kind of each synthetic item. The neutral setting leaves the feature error out unless told
+    otherwise, as the paper does for 1-D windows, and gives each memory space, and the denoiser, one vote. Where groups
+    are maps, `aggregate` makes one value of each item's fused map.
     """
-    neutral = (1.0, num_memory_spaces / (num_memory_spaces + 1.0))
+    neutral = (neutral_reconstruction_weight, num_memory_spaces / (num_memory_spaces + 1.0))
     choices = [
         [value] if value is not None else sorted({*_GRID, middle})
         for value, middle in zip((reconstruction_weight, memory_weight), neutral, strict=True)
     ]
     grid = list(product(*choices))
-    values = [separation(fuse_groups(normal, *w), fuse_groups(synthetic, *w)) for w in grid]
+    values = [separation(aggregate(fuse_groups(normal, *w)), aggregate(fuse_groups(synthetic, *w))) for w in grid]
     best = max(values)
     error = auroc_error(best, len(normal["recon"]), len(kinds))
     close = [(w, v) for w, v in zip(grid, values, strict=True) if v >= best - error]
     weights, value = min(close, key=lambda c: (abs(c[0][0] - neutral[0]) + abs(c[0][1] - neutral[1]), -c[1]))
-    fused, fused_normal = fuse_groups(synthetic, *weights), fuse_groups(normal, *weights)
+    fused, fused_normal = (aggregate(fuse_groups(groups, *weights)) for groups in (synthetic, normal))
     names = np.asarray(kinds)
     return WeightSelection(
         reconstruction_weight=weights[0],
@@ -88,7 +91,7 @@ def select_weights(
         auroc=value,
         best_auroc=best,
         standard_error=error,
-        term_auroc={name: separation(normal[name], synthetic[name]) for name in normal},
+        term_auroc={name: separation(aggregate(normal[name]), aggregate(synthetic[name])) for name in normal},
         kind_auroc={str(k): separation(fused_normal, fused[names == k]) for k in np.unique(names)},
     )
 

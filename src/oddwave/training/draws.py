@@ -6,6 +6,7 @@ here once per step.
 Legend: B batch, C channels, ... the grid, N items, T training time steps.
 """
 
+import hashlib
 import math
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -32,6 +33,9 @@ class BatchSource(Protocol):
     def batch(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B C ..."]:
         """Return the items at these indices (0 to N - 1, repeats allowed), in this order."""
 
+    def fingerprint(self) -> str:
+        """Return a short text that other data would not give: a stopped run goes on with the data it began with."""
+
 
 class TensorSource:
     """Items that are already one tensor of shape (N, C, *grid)."""
@@ -47,6 +51,11 @@ class TensorSource:
     def batch(self, indices: Int[Tensor, " B"]) -> Float[Tensor, "B C ..."]:
         """Return the items at these indices."""
         return self.items[indices]
+
+    def fingerprint(self) -> str:
+        """Return a digest of all values."""
+        values = self.items.detach().cpu().contiguous().view(torch.uint8)
+        return hashlib.blake2b(values.numpy().data, digest_size=8).hexdigest()
 
 
 def item_shape(source: BatchSource, name: str, dtype: torch.dtype) -> tuple[int, ...]:

@@ -177,7 +177,7 @@ class TrainingRun:
         }
 
     def load(self, path: Path) -> None:
-        """Go on from a saved state of this very run: same settings, same number of items, same network.
+        """Go on from a saved state of this very run: same settings, same data, same network.
 
         Raises:
             CheckpointError: if the state is missing, damaged, or of another run.
@@ -209,6 +209,8 @@ class TrainingRun:
             "item_shape": list(self.shape),
             "num_items": len(self.data),
             "num_validation_items": num_validation,
+            "data_fingerprint": self.data.fingerprint(),
+            "validation_fingerprint": None if self.validation is None else self.validation.fingerprint(),
         }
 
     def _batch(self, source: BatchSource, indices: Int[Tensor, " B"]) -> Float[Tensor, "B C ..."]:

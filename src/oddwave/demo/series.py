@@ -1,8 +1,8 @@
-"""The demonstration: a made-up cold store with planted faults; train on its quiet weeks, find the faults, compare.
+"""The demonstration on series: a made-up cold store with planted faults; learn from its quiet weeks, find the faults.
 
 `make_sample` makes the readings (ten-minute temperature, power and vibration of four weeks, faults in the last ten days
-only), `run_demo` does what a user would do with two CSV files, `match_events` says which planted faults were found. The
-labels are used for that comparison alone. Read `report/outputs.py` next: the files that a scoring run leaves.
+only), `run_series` does what a user would do with two CSV files, `match_events` says which planted faults were found.
+The labels are used for that comparison alone. Read `report/outputs.py` next: the files that a scoring run leaves.
 
 Legend: n readings, C channels.
 """
@@ -21,7 +21,7 @@ from oddwave.report.outputs import clock_text, write_outputs
 from oddwave.results import DetectionResult, Event, ItemResult
 from oddwave.training.checkpoint import atomic_directory
 
-__all__ = ["CHANNELS", "Comparison", "Planted", "Sample", "make_sample", "match_events", "run_demo"]
+__all__ = ["CHANNELS", "Comparison", "Planted", "Sample", "make_sample", "match_events", "run_series"]
 
 CHANNELS = ("temperature_c", "power_kw", "vibration_mm_s")
 PER_DAY = 144  # one reading every ten minutes
@@ -31,12 +31,12 @@ _START = np.datetime64("2024-03-04T00:00:00", "s")
 _STEP = np.timedelta64(10, "m")
 _DEFROST_EVERY = 36  # readings: the evaporator is defrosted every six hours
 _FAULTS = (  # kind, channel, first day, hours: none beyond what a technician would have to look twice for
-    ("temperature sensor stuck", "temperature_c", 19.3, 5),
-    ("power up by 15 %", "power_kw", 20.6, 4),
-    ("vibration creeps up", "vibration_mm_s", 22.2, 20),
-    ("door left open", "temperature_c", 24.1, 2),
-    ("defrost did not happen", "temperature_c", 25.5, 3),
-    ("vibration jumps about", "vibration_mm_s", 26.8, 3),
+    ("temperature sensor stuck", "temperature_c", 19.3, 5.0),
+    ("power up by 15 %", "power_kw", 20.6, 4.0),
+    ("vibration creeps up", "vibration_mm_s", 22.2, 20.0),
+    ("door left open", "temperature_c", 24.1, 2.0),
+    ("defrost did not happen", "temperature_c", 25.5, 3.0),
+    ("vibration jumps about", "vibration_mm_s", 26.8, 3.0),
 )
 _DATA_FILES = ("normal.csv", "new.csv", "planted.csv")
 
@@ -168,7 +168,7 @@ def _overlap(fault: Planted, event: Event) -> bool:
     return event.start <= fault.end and event.end >= fault.start
 
 
-def run_demo(folder: Path, *, preset_name: str = "balanced", show_progress: bool = False) -> list[Comparison]:
+def run_series(folder: Path, *, preset_name: str = "balanced", show_progress: bool = False) -> list[Comparison]:
     """Write the data, train on the normal part, score the rest, write model and results, print a comparison.
 
     Raises:

@@ -1,0 +1,97 @@
+"""Tables in Markdown: one line per method, mean over items, then mean and deviation over seeds, the best in bold.
+
+Means over items leave out cells with an error, and the tables say how many cells stand behind each mean. Read
+`tables.py` next, which says what is in which table.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+__all__ = ["Row", "csv_text", "failed_cells", "section"]
+
+Row = Mapping[str, str]
+
+_COST = ("fit_s", "score_s", "fit_wall_s", "score_wall_s", "peak_mb")
+_TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPR",
+    "vus_pr": "VUS-PR",
+    "vus_roc": "VUS-ROC",
+    "pixel_auroc": "pixel AUROC",
+    "aupro": "AUPRO",
+    "f1_max": "best F1",
+    "nab_score": "NAB score",
+    "fit_s": "fit, CPU s",
+    "score_s": "score, CPU s",
+    "fit_wall_s": "fit, s",
+    "score_wall_s": "score, s",
+    "peak_mb": "peak MB",
+}
+_DIGITS = {"nab_score": 1, **dict.fromkeys(_COST, 1), "peak_mb": 0}
+
+
+def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None = None) -> list[str]:
+    """Give the lines of one table with its title, sorted by the first metric; nothing where there are no rows.
+
+    `metrics` are names of columns and what they are called; those that every benchmark knows, unless told otherwise.
+    """
+    if not rows:
+        return []
+    titles = metrics if metrics is not None else _TITLES
+    shown = [name for name in titles if any(row.get(name) for row in rows)]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    table = {m: {k: _over_seeds([r for r in rows if r["method"] == m], k) for k in shown} for m in methods}
+    if shown:
+        methods.sort(key=lambda m: -table[m][shown[0]][0])
+    lines = ["", f"## {title}", "", "| method | " + " | ".join(titles[k] for k in shown) + " | cells |"]
+    lines.append("|---|" + "---:|" * (len(shown) + 1))
+    best = {k: max(table[m][k][0] for m in methods) for k in shown if k not in _COST}
+    for method in methods:
+        cells = [_shown(table[method][k], k, best.get(k)) for k in shown]
+        own = [r for r in rows if r["method"] == method]
+        done = sum(not r["error"] for r in own)
+        lines.append(
+            f"| {method} | " + " | ".join(cells) + f" | {done}{f' of {len(own)}' if done < len(own) else ''} |"
+        )
+    return lines
+
+
+def failed_cells(rows: Sequence[Row]) -> list[str]:
+    """Give the lines that name every cell with an error."""
+    failed = [r for r in rows if r["error"]]
+    named = [
+        f"- {r['dataset']}/{r['item']} {r['protocol']} {r['method']} seed {r['seed']}: {r['error']}" for r in failed
+    ]
+    return ["", f"Cells with an error: {len(failed)}", *named]
+
+
+def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Give rows as CSV, empty where a row lacks a column."""
+    lines = [",".join(columns), *(",".join(_quoted(row.get(name, "")) for name in columns) for row in rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _over_seeds(rows: Iterable[Row], metric: str) -> tuple[float, float, int]:
+    """Give mean and deviation over seeds of the means over items, and the number of seeds."""
+    seeds: dict[str, list[float]] = {}
+    for row in rows:
+        if row.get(metric) and not row["error"]:
+            seeds.setdefault(row["seed"], []).append(float(row[metric]))
+    means = [float(np.mean(values)) for values in seeds.values()]
+    if not means:
+        return float("-inf"), 0.0, 0
+    return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, len(means)
+
+
+def _shown(value: tuple[float, float, int], metric: str, best: float | None) -> str:
+    mean, deviation, seeds = value
+    if not seeds:
+        return ""
+    digits = _DIGITS.get(metric, 3)
+    text = f"{mean:.{digits}f}" + (f" ± {deviation:.{digits}f}" if seeds > 1 and metric not in _COST else "")
+    return f"**{text}**" if best is not None and mean == best else text
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

@@ -1,0 +1,114 @@
+"""`oddwave fit`: one command for each modality."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oddwave.cli.options import (
+    Columns,
+    ConfigFile,
+    Data,
+    Delimiter,
+    Kind,
+    NoHeader,
+    OnError,
+    Preset,
+    Quiet,
+    Resume,
+    Seed,
+    Settings,
+    Timestamp,
+    check_on_error,
+    configured,
+    print_fitted,
+    read_for,
+    reading_options,
+)
+from oddwave.console import PlainGroup, shows_progress
+
+__all__ = ["fit_app"]
+
+fit_app = typer.Typer(
+    cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, help="Learn from normal data and save a model."
+)
+
+
+@fit_app.command("series")
+def fit_series(
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    preset: Preset = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    config_file: ConfigFile = None,
+    timestamp: Timestamp = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    no_header: NoHeader = False,
+    kind: Kind = "auto",
+    resume: Resume = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn what normal time series look like.
+
+    The last fifth of the data (of a panel: a fifth of the instances) is held back to set the threshold.
+
+    \b
+    Examples:
+        oddwave fit series healthy.csv -o model
+        oddwave fit series pumps/ -o model --columns flow,pressure --preset accurate
+        oddwave fit series healthy.csv -o model --set training.num_steps=500 --set "series.window_sizes=[64,128]"
+    """
+    config = configured(preset, seed, settings, config_file)
+    detector, series = read_for(config, data, out, reading_options(timestamp, columns, delimiter, no_header, kind))
+    from oddwave.training.folder import training_folder
+
+    with training_folder(out, resume) as folder:
+        detector.fit(series, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.save(out)
+    print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
+
+
+@fit_app.command("image")
+def fit_image(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder or glob of good pictures, or an MVTec category.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    preset: Preset = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    config_file: ConfigFile = None,
+    roi: Annotated[
+        Path | None, typer.Option(metavar="PICTURE", help="Monitor only where this picture is not black.")
+    ] = None,
+    on_error: OnError = "skip",
+    resume: Resume = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn what good pictures look like.
+
+    A fifth of the pictures is held back to set the threshold and to choose settings by.
+
+    \b
+    Examples:
+        oddwave fit image good_parts/ -o model
+        oddwave fit image "line3/*.png" -o model --preset fast
+        oddwave fit image boards/ -o model --set image.tile_px=512 --roi mask.png
+    """
+    from oddwave.report.outputs import require_writable
+
+    config = configured(preset, seed, settings, config_file, "image")
+    require_writable(out)
+    from oddwave.modalities.image_source import read_images
+
+    check_on_error(on_error)
+    pictures = read_images(data, part="train", on_error=on_error)  # type: ignore[arg-type]
+    from oddwave.detector import Detector
+    from oddwave.training.folder import training_folder
+
+    options = {"on_error": on_error, **({} if roi is None else {"roi": str(roi.absolute())})}
+    detector = Detector(config, read_options=options)
+    with training_folder(out, resume) as folder:
+        detector.fit(pictures, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.save(out)
+    print_fitted(detector, out, detector.meta["warnings"])

@@ -1,0 +1,116 @@
+"""The demonstration on pictures: learn from made-up photographs of good gears, find the defects in others, compare.
+
+`run_pictures` does what a user would do with a folder of pictures; `match_pictures` says what was found of what was
+planted. The labels and masks are used for that comparison alone. Read `report/outputs.py` next: the files that a
+scoring run leaves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oddwave.console import print_table
+from oddwave.datasets.mvtec import load_category
+from oddwave.datasets.pictures import GOOD, PictureSplit
+from oddwave.demo.gear_picture import write_demo_pictures
+from oddwave.report import wording
+from oddwave.report.outputs import write_outputs
+from oddwave.results import PictureResult
+
+__all__ = ["PictureComparison", "match_pictures", "print_pictures", "run_pictures"]
+
+ALPHA = 0.05
+NUM_TRAIN = 100  # a fifth is held back, and a rate of 1 in 20 needs at least 19 scores of normal pictures
+
+
+@dataclass(frozen=True, slots=True)
+class PictureComparison:
+    """What became of the test pictures of one kind: how many were flagged, and how many where the defect is.
+
+    Of good pictures, those flagged are false alarms and none can be placed. `p_values` are those of all its pictures.
+    """
+
+    kind: str
+    num_pictures: int
+    num_flagged: int
+    num_placed: int
+    p_values: tuple[float, ...]
+
+
+def run_pictures(folder: Path, *, preset_name: str = "fast", show_progress: bool = False) -> list[PictureComparison]:
+    """Write the pictures, train on the good ones, score the others, write model and results, print a comparison.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+    """
+    from oddwave.config import preset
+    from oddwave.detector import Detector
+
+    split = load_category(write_demo_pictures(folder / "data", num_train=NUM_TRAIN))
+    num_defective = int(split.gt_label.sum())
+    kinds = len(set(split.defect_kinds) - {GOOD})
+    print(f"Made-up photographs of a gear: {len(split.train_paths)} good ones to learn from,")
+    print(f"{len(split.test_paths)} more, {num_defective} of them with defects of {kinds} kinds.")
+    detector = Detector(preset(preset_name, modality="image", seed=0))
+    detector.fit(list(split.train_paths), show_progress=show_progress)
+    detector.save(folder / "model")
+    result = detector.score(list(split.test_paths), alpha=ALPHA, show_progress=show_progress)
+    files = write_outputs(result, folder, title="Gears with planted defects")
+    found = match_pictures(split, result.pictures)
+    print_pictures(found, ALPHA)
+    print("Report: " + str(next((path for path in files if path.suffix == ".html"), files[0])))
+    return found
+
+
+def match_pictures(split: PictureSplit, pictures: Sequence[PictureResult]) -> list[PictureComparison]:
+    """Say of each kind of defect, and of the good pictures last, how many were flagged.
+
+    `pictures` are the results of the split's test pictures, in its order. A flagged picture counts as placed where its
+    strongest region meets the defect.
+    Raises: ValueError where there are not as many results as test pictures.
+    """
+    flagged = [bool(picture.labels[0] == 1) for picture in pictures]
+    placed = [flag and _is_placed(split, index, pictures[index]) for index, flag in enumerate(flagged)]
+    rows = list(zip(split.defect_kinds, pictures, flagged, placed, strict=True))
+    found = []
+    for kind in sorted(set(split.defect_kinds), key=lambda kind: (kind == GOOD, kind)):
+        of_kind = [row[1:] for row in rows if row[0] == kind]
+        p_values = tuple(float(picture.p_values[0]) for picture, _, _ in of_kind)
+        counts = (sum(flag for _, flag, _ in of_kind), sum(place for _, _, place in of_kind))
+        found.append(PictureComparison(kind, len(of_kind), *counts, p_values))
+    return found
+
+
+def _is_placed(split: PictureSplit, index: int, picture: PictureResult) -> bool:
+    if not picture.events:
+        return False
+    strongest = max(picture.events, key=lambda region: region.score)
+    mask = split.gt_mask(index, *picture.size)
+    return bool(mask[strongest.top_px : strongest.bottom_px, strongest.left_px : strongest.right_px].any())
+
+
+def print_pictures(found: Sequence[PictureComparison], alpha: float) -> None:
+    """Print what was found beside what was planted."""
+    rows = [["planted", "pictures", "found", "at its place", "median p"]]
+    defects = [each for each in found if each.kind != GOOD]
+    for each in defects:
+        counts = [str(count) for count in (each.num_pictures, each.num_flagged, each.num_placed)]
+        rows.append([each.kind.replace("_", " "), *counts, _median_text(each.p_values)])
+    good = [each for each in found if each.kind == GOOD]
+    rows += [["none", str(each.num_pictures), str(each.num_flagged), "", _median_text(each.p_values)] for each in good]
+    print_table(rows)
+    num, num_flagged, num_placed = (
+        sum(getattr(each, name) for each in defects) for name in ("num_pictures", "num_flagged", "num_placed")
+    )
+    num_good, num_alarms = (sum(getattr(each, name) for each in good) for name in ("num_pictures", "num_flagged"))
+    print(f"Found {num_flagged} of {num} defective parts, {num_placed} of them at the right place;")
+    alarms = wording.count_text(num_alarms, "false alarm")
+    expected = wording.number_text(alpha * num_good, 2)
+    print(f"{alarms} among {wording.count_text(num_good, 'good part')}, {expected} expected at alpha {alpha:g}.")
+
+
+def _median_text(p_values: Sequence[float]) -> str:
+    known = [value for value in p_values if np.isfinite(value)]
+    return wording.p_value_text(float(np.median(known))) if known else "n/a"

@@ -1,0 +1,314 @@
+"""Pictures from data to verdicts: reads a folder, splits off calibration pictures, runs the engine, explains.
+
+The public door is `detector.py`. What happens inside the engine: `picture_detection.py`; where a verdict comes from:
+`picture_explain.py`.
+
+Legend: N pictures, R items of a source.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.picture_detection import PictureDetection, PictureScore
+from oddwave.detection.picture_explain import find_regions, normal_version, wavelet_shares
+from oddwave.detection.picture_learning import make_networks
+from oddwave.detection.picture_scorer import PictureScorer
+from oddwave.detection.picture_state import picture_state, restored_pictures
+from oddwave.detection.picture_tiles import cut_picture, squares_of_sizes
+from oddwave.detection.work import Work
+from oddwave.diffusion.schedule import make_schedule
+from oddwave.errors import DataError
+from oddwave.modalities.image_frame import ImageFrame
+from oddwave.modalities.image_items import ImageFailure, ImageItem, ImageSet, common_channels
+from oddwave.modalities.image_roi import read_roi
+from oddwave.modalities.image_source import read_images
+from oddwave.nets.feature_grid import FeatureGrid
+from oddwave.nets.perceptual import load_perceptual
+from oddwave.results import DetectionResult, PictureResult
+from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.picture_maps import MAP_SIZE
+
+__all__ = ["PictureWork", "new_scorer"]
+
+_FEWEST_PICTURES = 10
+_MOST_EXPLAINED = 40
+
+
+class PictureWork(Work):
+    """Folders, lists and arrays of pictures; one model knows one kind of picture."""
+
+    modality: ClassVar[Modality] = "image"
+
+    def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
+        super().__init__(config, read_options)
+        self.engine: PictureDetection | None = None
+        self.peaks: Float[np.ndarray, " n"] = np.zeros(0)
+        self.digests: frozenset[str] = frozenset()
+
+    def read(self, source: Any) -> ImageSet:
+        """Read pictures to be scored; of a folder in MVTec layout, its test part. Raises: DataError."""
+        return self._read(source, "test")
+
+    def fit(
+        self, source: Any, *, show_progress: bool = False, checkpoint_dir: Path | None = None, resume: bool = False
+    ) -> None:
+        """Learn from normal pictures; a random share of them is held back to calibrate and to choose by.
+
+        Raises:
+            DataError: the pictures cannot be read, or are fewer than 10.
+        """
+        data = self._read(source, "train")
+        train, held, thinned = self._split(data)
+        channels = common_channels(data.items)
+        image = self.config.image
+        sizes = squares_of_sizes([item.size for item in train], image)
+        frame, why = ImageFrame.choose(sizes, channels, image.size_px, image.fit)
+        roi = self.read_options.get("roi")
+        scorer = new_scorer(self.config)
+        make_networks(scorer, channels)
+        engine = PictureDetection(self.config, frame, scorer, None if roi is None else read_roi(roi))
+        engine.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
+        scored = engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
+        self._calibrate(scored)
+        self.engine = engine
+        self.digests = frozenset(item.digest for item in (*train, *held))
+        self.meta = {
+            **self.common_meta(data.fingerprint),
+            "num_train_pictures": len(train),
+            "num_calibration_pictures": len(held),
+            "num_channels": channels,
+            "warnings": [*data.notes, *(failure.message for failure in data.failures), *thinned],
+            "selection": engine.evidence,
+        }
+
+    def detect(
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> DetectionResult:
+        """Refuse: pictures are judged against good ones. Raises: DataError."""
+        raise DataError("pictures need good ones to learn from: fit on a folder of good pictures, then score others")
+
+    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
+        """Score pictures, and explain the most abnormal of them. Raises: NotFittedError, DataError, ConfigError."""
+        engine, calibration = self._fitted()
+        alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        data = self.read(source)
+        scored = list(engine.score(data.items, show_progress=show_progress))
+        known = set(data.known_in(self.digests))
+        threshold = self._peak_calibration().threshold(alpha)
+        results = [self._result(own, alpha, threshold, own.item.id in known) for own in scored]
+        explained = self._explained(scored, results, threshold)
+        failed = tuple(_unread(failure) for failure in data.failures)
+        notes = (f"{len(known)} of the pictures were trained on: their scores are flattered",) if known else ()
+        outside = ("what lies outside the region of interest",) if engine.roi is not None else ()
+        return DetectionResult(
+            "image",
+            "picture",
+            (*explained, *failed),
+            calibration.summary(alpha, threshold),
+            (*outside, *(f"{item.id}: {item.error}" for item in (*explained, *failed) if item.error)),
+            {**self._model_facts(), "warnings": [*self.meta.get("warnings", []), *data.notes, *notes]},
+        )
+
+    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
+        """Give one score per picture, NaN for those that cannot be read. Raises: as `score`."""
+        engine, _ = self._fitted()
+        data = self.read(source)
+        scores = [own.score for own in engine.score(data.items)]
+        return np.array([*scores, *([np.nan] * len(data.failures))])
+
+    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+        """Give 0 (normal) or 1 (anomalous) per picture. Raises: as `score`."""
+        _, calibration = self._fitted()
+        alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        p_values = calibration.p_values(self.decision_function(source))
+        labels: np.ndarray = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
+        return labels
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
+        engine, _ = self._fitted()
+        tensors, constants = picture_state(engine)
+        return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
+
+    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta` and `calibration` are there already."""
+        frame = ImageFrame.from_dict(constants["frame"])
+        scorer = new_scorer(self.config)
+        make_networks(scorer, frame.channels)
+        self.engine = restored_pictures(PictureDetection(self.config, frame, scorer), tensors, constants)
+        self.engine.evidence = self.meta.get("selection", {})
+        self.peaks = np.array(constants["peaks"], float)
+        self.digests = frozenset(constants["digests"])
+
+    def facts(self) -> dict[str, str]:
+        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+        engine, _ = self._fitted()
+        frame, fusion = engine.frame, engine.fusion
+        return {
+            "trained on": f"{self.meta['num_train_pictures']} pictures of {frame.channels} channel(s)",
+            "seen as": f"{frame.size_px} x {frame.size_px} px, {frame.fit}",
+            "terms": ", ".join(engine.terms),
+            "weights": f"reconstruction {fusion.reconstruction_weight:.3g}, memory {fusion.memory_weight:.3g}",
+        }
+
+    # From a source to pictures
+
+    def _read(self, source: Any, part: str) -> ImageSet:
+        if isinstance(source, ImageSet):
+            return source
+        options = {key: value for key, value in self.read_options.items() if key != "roi"}
+        return read_images(source, **{"part": part, **options})
+
+    def _split(self, data: ImageSet) -> tuple[list[ImageItem], list[ImageItem], list[str]]:
+        """Hold back a random share of the readable pictures; of very many, keep an even selection to learn from."""
+        readable, notes = [], []
+        for item in data.items:
+            pixels = item.try_pixels()
+            if isinstance(pixels, ImageFailure):
+                notes.append(f"{pixels.message}; left out")
+            else:
+                readable.append(item)
+        if notes and self.read_options.get("on_error") == "stop":
+            raise DataError(notes[0].removesuffix("; left out"))
+        if len(readable) < _FEWEST_PICTURES:
+            raise DataError(f"{len(readable)} readable picture(s) given: give at least {_FEWEST_PICTURES} good ones")
+        order = np.random.default_rng([self.config.seed, 1]).permutation(len(readable))
+        num_held = max(2, round(self.config.calibration.calibration_share * len(readable)))
+        held = [readable[i] for i in np.sort(order[:num_held])]
+        train = [readable[i] for i in np.sort(order[num_held:])]
+        most = self.config.image.max_pictures
+        if len(train) > most:
+            notes.append(f"{most} of {len(train)} training pictures kept, evenly spread (image.max_pictures)")
+            train = [train[i] for i in np.linspace(0, len(train) - 1, most).round().astype(int)]
+        return train, held, notes
+
+    # From scores to results
+
+    def _fitted(self) -> tuple[PictureDetection, Calibration]:
+        calibration = self.fitted_calibration()
+        assert self.engine is not None
+        return self.engine, calibration
+
+    def _calibrate(self, scored: Sequence[PictureScore]) -> None:
+        scores = [np.array([own.score]) for own in scored]
+        self.calibration = Calibration.fit(scores, 1, f"{len(scored)} pictures held back, never trained on")
+        self.decision_scores_ = self.calibration.scores
+        self.peaks = np.array([float(own.anomaly_map.max()) for own in scored])
+
+    def _peak_calibration(self) -> Calibration:
+        return Calibration(self.peaks, self.peaks, 1, "")
+
+    def _result(self, own: PictureScore, alpha: float, threshold: float, known: bool) -> PictureResult:
+        _, calibration = self._fitted()
+        if own.failure is not None:
+            return _unread(own.failure)
+        scores = np.array([own.score])
+        p_values = calibration.p_values(scores)
+        labels = (p_values <= alpha).astype(np.int64)
+        notes = [*own.item.notes, *(["this very picture was trained on: its score is flattered"] if known else [])]
+        assert self.engine is not None
+        stretched = None if self.config.image.tile_px else self.engine.frame.note(*own.item.size)
+        if stretched:
+            notes.append(stretched)
+        events = (
+            find_regions(own.item.id, own.anomaly_map, own.item.size, threshold, self.peaks) if labels[0] == 1 else ()
+        )
+        return PictureResult(
+            id=own.item.id,
+            scores=scores,
+            p_values=p_values,
+            labels=labels,
+            size=own.item.size,
+            anomaly_map=own.anomaly_map.astype(np.float32),
+            picture=own.item,
+            parts={name: np.array([value]) for name, value in own.parts.items()},
+            events=events,
+            notes=tuple(notes),
+        )
+
+    def _explained(
+        self, scored: Sequence[PictureScore], results: Sequence[PictureResult], threshold: float
+    ) -> list[PictureResult]:
+        """Add the normal version and the wavelet bands to the most abnormal pictures."""
+        order = np.argsort([-np.nan_to_num(own.score, nan=-np.inf) for own in scored], kind="stable")
+        chosen = {int(i) for i in order[:_MOST_EXPLAINED] if not results[int(i)].error}
+        if self.config.image.tile_px is not None:  # a normal version is made of one square
+            chosen = set()
+        return [
+            self._with_normal(own, result, threshold) if number in chosen else result
+            for number, (own, result) in enumerate(zip(scored, results, strict=True))
+        ]
+
+    def _with_normal(self, own: PictureScore, result: PictureResult, threshold: float) -> PictureResult:
+        engine, _ = self._fitted()
+        pixels = own.item.try_pixels()
+        if isinstance(pixels, ImageFailure):
+            return result
+        squares = cut_picture(pixels, engine.frame, self.config.image, engine.roi)
+        usual = float(np.median(own.anomaly_map))
+        oddness = (own.anomaly_map - usual) / max(min(threshold, float(own.anomaly_map.max())) - usual, 1e-6)
+        box = engine.frame.placement(*own.item.size)
+        square = np.zeros((engine.frame.size_px, engine.frame.size_px), np.float32)
+        stretched = ImageFrame(max(oddness.shape), "stretch", 1)
+        square[box.slices] = stretched.to_picture(2.0 * oddness - 0.5, box.height, box.width)
+        small = square.reshape(MAP_SIZE, square.shape[0] // MAP_SIZE, MAP_SIZE, -1).mean((1, 3))
+        normal, itself = normal_version(engine.scorer, torch.from_numpy(squares.tensors[0]), small)
+        height, width = own.item.size
+        shrink = min(1.0, normal.shape[-1] / max(height, width))
+        shown = engine.frame.restore(normal, max(1, round(height * shrink)), max(1, round(width * shrink)))
+        side_px = max(height, width)
+        return replace(result, reconstruction=shown, bands=wavelet_shares(itself - normal, side_px))
+
+    def _model_facts(self) -> dict[str, Any]:
+        engine, _ = self._fitted()
+        hidden = ("data_fingerprint", "warnings")
+        image = self.config.image
+        return {
+            **{key: value for key, value in self.meta.items() if key not in hidden},
+            "space": image.space,
+            "perceptual": image.perceptual,
+            "picture_size": [engine.frame.size_px, engine.frame.size_px],
+            "fit_mode": engine.frame.fit,
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+            "top_percent": 100 * engine.top_share,
+        }
+
+
+def new_scorer(config: DetectorConfig) -> PictureScorer:
+    """Make a scorer that has learnt nothing, around the frozen network that the configuration names.
+
+    Raises: CheckpointError, MissingExtraError or ConfigError where that network cannot be had.
+    """
+    image = config.image
+    network = load_perceptual(image.perceptual, None if image.perceptual_path is None else Path(image.perceptual_path))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    grid = FeatureGrid(network, image.memory_grid, image.taps)
+    schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
+    return PictureScorer(config, grid, schedule, torch.zeros(grid.width), torch.ones(grid.width))
+
+
+def _unread(failure: ImageFailure) -> PictureResult:
+    nothing = np.array([np.nan])
+    return PictureResult(
+        id=failure.id,
+        scores=nothing,
+        p_values=nothing,
+        labels=np.zeros(1, np.int64),
+        size=(0, 0),
+        anomaly_map=np.zeros((1, 1), np.float32),
+        error=failure.message,
+    )

@@ -1,0 +1,80 @@
+"""The series engine as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.plan import WindowPlan
+from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.window_scorer import WindowScorer
+from oddwave.scoring.fusion import Fusion, Standardiser
+from oddwave.scoring.memory import Memory
+
+__all__ = ["engine_state", "restored_engine"]
+
+
+def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Give an engine's tensors and its constants."""
+    tensors = {f"net.{name}": tensor for name, tensor in engine.net.state_dict().items()}
+    for number, scorer in enumerate(engine.scorers):
+        tensors |= scorer.to_arrays(f"memory.{number}")
+    plan = engine.plan
+    return tensors, {
+        "fusion": {
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+        },
+        "plan": {
+            "sizes": list(plan.sizes),
+            "strides": list(plan.strides),
+            "tensor_length": plan.tensor_length,
+            "period": plan.period,
+            "panel": plan.panel,
+            "evidence": plan.evidence,
+        },
+        "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
+    }
+
+
+def restored_engine(
+    config: DetectorConfig, n_channels: int, tensors: dict[str, torch.Tensor], constants: dict[str, Any]
+) -> SeriesDetection:
+    """Build the engine that `engine_state` described. Raises: KeyError, TypeError, ValueError for anything else."""
+    saved_plan = constants["plan"]
+    plan = WindowPlan(
+        tuple(saved_plan["sizes"]),
+        tuple(saved_plan["strides"]),
+        int(saved_plan["tensor_length"]),
+        int(saved_plan["period"]),
+        bool(saved_plan["panel"]),
+        saved_plan["evidence"],
+    )
+    engine = SeriesDetection.build(config, plan, n_channels)
+    engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    engine.net.eval()
+    engine.fusion = Fusion(**constants["fusion"])
+    for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
+        scorer.noise_levels = tuple(saved["noise_levels"])
+        scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
+        scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
+        prefix = f"memory.{number}."
+        parts: dict[str, dict[str, np.ndarray]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith(prefix):
+                space, part = name.removeprefix(prefix).split(".")
+                parts.setdefault(space, {})[part] = tensor.numpy()
+        order = config.memory_spaces(panel=plan.panel)
+        scorer.memories = {s: Memory(**parts[s], num_neighbors=saved["num_neighbors"]) for s in order if s in parts}
+    return engine
+
+
+def _scorer_constants(scorer: WindowScorer) -> dict[str, Any]:
+    assert scorer.standardiser is not None
+    return {
+        "noise_levels": list(scorer.noise_levels),
+        "standardiser": scorer.standardiser.to_dict(),
+        "point_statistics": list(scorer.point_statistics),
+        "num_neighbors": next(iter(scorer.memories.values())).num_neighbors if scorer.memories else 0,
+    }

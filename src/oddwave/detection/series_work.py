@@ -1,0 +1,386 @@
+"""Series from data to verdicts: reads and scales streams, plans windows, runs the engine, makes results of scores.
+
+The public door is `detector.py`. What happens inside the engine: `series_detection.py`; how all of it is stored:
+`series_archive.py`.
+
+Legend: n points, C channels, R rows of the source.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
+from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
+from oddwave.detection.representation_choice import choose_representation
+from oddwave.detection.series_archive import engine_state, restored_engine
+from oddwave.detection.series_detection import SeriesDetection, StreamScore
+from oddwave.detection.streams import Stream
+from oddwave.detection.work import Work
+from oddwave.errors import DataError
+from oddwave.modalities.series import SeriesScaler
+from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
+from oddwave.modalities.series_source import read_series
+from oddwave.results import DetectionResult, Event, ItemResult
+from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.events import find_events
+
+__all__ = ["SeriesWork"]
+
+_MOST_EXPLAINED_INSTANCES = 200
+
+
+class SeriesWork(Work):
+    """Streams and panels; `kind` says which of them the model was fitted on."""
+
+    modality: ClassVar[Modality] = "series"
+
+    def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
+        super().__init__(config, read_options)
+        self.engine: SeriesDetection | None = None
+        self.scaler: SeriesScaler | None = None
+        self.kind: Literal["stream", "panel"] = "stream"
+        self.channel_names: tuple[str, ...] = ()
+
+    def read(self, source: Any) -> SeriesSet:
+        """Read streams or a panel, with the options the detector was made with. Raises: DataError."""
+        return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
+
+        Raises:
+            DataError: the data cannot be read, or are too few to learn and calibrate from.
+        """
+        data = self.read(source)
+        share = self.config.calibration.calibration_share
+        scaler, streams, plan = self._prepare(data, held_back=share)
+        if plan.panel:
+            train, held = split_instances(streams, share, self.config.seed)
+        else:
+            train, held = split_streams(streams, share, gap=max(plan.sizes))
+        engine = self._build(plan, train, data.n_channels, show_progress)
+        engine.fit(
+            train,
+            held,
+            remember_reference=plan.panel,
+            show_progress=show_progress,
+            checkpoint_dir=checkpoint_dir,
+            resume=resume,
+        )
+        scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
+        source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
+        self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
+        self.meta["num_train_points"] = int(sum(len(s) for s in train))
+
+    def detect(
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> DetectionResult:
+        """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
+
+        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
+        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
+        events' p-values.
+
+        Raises:
+            DataError: the data cannot be read or are too short.
+        """
+        data = self.read(source)
+        streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
+        return self._result(data.items, streams, scored, alpha)
+
+    def fit_scores(self, source: Any) -> list[StreamScore]:
+        """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
+        return self._fit_unsupervised(self.read(source), False, None, False)[1]
+
+    def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
+        """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
+        return self._prepare(self.read(source), held_back)[2]
+
+    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
+        """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
+
+        Raises:
+            NotFittedError: the detector has not been fitted.
+            DataError: the data cannot be read, have other channels, or are shorter than a window.
+            ConfigError: `alpha` is below what the calibration supports.
+        """
+        engine, calibration = self._fitted()
+        if alpha is not None:  # refused before the work, not after it
+            calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        data, streams = self._read_like_training(source)
+        notes: tuple[str, ...] = ()
+        if data.fingerprint == self.meta.get("data_fingerprint"):
+            notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
+        return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
+
+    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
+        """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
+
+        NaN stands where nothing can be said: missing values, rows without a timestamp. Raises: as `score`.
+        """
+        engine, _ = self._fitted()
+        data, streams = self._read_like_training(source)
+        return joined_rows(data.items, engine.score(streams), self.kind)
+
+    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+        """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
+        result = self.score(source, alpha=alpha)
+        rows = [
+            item.labels[np.maximum(item.row_index, 0)] * (item.row_index >= 0)
+            if self.kind == "stream" and item.row_index is not None
+            else item.labels
+            for item in result.series
+        ]
+        return np.concatenate(rows)
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
+        engine, _ = self._fitted()
+        assert self.scaler is not None
+        tensors, constants = engine_state(engine)
+        return tensors, {**constants, "scale": self.scaler.to_dict()}
+
+    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta` and `calibration` are there already."""
+        self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
+        self.scaler = SeriesScaler.from_dict(constants["scale"])
+        self.engine = restored_engine(self.config, len(self.channel_names), tensors, constants)
+        self.engine.evidence = self.meta.get("selection", {})
+
+    def facts(self) -> dict[str, str]:
+        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+        engine, _ = self._fitted()
+        sizes, period = ", ".join(map(str, engine.plan.sizes)), engine.plan.period
+        return {
+            "channels": ", ".join(self.channel_names),
+            "trained on": f"{self.meta['num_train_items']} item(s), {self.meta['num_train_points']:,} points",
+            "windows": f"{sizes} points" + (f", period {period}" if period else ""),
+            "weights": f"reconstruction {engine.fusion.reconstruction_weight:.3g}, "
+            f"memory {engine.fusion.memory_weight:.3g}",
+        }
+
+    # From data to streams
+
+    def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
+        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window."""
+        data = self.read(source)
+        if data.kind != self.kind:
+            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
+        data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
+        assert self.scaler is not None
+        assert self.engine is not None
+        streams = scaled_streams(data, self.scaler)
+        self._check_lengths(streams, self.engine.plan)
+        return data, streams
+
+    def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
+        """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
+        panel = data.kind == "panel"
+        kept = [
+            item.values if panel else item.values[: max(1, round(len(item.values) * (1.0 - held_back)))]
+            for item in data.items
+        ]
+        scaler = SeriesScaler.fit(kept)
+        streams = scaled_streams(data, scaler)
+        return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
+
+    def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
+        needed = min(plan.sizes)
+        for stream in streams:
+            if plan.panel and len(stream) != needed:
+                raise DataError(
+                    f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
+                )
+            if len(stream) < needed:
+                raise DataError(
+                    f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
+                    "give a longer stretch, or fit with smaller series.window_sizes"
+                )
+
+    # From streams to a fitted engine
+
+    def _fit_unsupervised(
+        self, data: SeriesSet, show_progress: bool, checkpoint_dir: Path | None, resume: bool
+    ) -> tuple[list[Stream], list[StreamScore]]:
+        scaler, streams, plan = self._prepare(data, held_back=0.0)
+        engine = self._build(plan, streams, data.n_channels, show_progress)
+        scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
+        assert scored is not None
+        own = [per_item(s.scores, data.kind) for s in scored]
+        own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
+        self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
+        self.meta["num_train_points"] = int(sum(len(s) for s in streams))
+        self.decision_scores_ = joined_rows(data.items, scored, self.kind)
+        return streams, scored
+
+    def _build(
+        self, plan: WindowPlan, streams: Sequence[Stream], n_channels: int, show_progress: bool
+    ) -> SeriesDetection:
+        started = time.process_time()
+        config, evidence = self.config, None
+        if config.series.representation == "auto":
+            config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
+        engine = SeriesDetection.build(config, plan, n_channels)
+        engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
+        if evidence is not None:
+            engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
+        return engine
+
+    def _finish(
+        self,
+        data: SeriesSet,
+        scaler: SeriesScaler,
+        engine: SeriesDetection,
+        scores: list[Float[np.ndarray, " _"]],
+        source: str,
+        num_items: int,
+    ) -> None:
+        block = 1 if engine.plan.panel else sorted(engine.plan.sizes)[len(engine.plan.sizes) // 2]
+        self.calibration = Calibration.fit(scores, block, source)
+        self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
+        self.decision_scores_ = self.calibration.scores
+        self.engine, self.config = engine, engine.config
+        self.meta = {
+            **self.common_meta(data.fingerprint),
+            "kind": self.kind,
+            "channel_names": list(self.channel_names),
+            "num_train_items": num_items,
+            "selection": engine.evidence,
+        }
+
+    def _fitted(self) -> tuple[SeriesDetection, Calibration]:
+        calibration = self.fitted_calibration()
+        assert self.engine is not None
+        return self.engine, calibration
+
+    # From scores to results
+
+    def _result(
+        self,
+        items: Sequence[SeriesItem],
+        streams: Sequence[Stream],
+        scored: Sequence[StreamScore],
+        alpha: float | None,
+        notes: tuple[str, ...] = (),
+    ) -> DetectionResult:
+        engine, calibration = self._fitted()
+        used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
+        normal = self._reconstructions(engine, streams, scored)
+        results = tuple(
+            self._item_result(item, stream, own, normal.get(number), used, notes)
+            for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
+        )
+        summary = calibration.summary(used)
+        return DetectionResult("series", self.kind, results, summary, self._not_monitored(items), self._model_facts())
+
+    def _reconstructions(
+        self, engine: SeriesDetection, streams: Sequence[Stream], scored: Sequence[StreamScore]
+    ) -> dict[int, Float[np.ndarray, "n C"]]:
+        """Give the normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
+        assert self.scaler is not None
+        chosen = list(range(len(streams)))
+        if self.kind == "panel" and len(chosen) > _MOST_EXPLAINED_INSTANCES:
+            order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
+            chosen = sorted(order[:_MOST_EXPLAINED_INSTANCES].tolist())
+        scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
+        return {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+
+    def _item_result(
+        self,
+        item: SeriesItem,
+        stream: Stream,
+        own: StreamScore,
+        normal: Float[np.ndarray, "n C"] | None,
+        alpha: float,
+        notes: tuple[str, ...],
+    ) -> ItemResult:
+        _, calibration = self._fitted()
+        scores = own.scores.copy()
+        if self.kind == "stream":
+            scores[~stream.observed] = np.nan  # a value that was never measured gets no verdict
+        scores = per_item(scores, self.kind)
+        p_values = calibration.p_values(scores)
+        labels = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
+        events: tuple[Event, ...] = ()
+        if self.kind == "stream":
+            found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
+            events = self._with_bands(found, item, stream, normal)
+        return ItemResult(
+            id=item.id,
+            scores=scores,
+            p_values=p_values,
+            labels=labels,
+            values=item.values,
+            observed=item.observed,
+            channel_names=item.channel_names,
+            timestamps=item.timestamps,
+            reconstruction=normal,
+            parts={name: per_item(values, self.kind) for name, values in own.parts.items()},
+            events=events,
+            notes=(*item.notes, *notes),
+            sample_period_s=item.sample_period_s,
+            row_index=item.row_index,
+            row_timestamps=item.row_timestamps,
+        )
+
+    def _with_bands(
+        self, events: tuple[Event, ...], item: SeriesItem, stream: Stream, normal: Float[np.ndarray, "n C"] | None
+    ) -> tuple[Event, ...]:
+        if normal is None or not events or self.scaler is None:
+            return events
+        residual = np.nan_to_num(stream.values - self.scaler.transform(normal))
+        signals = band_signals(residual)
+        explained = []
+        for event in events:
+            energy = np.square(residual[event.start : event.end + 1]).sum(0)
+            shares = band_shares(signals, event.start, event.end, item.sample_period_s)
+            explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
+        return tuple(explained)
+
+    def _not_monitored(self, items: Sequence[SeriesItem]) -> tuple[str, ...]:
+        unseen = [f"{item.id}: {note}" for item in items for note in item.notes if "not monitored" in note]
+        missing = [
+            f"{item.id}: {int((~item.observed.any(1)).sum())} points without a value"
+            for item in items
+            if not item.observed.any(1).all()
+        ]
+        return (*unseen, *missing)
+
+    def _model_facts(self) -> dict[str, Any]:
+        engine, _ = self._fitted()
+        return {
+            **self.meta,
+            "window_sizes": list(engine.plan.sizes),
+            "representation": engine.scorers[0].representation.kind,
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+            "memory_spaces": list(engine.scorers[0].memories),
+            "noise_levels": list(engine.scorers[0].noise_levels),
+        }
+
+
+def _gap(engine: SeriesDetection | None) -> int:
+    """Events closer than half the smallest window are one."""
+    return 0 if engine is None else min(engine.plan.sizes) // 2

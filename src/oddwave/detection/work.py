@@ -1,0 +1,107 @@
+"""What the detector asks of each modality: learn, score, explain, and give itself away to be saved.
+
+`SeriesWork` (`series_work.py`) and `PictureWork` (`picture_work.py`) are the two there are; `detector.py` chooses by
+the configuration's modality and `archive.py` stores either in the same four files. Read one of the two next.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from oddwave import __version__
+from oddwave.config import DetectorConfig, Modality
+from oddwave.errors import NotFittedError
+from oddwave.results import DetectionResult
+from oddwave.scoring.calibration import Calibration
+
+__all__ = ["Work"]
+
+
+class Work(ABC):
+    """A fitted (or not yet fitted) model of one modality, with its calibration and what is known of its making.
+
+    `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves); `meta` is
+    what `meta.json` holds.
+    """
+
+    modality: ClassVar[Modality]
+
+    def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
+        self.config, self.read_options = config, read_options
+        self.calibration: Calibration | None = None
+        self.decision_scores_: Float[np.ndarray, " n"] = np.zeros(0)
+        self.meta: dict[str, Any] = {}
+
+    @abstractmethod
+    def read(self, source: Any) -> Any:
+        """Read a source to be scored: an item set of the modality, with `items`, `notes` and `fingerprint`.
+
+        Raises: DataError.
+        """
+
+    @abstractmethod
+    def fit(
+        self, source: Any, *, show_progress: bool = False, checkpoint_dir: Path | None = None, resume: bool = False
+    ) -> None:
+        """Learn from normal data alone, a share of which is held back to calibrate. Raises: DataError."""
+
+    @abstractmethod
+    def detect(
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> DetectionResult:
+        """Fit and score the same data, which may hold anomalies. Raises: DataError."""
+
+    @abstractmethod
+    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
+        """Score data and explain what was found. Raises: NotFittedError, DataError, ConfigError."""
+
+    @abstractmethod
+    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
+        """Give one score per row or item of the source, NaN where nothing can be said. Raises: as `score`."""
+
+    @abstractmethod
+    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+        """Give 0 (normal) or 1 (anomalous) per row or item. Raises: as `score`."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Give the tensors and the JSON constants that a saved model holds. Raises: NotFittedError."""
+
+    @abstractmethod
+    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta` and `calibration` are there already."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+
+    @property
+    def threshold_(self) -> float:
+        """The score at and above which p <= the default alpha. Raises: NotFittedError."""
+        calibration = self.fitted_calibration()
+        return calibration.threshold(max(self.config.calibration.alpha, calibration.smallest_alpha))
+
+    def fitted_calibration(self) -> Calibration:
+        """Give the calibration. Raises: NotFittedError."""
+        if self.calibration is None:
+            raise NotFittedError("this detector has learnt nothing yet: call fit or detect, or load a saved model")
+        return self.calibration
+
+    def common_meta(self, fingerprint: str) -> dict[str, Any]:
+        """Give what `meta.json` says of every model."""
+        return {
+            "package_version": __version__,
+            "data_fingerprint": fingerprint,
+            "seed": self.config.seed,
+            "preset": self.config.preset,
+        }

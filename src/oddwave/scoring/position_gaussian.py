@@ -1,0 +1,75 @@
+"""A Gaussian at every place of the grid: how far a feature vector lies from those that normal pictures have there.
+
+    d(x, p)^2 = (x - mu_p)^T Sigma_p^-1 (x - mu_p)        Sigma_p = covariance over the normals at p + ridge * I
+
+Of features themselves it is the parametric twin of the patch memory (`memory.py`). Of a denoiser's residuals x_0 -
+x0_bar(t) it is what makes their size mean something: a plain squared error is largest where normal pictures vary most,
+the Mahalanobis distance of a residual where it is least like those of normal pictures. Saved in half precision as
+whitening factors, whose quadratic form cannot turn negative. Source: Defard et al. 2021 (PaDiM), without its random
+choice of dimensions; taking it of residuals is ours.
+
+Legend: N pictures, D channels, G side of the grid, P = G G places.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from oddwave.errors import ShapeError
+
+__all__ = ["PositionGaussian"]
+
+_RIDGE = 0.01  # of standardised features
+_PLACES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class PositionGaussian:
+    """Means and whitening factors W_p with Sigma_p^-1 = W_p W_p^T, so d = |W_p^T (x - mu_p)|."""
+
+    mean: Float[Tensor, "P D"]
+    whitening: Float[Tensor, "P D D"]
+
+    @classmethod
+    def fit(cls, grids: Float[Tensor, "N D G G"], ridge: float = _RIDGE) -> "PositionGaussian":
+        """Take mean and covariance at each place; with few pictures the ridge keeps the covariance invertible."""
+        num, width = grids.shape[:2]
+        places = grids.flatten(2).permute(2, 0, 1)  # P N D
+        mean = torch.empty(len(places), width)
+        whitening = torch.empty(len(places), width, width)
+        for first in range(0, len(places), _PLACES_AT_ONCE):
+            block = slice(first, first + _PLACES_AT_ONCE)
+            values = places[block].float().numpy()
+            centre = values.mean(1, keepdims=True)
+            away = values - centre
+            covariance = away.transpose(0, 2, 1) @ away / max(num - 1, 1) + ridge * np.eye(width, dtype=np.float32)
+            # numpy's, not torch's: batches of inverses fail in some builds of torch's BLAS with several threads
+            factor = np.linalg.cholesky(np.linalg.inv(covariance.astype(np.float64)))
+            mean[block] = torch.from_numpy(centre[:, 0])
+            whitening[block] = torch.from_numpy(factor).half().float()
+        return cls(mean, whitening)
+
+    def distance(self, grids: Float[Tensor, "N D G G"]) -> Float[np.ndarray, "N G G"]:
+        """Give the Mahalanobis distance at each place; higher = more anomalous. Raises: ShapeError for another grid."""
+        num, width, height, columns = grids.shape
+        if (height * columns, width) != tuple(self.mean.shape):
+            raise ShapeError(
+                f"grids have shape {tuple(grids.shape[1:])}, the Gaussians were fitted on {len(self.mean)} places of "
+                f"{self.mean.shape[1]} channels"
+            )
+        away = grids.flatten(2).permute(2, 0, 1).float() - self.mean[:, None]
+        distance = (away @ self.whitening).square().sum(2).sqrt()
+        result: np.ndarray = distance.T.reshape(num, height, columns).numpy()
+        return result
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Give what a saved model holds."""
+        return {"mean": self.mean, "whitening": self.whitening.half()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Tensor]) -> "PositionGaussian":
+        """Undo `arrays`."""
+        return cls(arrays["mean"].float(), arrays["whitening"].float())
