@@ -200,6 +200,13 @@ def grids(baseline, pictures, taps, neighbourhood):
     return baseline._grid(pictures, taps, neighbourhood).astype(np.float64)
 
 
+def test_neighbours_beyond_the_border_are_zeros_that_count(parts):
+    baseline = PatchKNN()
+    alone, averaged = (baseline._grid(parts[:1], (1,), side)[0].reshape(8, 8, 40) for side in (1, 3))
+    np.testing.assert_allclose(averaged[0, 0], alone[:2, :2].sum(axis=(0, 1)) / 9, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(averaged[3, 4], alone[2:5, 3:6].mean(axis=(0, 1)), rtol=1e-4, atol=1e-5)
+
+
 def test_patch_knn_with_all_patches_is_the_distance_to_the_nearest_one(parts, tests_with_defect):
     baseline = PatchKNN(coreset_share=1.0, reweighting=False).fit(parts[:4])
     memory = grids(baseline, parts[:4], (1, 2), 3).reshape(-1, 152)

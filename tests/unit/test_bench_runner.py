@@ -40,13 +40,13 @@ def one_process(monkeypatch):
     """Run cells here instead of in spawned workers, which know nothing of what a test has replaced; count them."""
     seen = []
 
-    def rows(work, jobs, show):
+    def rows(work, jobs, num_threads, show):
         for cell, task, folder in work:
             seen.append(cell)
             yield runner.run_cell(cell, task, folder)
 
     monkeypatch.setattr(runner, "_rows", rows)
-    monkeypatch.setattr(runner, "load_tasks", lambda root, only: [stream_task(), stream_task(item="fan")])
+    monkeypatch.setattr(runner, "load_tasks", lambda root, only, modality: [stream_task(), stream_task(item="fan")])
     return seen
 
 
@@ -183,7 +183,7 @@ def test_wrong_methods_and_folders_are_refused_before_any_work(tmp_path, one_pro
 
 
 def test_workers_compute_on_one_thread_and_leave_the_environment_as_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "load_tasks", lambda root, only: [stream_task()])
+    monkeypatch.setattr(runner, "load_tasks", lambda root, only, modality: [stream_task()])
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     (row,) = runner.run_benchmark(tmp_path, tmp_path / "b", methods=["zscore"], jobs=1)

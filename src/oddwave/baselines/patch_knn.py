@@ -6,13 +6,13 @@
     score     = (1 - exp ||p* - m*|| / sum over m in N_9(m*) of exp ||p* - m||) s*
 
 p is the frozen network's features at strides 8 and 16 around one place of the finer grid (one for every 8 pixels), each
-averaged over 3 x 3 places, the coarser brought to the finer bilinearly, as they come (raw). N_9(m*) are the nine
-members of M nearest to m*, itself among them; with `reweighting=False` the score is s* alone.
+averaged over 3 x 3 places with zeros beyond the border, the coarser brought to the finer bilinearly, all as they come
+(raw). N_9(m*) are the nine members of M nearest to m*, itself among them; with `reweighting=False` the score is s*.
 Source: Roth et al. 2022, Towards Total Recall in Industrial Anomaly Detection (CVPR).
 
-Departures. EfficientNet-Lite0 instead of WideResNet-50; averages leave out the padding. Distances for the choice of the
-coreset are taken in a random projection to 32 dimensions (the paper projects to 128 of 1,024 or more). A map's place
-is not cropped. Memory: fitting holds all patches, 152 floats each: 0.6 MB for a picture of 256 px.
+Departures. EfficientNet-Lite0 instead of WideResNet-50; pictures are not cropped. Distances for the choice of the
+coreset are taken in a random projection to 32 dimensions (the paper: 128 of 1,024 or more). Memory: fitting holds all
+patches, 152 floats each, or 0.6 MB for a picture of 256 px.
 Read `picture_base.py` for the interface.
 """
 

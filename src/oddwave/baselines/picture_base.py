@@ -21,7 +21,7 @@ from oddwave.baselines.base import Baseline
 from oddwave.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
-    from oddwave.nets.feature_grid import FeatureGrid
+    from oddwave.nets.perceptual import PerceptualNetwork
 
 __all__ = ["GridBaseline", "OnProgress", "PictureBaseline", "Pictures"]
 
@@ -135,25 +135,34 @@ class GridBaseline(PictureBaseline):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._features: FeatureGrid | None = None
+        self._network: PerceptualNetwork | None = None
 
     def _grid(
         self, batch: Float[np.ndarray, "b C S S"], taps: Sequence[int], neighbourhood: int
     ) -> Float[np.ndarray, "b P D"]:
-        """Return the features at each place."""
+        """Return the features of some taps at each place, averaged over a neighbourhood of so many places a side.
+
+        Beyond the border the neighbours are zeros, as in PatchCore; `FeatureGrid` leaves them out.
+        """
         import torch
+        import torch.nn.functional as F
 
-        from oddwave.nets.feature_grid import FeatureGrid
-        from oddwave.nets.perceptual import load_perceptual
+        if self._network is None:
+            from oddwave.nets.perceptual import load_perceptual
 
-        size = -(-batch.shape[-1] // 8)
-        if self._features is None or self._features.size != size:
-            network = load_perceptual(self.perceptual)
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self._features = FeatureGrid(network, size, taps, neighbourhood)
+            self._network = load_perceptual(self.perceptual)
+            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        size = _grid_side(batch.shape[-1])
         with torch.inference_mode():
-            grid = self._features(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
-            places: np.ndarray = grid.flatten(2).transpose(1, 2).contiguous().numpy()
+            found = self._network(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
+            layers = []
+            for tap in (found[number] for number in taps):
+                smooth = F.avg_pool2d(tap, neighbourhood, stride=1, padding=neighbourhood // 2)
+                if smooth.shape[-1] > size:
+                    layers.append(F.adaptive_avg_pool2d(smooth, size))
+                else:
+                    layers.append(F.interpolate(smooth, size=(size, size), mode="bilinear", align_corners=False))
+            places: np.ndarray = torch.cat(layers, 1).flatten(2).transpose(1, 2).contiguous().numpy()
         return places
 
     def _smoothed(self, distances: Float[np.ndarray, "b P"], side: int) -> Float[np.ndarray, "b S S"]:
@@ -161,8 +170,7 @@ class GridBaseline(PictureBaseline):
         import torch
         import torch.nn.functional as F
 
-        grid = -(-side // 8)
-        maps = torch.from_numpy(distances.astype(np.float32).reshape(-1, 1, grid, grid))
+        maps = torch.from_numpy(distances.astype(np.float32).reshape(-1, 1, _grid_side(side), _grid_side(side)))
         pixels = F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)[:, 0].numpy()
         sigma = _BLUR_SHARE * side
         smoothed: np.ndarray = ndimage.gaussian_filter(pixels, (0.0, sigma, sigma))
@@ -172,6 +180,10 @@ class GridBaseline(PictureBaseline):
     def _require(condition: bool, message: str) -> None:
         if not condition:
             raise ConfigError(message)
+
+
+def _grid_side(side: int) -> int:
+    return -(-side // 8)
 
 
 def _usable(picture: Any, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "C S S"]:

@@ -2,8 +2,8 @@
 
 Here are the methods for series; read `picture_methods.py` for those for pictures. A method is a function of (task,
 seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's window sizes
-for that series, standardised per size and averaged; `knn_max` takes the largest instead, as oddwave does, so that the
-difference to it is the method's alone. `knn_256` is the single window that did best in hindsight.
+for that series, standardised per size and averaged; `knn_max` takes the largest instead. oddwave's combination
+lies between the two, so a difference to both is the method's alone. `knn_256` is the window that did best in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
 fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;

@@ -1,12 +1,15 @@
 """`oddwave bench`: one command for each modality; the tables say what was measured."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oddwave.cli.options import Quiet, listed, seed_numbers
 from oddwave.console import PlainGroup, shows_progress
+
+if TYPE_CHECKING:
+    from oddwave.bench.protocol import BenchModality
 
 __all__ = ["bench_app"]
 
@@ -15,19 +18,23 @@ bench_app = typer.Typer(
 )
 
 
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the tables; a run goes on there.")]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets.  [default: ODDWAVE_DATA]")
+]
+Methods = Annotated[str | None, typer.Option(metavar="A,B", help="Methods.  [default: all but accurate]")]
+Seeds = Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the methods that draw at random.")]
+
+
 @bench_app.command("series")
 def bench_series(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the tables; a run goes on there.")
-    ],
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets.  [default: ODDWAVE_DATA]")
-    ] = None,
+    out: Out,
+    data: DataFolder = None,
     only: Annotated[
         str | None, typer.Option(metavar="A,B", help="Data sets (nab, nab/semi) or items (ECG200).")
     ] = None,
-    methods: Annotated[str | None, typer.Option(metavar="A,B", help="Methods.  [default: all but accurate]")] = None,
-    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the methods that draw at random.")] = "0",
+    methods: Methods = None,
+    seeds: Seeds = "0",
     jobs: Annotated[int | None, typer.Option(min=1, help="Cells run at once.  [default: all cores]")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -39,6 +46,43 @@ def bench_series(
     Example:
         oddwave bench series --data data -o results --only nab --methods oddwave,knn --seeds 0,1,2
     """
+    _run("series", out, data, only, methods, seeds, jobs, 1, quiet)
+
+
+@bench_app.command("image")
+def bench_image(
+    out: Out,
+    data: DataFolder = None,
+    only: Annotated[str | None, typer.Option(metavar="A,B", help="Data sets (mvtec_ad) or categories (screw).")] = None,
+    methods: Methods = None,
+    seeds: Seeds = "0",
+    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Compare methods on MVTec AD, magnetic tile and VisA.
+
+    May be interrupted: the same command goes on where it stopped.
+
+    \b
+    Example:
+        oddwave bench image --data data -o results --only screw --methods oddwave,padim --seeds 0,1,2
+    """
+    _run("image", out, data, only, methods, seeds, jobs, threads, quiet)
+
+
+def _run(
+    modality: "BenchModality",
+    out: Path,
+    data: Path | None,
+    only: str | None,
+    methods: str | None,
+    seeds: str,
+    jobs: int | None,
+    threads: int,
+    quiet: bool,
+) -> None:
+    """Run what is missing, write the tables, say how it went."""
     from oddwave.datasets.records import data_root
     from oddwave.report.outputs import require_writable
 
@@ -52,13 +96,15 @@ def bench_series(
     rows = run_benchmark(
         root,
         out,
+        modality=modality,
         only=listed(only),
         methods=listed(methods),
         seeds=numbers,
         jobs=jobs,
+        num_threads=threads,
         show_progress=shows_progress(quiet),
     )
-    table = write_tables(out, rows, load_tasks(root))
+    table = write_tables(out, rows, load_tasks(root, None, modality), modality)
     failed = sum(bool(row["error"]) for row in rows)
     print(
         f"{len(rows)} cells" + (f", {failed} of them failed (column error)" if failed else "") + f". Written: {table}"

@@ -89,15 +89,23 @@ class PictureDetection:
 
     def score(self, items: Sequence[ImageItem], *, show_progress: bool = False) -> Iterator[PictureScore]:
         """Score pictures one after another; a picture's score does not depend on those beside it."""
-        for item in progress(items, "scoring", show_progress):
-            pixels = item.try_pixels()
-            if isinstance(pixels, ImageFailure):
-                yield PictureScore(item, np.nan, np.zeros((1, 1), np.float32), {}, pixels)
-                continue
-            yield self._score_squares(item, self._cut(pixels))
+        blocks = [items[first : first + _BATCH] for first in range(0, len(items), _BATCH)]
+        for block in progress(blocks, "scoring", show_progress):
+            read = [(item, item.try_pixels()) for item in block]
+            cut = {item.id: self._cut(pixels) for item, pixels in read if not isinstance(pixels, ImageFailure)}
+            terms = self._terms(np.concatenate([own.tensors for own in cut.values()])) if cut else {}
+            first = 0
+            for item, pixels in read:
+                if isinstance(pixels, ImageFailure):
+                    yield PictureScore(item, np.nan, np.zeros((1, 1), np.float32), {}, pixels)
+                    continue
+                own = cut[item.id]
+                last = first + len(own.boxes)
+                yield self._score_squares(item, own, {name: maps[first:last] for name, maps in terms.items()})
+                first = last
 
-    def _score_squares(self, item: ImageItem, squares: Squares) -> PictureScore:
-        groups = self.groups(self._terms(squares.tensors), squares.monitored)
+    def _score_squares(self, item: ImageItem, squares: Squares, terms: Maps) -> PictureScore:
+        groups = self.groups(terms, squares.monitored)
         fused = self.fusion.score(groups)
         scores = top_mean(fused, self.top_share)
         best = int(np.argmax(scores))

@@ -42,7 +42,8 @@ def find_regions(
 ) -> tuple[Region, ...]:
     """Outline the connected parts above the threshold, strongest first, in the picture's own pixels.
 
-    Where nothing reaches the threshold (the picture as a whole is odd, no place of it is by itself), the surroundings
+    A strong defect raises the map far around it, so a part reaches from half its height to half its height only. Where
+    nothing reaches the threshold (the picture as a whole is odd, no place of it is by itself), the surroundings
     of the highest place down to half its height above the map's median are outlined. `peaks` are the highest values of
     normal pictures' maps.
     """
@@ -53,7 +54,9 @@ def find_regions(
     usual, highest = float(np.median(fine)), float(fine.max())
     if highest < threshold:
         threshold = usual + 0.5 * (highest - usual)
-    labelled, _ = ndimage.label(fine >= threshold, structure=_EIGHT_NEIGHBOURS)
+    labelled, count = ndimage.label(fine >= threshold, structure=_EIGHT_NEIGHBOURS)
+    heights = np.append(np.inf, ndimage.maximum(fine, labelled, np.arange(1, count + 1)))
+    labelled, _ = ndimage.label(fine >= usual + 0.5 * (heights[labelled] - usual), structure=_EIGHT_NEIGHBOURS)
     found = []
     for number, (down, across) in enumerate(ndimage.find_objects(labelled), start=1):
         own = labelled[down, across] == number

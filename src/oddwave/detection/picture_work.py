@@ -258,8 +258,9 @@ class PictureWork(Work):
         if isinstance(pixels, ImageFailure):
             return result
         squares = cut_picture(pixels, engine.frame, self.config.image, engine.roi)
-        usual = float(np.median(own.anomaly_map))
-        oddness = (own.anomaly_map - usual) / max(min(threshold, float(own.anomaly_map.max())) - usual, 1e-6)
+        usual, peak = float(np.median(own.anomaly_map)), float(own.anomaly_map.max())
+        # from half height of a strong peak on, as regions are outlined; a weak one is repaired in part only
+        oddness = (own.anomaly_map - usual) / max(threshold - usual, 0.5 * (peak - usual), 1e-6)
         box = engine.frame.placement(*own.item.size)
         square = np.zeros((engine.frame.size_px, engine.frame.size_px), np.float32)
         stretched = ImageFrame(max(oddness.shape), "stretch", 1)

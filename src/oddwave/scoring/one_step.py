@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.diffusion.process import Denoiser, PredictionType, predict_x0, q_sample
+from oddwave.diffusion.process import Denoiser, PredictionType, denoise_once
 from oddwave.diffusion.schedule import NoiseSchedule
 
 __all__ = ["one_step_estimates"]
@@ -36,13 +36,11 @@ def one_step_estimates(
         step = schedule.timestep_at(level)
         t = torch.full((len(x0),), step, dtype=torch.long, device=x0.device)
         if num_noise_draws == 0:
-            x_t = schedule.scales(t, x0)[0] * x0
-            yield predict_x0(x_t, net(x_t, t).to(x0.dtype), t, schedule, prediction_type)
+            yield denoise_once(net, x0, t, schedule, prediction_type)
             continue
         estimate = torch.zeros_like(x0)
         for draw in range(num_noise_draws):
             generator = torch.Generator().manual_seed((seed * 1009 + number) * 1009 + draw)
             noise = torch.randn(x0.shape[1:], generator=generator).to(x0).expand_as(x0)
-            x_t = q_sample(x0, noise, t, schedule)
-            estimate += predict_x0(x_t, net(x_t, t).to(x0.dtype), t, schedule, prediction_type) / num_noise_draws
+            estimate += denoise_once(net, x0, t, schedule, prediction_type, noise) / num_noise_draws
         yield estimate

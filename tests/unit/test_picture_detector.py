@@ -1,0 +1,187 @@
+"""Pictures through the public door: fit, score, explain, save; on small gratings with planted blots."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oddwave.config import preset
+from oddwave.detector import Detector
+from oddwave.errors import ConfigError, DataError, NotFittedError
+from oddwave.report.outputs import write_outputs
+
+TINY = (
+    "training.num_steps=12",
+    "network.base_channels=8",
+    "scoring.memory_size=200",
+    "image.size_px=64",
+    "image.memory_grid=8",
+    "image.denoiser_grid=8",
+    "image.pixel_size_px=32",
+)
+
+
+def tiny(*more):
+    return preset("fast", "image").with_overrides([*TINY, *more])
+
+
+def grating(seed, height=64, width=64):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    wave = 0.5 + 0.2 * np.sin(2 * np.pi * (x + rng.uniform(0, 2)) / 8)
+    return np.clip(wave + rng.normal(0, 0.02, (height, width)), 0, 1)
+
+
+def blotted(seed, top=24, left=24, size=14, height=64, width=64):
+    picture = grating(seed, height, width)
+    picture[top : top + size, left : left + size] = 0.95
+    return picture
+
+
+@pytest.fixture(scope="module")
+def good():
+    return [grating(seed) for seed in range(40)]
+
+
+@pytest.fixture(scope="module")
+def detector(good):
+    return Detector(tiny()).fit(good)
+
+
+@pytest.fixture(scope="module")
+def new():
+    return [grating(100), blotted(101), grating(102), blotted(103)]
+
+
+def test_defects_score_higher_and_are_outlined_where_they_are(detector, new):
+    result = detector.score(new, alpha=0.15)
+    scores = [picture.scores[0] for picture in result.pictures]
+    assert min(scores[1], scores[3]) > max(scores[0], scores[2])
+    assert [int(picture.labels[0]) for picture in result.pictures][1::2] == [1, 1]
+    region = result.pictures[1].events[0]
+    assert region.left_px <= region.peak_x_px < region.right_px
+    assert 16 <= region.peak_x_px < 48
+    assert 16 <= region.peak_y_px < 48
+    assert region.area_px < 64 * 64 / 2
+    assert result.calibration.num_points == 8
+
+
+def test_a_score_is_the_same_whatever_lies_beside_it(detector, new):
+    together = detector.decision_function(new)
+    apart = np.concatenate([detector.decision_function([picture]) for picture in new])
+    np.testing.assert_allclose(together, apart, rtol=1e-6)
+    np.testing.assert_allclose(detector.decision_function(new[::-1])[::-1], together, rtol=1e-6)
+
+
+def test_everything_comes_back_from_a_saved_model(detector, new, tmp_path):
+    loaded = Detector.load(detector.save(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.decision_function(new), detector.decision_function(new), rtol=1e-3)
+    assert loaded.work.engine.terms == detector.work.engine.terms
+    assert loaded.threshold_ == detector.threshold_
+    assert loaded.predict(new, alpha=0.15).tolist() == detector.predict(new, alpha=0.15).tolist()
+
+
+def test_the_same_seed_gives_the_same_model(good, detector, new):
+    again = Detector(tiny()).fit(good)
+    np.testing.assert_array_equal(again.decision_function(new), detector.decision_function(new))
+
+
+def test_a_normal_version_differs_where_the_defect_is(detector, new):
+    picture = detector.score(new, alpha=0.15).pictures[1]
+    assert picture.reconstruction is not None
+    small = np.asarray(Image.fromarray(new[1].astype(np.float32)).resize(picture.reconstruction.shape[1::-1]))
+    change = np.abs(picture.reconstruction[..., 0] - small)
+    third = len(change) // 3
+    assert change[third:-third, third:-third].mean() > 2 * change[: third // 2, : third // 2].mean()
+    assert sum(band.share for band in picture.bands) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("space", ["pixel", "both"])
+def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
+    smallest = ("training.num_steps=4", "training.batch_size=4", "scoring.noise_levels=[0.2]")
+    config = tiny(f"image.space={space}", "training.feature_loss_weight=0.5", *smallest)
+    fitted = Detector(config).fit(good)
+    assert any(term.startswith("recon.") for term in fitted.work.engine.terms)
+    result = fitted.score(new, alpha=0.15)
+    assert result.pictures[1].reconstruction is not None
+    loaded = Detector.load(fitted.save(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.decision_function(new), result.scores, rtol=1e-3)
+
+
+def test_large_pictures_are_cut_in_tiles(detector, good):
+    wide = [np.concatenate([grating(seed), grating(seed + 50)], axis=1) for seed in range(12)]
+    tiled = Detector(tiny("image.tile_px=64")).fit(wide)
+    odd = np.concatenate([grating(1), blotted(2)], axis=1)
+    result = tiled.score([odd, wide[0]], alpha=0.5)
+    odd_map = result.pictures[0].anomaly_map
+    assert odd_map.shape[1] > 1.5 * odd_map.shape[0]
+    assert np.unravel_index(odd_map.argmax(), odd_map.shape)[1] > odd_map.shape[1] / 2
+
+
+def test_only_the_region_of_interest_is_monitored(good, tmp_path):
+    roi = np.zeros((64, 64), np.uint8)
+    roi[:32] = 255
+    Image.fromarray(roi).save(tmp_path / "roi.png")
+    masked = Detector(tiny(), read_options={"roi": str(tmp_path / "roi.png")}).fit(good)
+    outside, inside = masked.decision_function([blotted(7, top=48), blotted(7, top=8)])
+    assert inside > outside
+    assert Detector.load(masked.save(tmp_path / "model")).work.engine.roi[:32].all()
+
+
+def test_unreadable_pictures_become_rows_that_say_so(detector, new, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.fromarray((255 * new[0]).astype(np.uint8)).save(folder / "fine.png")
+    (folder / "bröken one.png").write_bytes(b"no picture at all")
+    result = detector.score(folder, alpha=0.15)
+    failed = [picture for picture in result.pictures if picture.error]
+    assert [picture.id for picture in failed] == ["bröken one"]
+    assert np.isnan(failed[0].scores[0])
+    assert failed[0].labels[0] == 0
+    files = write_outputs(result, tmp_path / "out")
+    assert {path.name for path in files} == {"scores.csv", "events.csv", "summary.json", "report.html"}
+
+
+def test_pictures_that_were_trained_on_are_named(detector, good):
+    result = detector.score(good[:2], alpha=0.15)
+    assert any("trained on" in note for note in result.pictures[0].notes)
+
+
+def test_what_cannot_be_learnt_from_is_refused(good):
+    with pytest.raises(DataError, match="give at least 10 good ones"):
+        Detector(tiny()).fit(good[:5])
+    with pytest.raises(DataError, match="pictures need good ones"):
+        Detector(tiny()).detect(good)
+    with pytest.raises(NotFittedError):
+        Detector(tiny()).score(good)
+    with pytest.raises(ConfigError, match="num_noise_draws=0 is for pictures"):
+        preset("fast").with_overrides(["scoring.num_noise_draws=0"])
+
+
+def test_identical_pictures_are_learnt_without_a_number_going_wrong():
+    same = [np.full((64, 64), 0.5)] * 12
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = Detector(tiny()).fit(same)
+    scores = fitted.decision_function([same[0], blotted(1)])
+    assert np.isfinite(scores).all()
+    assert scores[1] > scores[0]
+
+
+def test_training_goes_on_where_it_stopped(good, detector, new, tmp_path, monkeypatch):
+    from oddwave.training.run import TrainingRun
+
+    advance, count = TrainingRun.advance, iter(range(100))
+
+    def interrupted(run):
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        advance(run)
+
+    monkeypatch.setattr(TrainingRun, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Detector(tiny()).fit(good, checkpoint_dir=tmp_path)
+    monkeypatch.setattr(TrainingRun, "advance", advance)
+    resumed = Detector(tiny()).fit(good, checkpoint_dir=tmp_path, resume=True)
+    np.testing.assert_allclose(resumed.decision_function(new), detector.decision_function(new), rtol=1e-4)
