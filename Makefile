@@ -23,7 +23,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser bench docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -31,7 +31,7 @@ help:  ## list these commands
 
 setup: $(READY)  ## make .venv with oddwave and everything needed to work on it
 
-demo: $(READY)  ## train on a sample series, find what was planted in it, write demo/report.html
+demo: $(READY)  ## train on made-up readings and pictures, find what was planted in them, write demo/report.html and demo/pictures/report.html
 	$(BIN)/oddwave demo
 
 test: $(READY)  ## run the default test suite
@@ -53,6 +53,9 @@ test-browser: $(READY)  ## open the report in a real browser (needs Chromium, in
 
 bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data); takes hours, may be stopped and resumed
 	$(DATA) $(BIN)/oddwave bench series --seeds 0,1,2 -o benchmarks/results
+
+bench-image: $(READY)  ## run the picture benchmark, likewise
+	$(DATA) $(BIN)/oddwave bench image --seeds 0,1,2 -o benchmarks/results
 
 docs: $(DOCS_READY)  ## build docs/_build/html/index.html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

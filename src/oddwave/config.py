@@ -138,9 +138,10 @@ class ImageConfig(_Frozen):
 
     `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the picture itself, at `pixel_size_px`)
     or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
-    feature-space denoiser. `statistics` keeps a Gaussian per place of the grid, which helps where pictures are aligned.
-    `top_share` is the share of the map whose mean is the picture's score. `augment` adds turned or mirrored copies of
-    the training pictures: only for parts that may lie in any direction.
+    feature-space denoiser. Its `error` is what the one-step estimate leaves over, or where the grid arrives when it is
+    carried to the noise level by inversion. `statistics` keeps a Gaussian per place of the grid, which helps where
+    pictures are aligned. `top_share` is the share of the map whose mean is the picture's score. `augment` adds turned
+    or mirrored copies of the training pictures: only for parts that may lie in any direction.
     """
 
     size_px: int = Field(default=256, ge=32)
@@ -148,6 +149,7 @@ class ImageConfig(_Frozen):
     tile_px: int | None = Field(default=None, ge=32, description="side of the tiles of large pictures; none: no tiles")
     tile_overlap: float = Field(default=0.25, ge=0.0, lt=1.0)
     space: Literal["feature", "pixel", "both"] = "feature"
+    error: Literal["one_step", "inversion"] = "one_step"
     perceptual: str = "efficientnet_lite0"
     perceptual_path: str | None = None
     taps: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)

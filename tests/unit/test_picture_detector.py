@@ -28,7 +28,7 @@ def tiny(*more):
 
 def grating(seed, height=64, width=64):
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
+    x = np.mgrid[:height, :width][1]
     wave = 0.5 + 0.2 * np.sin(2 * np.pi * (x + rng.uniform(0, 2)) / 8)
     return np.clip(wave + rng.normal(0, 0.02, (height, width)), 0, 1)
 
@@ -107,6 +107,13 @@ def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
     assert result.pictures[1].reconstruction is not None
     loaded = Detector.load(fitted.save(tmp_path / "model"))
     np.testing.assert_allclose(loaded.decision_function(new), result.scores, rtol=1e-3)
+
+
+def test_the_error_may_be_the_place_of_arrival_of_an_inversion(good, new):
+    fitted = Detector(tiny("image.error=inversion", "scoring.noise_levels=[0.5]")).fit(good)
+    terms = fitted.work.engine.score(fitted.work.read(new).items)
+    parts = [own.parts["recon"] for own in terms]
+    assert min(parts[1], parts[3]) > max(parts[0], parts[2])
 
 
 def test_large_pictures_are_cut_in_tiles(detector, good):

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.config import DetectorConfig
+from oddwave.diffusion.inversion import invert
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.nets.decoder import FeatureDecoder
 from oddwave.nets.feature_grid import FeatureGrid
@@ -39,6 +40,7 @@ __all__ = ["FEATURE_SCALE", "PictureScorer"]
 
 FEATURE_SCALE = 0.5  # standardised features times this are the denoiser's x_0, roughly within [-1, 1]
 _FEATURE_LIMIT = 4.0
+_INVERSION_STEPS = 4
 
 MapTerms = Mapping[str, Float[np.ndarray, "B *K M M"]]
 
@@ -99,11 +101,24 @@ class PictureScorer:
     def feature_residuals(
         self, x0: Float[Tensor, "B D g g"], levels: Sequence[float]
     ) -> Iterator[Float[Tensor, "B D g g"]]:
-        """Yield what the feature-space denoiser's one-step estimate leaves over, per noise level, in deviations."""
+        """Yield what the feature-space denoiser's one-step estimate leaves over, per noise level, in deviations.
+
+        With `image.error="inversion"` it is where the grid arrives at that noise level instead.
+        """
         assert self.feature_net is not None
+        if self.config.image.error == "inversion":
+            yield from self._arrivals(self.feature_net, x0, levels)
+            return
         settings = self._settings(tuple(levels))
         for estimate in one_step_estimates(self.caller(self.feature_net), x0, self.schedule, **settings):  # type: ignore[arg-type]
             yield (x0 - estimate) / FEATURE_SCALE
+
+    def _arrivals(self, net: UNet, x0: Tensor, levels: Sequence[float]) -> Iterator[Tensor]:
+        for level in levels:
+            last = self.schedule.timestep_at(level)
+            steps = sorted({max(0, last * step // _INVERSION_STEPS) for step in range(1, _INVERSION_STEPS)} | {0, last})
+            with torch.inference_mode():
+                yield invert(self.caller(net), x0, self.schedule, steps[1:], self.config.training.prediction_type)
 
     def half_precision(self) -> AbstractContextManager[object]:
         """Compute in bfloat16 within the block where the processor does so itself."""

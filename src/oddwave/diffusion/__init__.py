@@ -1,11 +1,13 @@
 """Diffusion over any network called as `net(x_t, t)`: schedules, the forward process, samplers, guidance.
 
-Read in this order: `schedule.py`, `process.py`, `guidance.py`, `samplers.py`, `external.py`. Nothing here knows a
+Read in this order: `schedule.py`, `process.py`, `guidance.py`, `samplers.py`,
+`inversion.py`, `external.py`. Nothing here knows a
 network or a modality. Importing this package imports torch.
 """
 
 from oddwave.diffusion.external import external_sampler
 from oddwave.diffusion.guidance import ItemNoise, guided, per_item_noise
+from oddwave.diffusion.inversion import invert
 from oddwave.diffusion.process import (
     Denoiser,
     PredictionType,
@@ -50,6 +52,7 @@ __all__ = [
     "external_sampler",
     "guided",
     "inference_timesteps",
+    "invert",
     "make_schedule",
     "per_item_noise",
     "predict_noise",
