@@ -31,7 +31,7 @@ help:  ## list these commands
 
 setup: $(READY)  ## make .venv with oddwave and everything needed to work on it
 
-demo: $(READY)  ## train on made-up readings and pictures, find what was planted in them, write demo/report.html and demo/pictures/report.html
+demo: $(READY)  ## train on made-up readings and pictures, find what was planted, write demo/report.html, demo/pictures/report.html
 	$(BIN)/oddwave demo
 
 test: $(READY)  ## run the default test suite

@@ -71,15 +71,14 @@ class PaDiM(GridBaseline):
         for first in range(0, num_places, _BLOCK_PLACES):
             block = slice(first, first + _BLOCK_PLACES)
             covariance = sums.covariance(block) / (unit * unit[:, None])
-            # by Cholesky the distance is a norm and cannot turn negative; numpy's inverse is safe with threads
-            self._whitening[block] = np.linalg.inv(np.linalg.cholesky(covariance + ridge)) / unit
+            self._whitening[block] = _inverse_factor(covariance + ridge) / unit
             self._tell("covariances", min(first + _BLOCK_PLACES, num_places), num_places)
 
     def _score_batch(
         self, batch: Float[np.ndarray, "b C S S"]
     ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b S S"]]:
         away = self._grid(batch, _TAPS, _NEIGHBOURHOOD)[..., self._kept] - self._mean
-        white = self._whitening @ np.ascontiguousarray(away.transpose(1, 2, 0))
+        white = _products(self._whitening, np.ascontiguousarray(away.transpose(1, 2, 0)))
         maps = self._smoothed(np.linalg.norm(white, axis=1).T, batch.shape[-1])
         return maps.max(axis=(1, 2)).astype(np.float64), maps
 
@@ -110,7 +109,7 @@ class _Sums:
         at_place = np.ascontiguousarray(z.transpose(1, 2, 0))
         self.num += len(grid)
         self.total += z.sum(0)
-        self.products += at_place @ at_place.transpose(0, 2, 1)
+        self.products += _products(at_place, at_place.transpose(0, 2, 1))
 
     @property
     def mean(self) -> Float[np.ndarray, "P D"]:
@@ -132,3 +131,29 @@ class _Sums:
         centred = self.products[block] - total[:, :, None] * total[:, None] / self.num
         covariance: np.ndarray = centred.astype(np.float64) / max(self.num - 1, 1) * self.scale * self.scale[:, None]
         return covariance
+
+
+def _products(a: Float[np.ndarray, "P i j"], b: Float[np.ndarray, "P j k"]) -> Float[np.ndarray, "P i k"]:
+    """Multiply many small matrices by torch, which shares them out among threads; numpy would share out each one."""
+    import torch
+
+    product: np.ndarray = torch.bmm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+    return product
+
+
+def _inverse_factor(covariance: Float[np.ndarray, "p D D"]) -> Float[np.ndarray, "p D D"]:
+    """Return W with W^T W = C^-1: the inverse of the Cholesky factor, so that the distance is a norm, never negative.
+
+    On one thread: with more, small factorisations wait for each other, twenty times as long on a busy machine.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        factor = torch.linalg.cholesky(torch.from_numpy(covariance))
+        unit = torch.eye(factor.shape[-1], dtype=factor.dtype)
+        inverse: np.ndarray = torch.linalg.solve_triangular(factor, unit, upper=False).numpy()
+    finally:
+        torch.set_num_threads(threads)
+    return inverse

@@ -36,7 +36,7 @@ from oddwave.cli.options import (
     reading_options,
 )  # fmt: skip
 from oddwave.console import PlainGroup, print_facts, print_found, shows_progress
-from oddwave.errors import ConfigError
+from oddwave.errors import ConfigError, DataError
 
 __all__ = ["app"]
 
@@ -111,7 +111,15 @@ def score(
         if detector.config.modality != "image":
             raise ConfigError("--on-error is for models of pictures: leave it out")
         detector.read_options["on_error"] = on_error
-    source = detector.work.read(data)
+    if alpha is not None and detector.calibration is not None:
+        # before thousands of files are read
+        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)
+    try:
+        source = detector.work.read(data)
+    except DataError as error:
+        kind = "pictures" if detector.config.modality == "image" else "time series"
+        error.add_note(f"{model} is a model of {kind}")
+        raise
     result = detector.score(source, alpha=alpha, show_progress=shows_progress(quiet))
     print_found(result, write_outputs(result, out, title=f"What does not belong in {Path(data).name}"), source.notes)
 

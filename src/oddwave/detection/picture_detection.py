@@ -20,6 +20,7 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.picture_learning import learn
 from oddwave.detection.picture_scorer import PictureScorer
 from oddwave.detection.picture_tiles import Squares, cut_picture, join_maps
+from oddwave.errors import ShapeError
 from oddwave.modalities.image_anomalies import make_synthetic_pictures
 from oddwave.modalities.image_frame import ImageFrame
 from oddwave.modalities.image_items import ImageFailure, ImageItem
@@ -88,18 +89,20 @@ class PictureDetection:
         return list(self.score(held, show_progress=show_progress))
 
     def score(self, items: Sequence[ImageItem], *, show_progress: bool = False) -> Iterator[PictureScore]:
-        """Score pictures one after another; a picture's score does not depend on those beside it."""
+        """Score pictures one after another; a picture's score does not depend on those beside it.
+
+        One that cannot be read, or has other channels than the model knows, comes back with its failure and NaN.
+        """
         blocks = [items[first : first + _BATCH] for first in range(0, len(items), _BATCH)]
         for block in progress(blocks, "scoring", show_progress):
-            read = [(item, item.try_pixels()) for item in block]
-            cut = {item.id: self._cut(pixels) for item, pixels in read if not isinstance(pixels, ImageFailure)}
-            terms = self._terms(np.concatenate([own.tensors for own in cut.values()])) if cut else {}
+            read = [(item, self._try_cut(item)) for item in block]
+            tensors = [own.tensors for _, own in read if not isinstance(own, ImageFailure)]
+            terms = self._terms(np.concatenate(tensors)) if tensors else {}
             first = 0
-            for item, pixels in read:
-                if isinstance(pixels, ImageFailure):
-                    yield PictureScore(item, np.nan, np.zeros((1, 1), np.float32), {}, pixels)
+            for item, own in read:
+                if isinstance(own, ImageFailure):
+                    yield PictureScore(item, np.nan, np.zeros((1, 1), np.float32), {}, own)
                     continue
-                own = cut[item.id]
                 last = first + len(own.boxes)
                 yield self._score_squares(item, own, {name: maps[first:last] for name, maps in terms.items()})
                 first = last
@@ -133,6 +136,16 @@ class PictureDetection:
 
     def _cut(self, pixels: Float[np.ndarray, "H W C"]) -> Squares:
         return cut_picture(pixels, self.frame, self.config.image, self.roi)
+
+    def _try_cut(self, item: ImageItem) -> Squares | ImageFailure:
+        """Read and cut a picture, or say why not: it is damaged, or in colour where the model knows grey ones."""
+        pixels = item.try_pixels()
+        if isinstance(pixels, ImageFailure):
+            return pixels
+        try:
+            return self._cut(pixels)
+        except ShapeError as error:
+            return ImageFailure(item.id, item.path, str(error).removeprefix("the picture "))
 
     def _terms(self, tensors: Float[np.ndarray, "N C S S"]) -> Maps:
         parts = [self.scorer.terms(block) for block in torch.split(torch.from_numpy(tensors), _BATCH)]

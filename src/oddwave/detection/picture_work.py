@@ -64,16 +64,21 @@ class PictureWork(Work):
         Raises:
             DataError: the pictures cannot be read, or are fewer than 10.
         """
+        given = self.read_options.get("roi")
+        roi = None if given is None else read_roi(given)
         data = self._read(source, "train")
         train, held, thinned = self._split(data)
         channels = common_channels(data.items)
         image = self.config.image
         sizes = squares_of_sizes([item.size for item in train], image)
         frame, why = ImageFrame.choose(sizes, channels, image.size_px, image.fit)
-        roi = self.read_options.get("roi")
+        if not cut_picture(train[0].pixels(), frame, image, roi).monitored.any():
+            raise DataError(
+                f"the region of interest is too small to be seen at image.size_px={image.size_px}: paint a larger one"
+            )
         scorer = new_scorer(self.config)
         make_networks(scorer, channels)
-        engine = PictureDetection(self.config, frame, scorer, None if roi is None else read_roi(roi))
+        engine = PictureDetection(self.config, frame, scorer, roi)
         engine.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
         scored = engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         self._calibrate(scored)
@@ -105,7 +110,7 @@ class PictureWork(Work):
         engine, calibration = self._fitted()
         alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
         data = self.read(source)
-        scored = list(engine.score(data.items, show_progress=show_progress))
+        scored = self._judged(data, show_progress)
         known = set(data.known_in(self.digests))
         threshold = self._peak_calibration().threshold(alpha)
         results = [self._result(own, alpha, threshold, own.item.id in known) for own in scored]
@@ -124,9 +129,9 @@ class PictureWork(Work):
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
         """Give one score per picture, NaN for those that cannot be read. Raises: as `score`."""
-        engine, _ = self._fitted()
+        self._fitted()
         data = self.read(source)
-        scores = [own.score for own in engine.score(data.items)]
+        scores = [own.score for own in self._judged(data)]
         return np.array([*scores, *([np.nan] * len(data.failures))])
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
@@ -201,6 +206,23 @@ class PictureWork(Work):
         calibration = self.fitted_calibration()
         assert self.engine is not None
         return self.engine, calibration
+
+    def _judged(self, data: ImageSet, show_progress: bool = False) -> list[PictureScore]:
+        """Score all pictures; what the header did not give away (cut-off pixels, channels) fails only here.
+
+        Raises:
+            DataError: no picture can be judged, or one cannot and `on_error` says to stop.
+        """
+        engine, _ = self._fitted()
+        scored: list[PictureScore] = []
+        for own in engine.score(data.items, show_progress=show_progress):
+            if own.failure is not None and self.read_options.get("on_error") == "stop":
+                raise DataError(own.failure.message)
+            scored.append(own)
+        failures = [own.failure for own in scored if own.failure is not None]
+        if failures and len(failures) == len(scored):
+            raise DataError(f"none of the pictures can be judged, the first: {failures[0].message}")
+        return scored
 
     def _calibrate(self, scored: Sequence[PictureScore]) -> None:
         scores = [np.array([own.score]) for own in scored]
@@ -285,7 +307,7 @@ class PictureWork(Work):
             "fit_mode": engine.frame.fit,
             "reconstruction_weight": engine.fusion.reconstruction_weight,
             "memory_weight": engine.fusion.memory_weight,
-            "top_percent": 100 * engine.top_share,
+            "top_percent": f"{100 * engine.top_share:.2g} %",
         }
 
 

@@ -43,6 +43,8 @@ def roi_for(roi: Bool[np.ndarray, "H W"], height: int, width: int) -> Bool[np.nd
 
 
 def _read(path: Path, name: str) -> np.ndarray:
+    if not path.exists():
+        raise DataError(f"{name} does not exist: give a picture that is not black where to look")
     try:
         with open_picture(path) as file:
             if file.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC:

@@ -53,7 +53,7 @@
     node.title = item.where ? `${item.id}\n${item.where}` : item.id;
     if (!asRow) node.append(item.image ? frame(item) : make("span", "lost", "cannot be shown"));
     const words = make("span", "words");
-    words.append(make("span", "name", asRow ? item.id : item.id.split("/").pop()), make("span", "number", `${item.score}, p ${item.p}`));
+    words.append(make("span", "name", asRow ? item.id : item.id.split("/").slice(-2).join("/")), make("span", "number", `${item.score}, p ${item.p}`));
     node.append(words);
     place.append(node);
     return place;
