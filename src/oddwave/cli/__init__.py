@@ -178,12 +178,13 @@ def info(model: Model) -> None:
     assert detector.calibration is not None
     meta, config = detector.meta, detector.config
     kind = f", {meta['kind']}" if "kind" in meta else ""
+    alpha = max(config.calibration.alpha, detector.calibration.smallest_alpha)
     print_facts(
         {
             "model": f"{model} ({config.modality}{kind})",
             **detector.work.facts(),
             "preset, seed": f"{config.preset}, {config.seed}",
-            "threshold": f"{detector.threshold_:.4g} at alpha {config.calibration.alpha:g}",
+            "threshold": f"{detector.threshold_:.4g} at alpha {alpha:.3g}",
             "calibration": f"{len(detector.calibration.scores):,} scores ({detector.calibration.source})",
             "smallest alpha": f"{detector.calibration.smallest_alpha:.2g}",
             "data fingerprint": str(meta["data_fingerprint"])[:16],
