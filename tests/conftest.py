@@ -1,5 +1,7 @@
 """Small normal data, a tiny configuration, and detectors fitted once for all tests that only look at them."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,12 @@ def _beats(num=40, channels=1, length=24, seed=0):
     rng = np.random.default_rng(seed)
     wave = np.sin(np.arange(length) / 3 + rng.uniform(0, 0.4, size=(num, channels, 1)))
     return wave + 0.05 * rng.normal(size=(num, channels, length))
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C even where the shell that started the tests in the background made them deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
