@@ -32,7 +32,7 @@ from oddwave.training.progress import run_with_progress
 __all__ = ["DECODED_PX", "learn", "make_networks"]
 
 DECODED_PX = 128
-_PATCH_POOL = 60_000  # patches that the coreset is chosen from
+_PATCH_POOL = 400_000  # patches that the coreset is chosen from: with fewer, rare normal ones are lost
 _DECODER_STEPS, _DECODER_BATCH, _DECODER_RATE = 200, 8, 2e-3
 _VALIDATION_SHARE = 0.1
 _SMALLEST_SCALE = 1e-4
