@@ -5,8 +5,8 @@ reads the same files through `read_images`; baselines see them as squares of 256
 would choose. Seconds count everything from the files to the scores. Read `picture_metrics.py` next.
 
     oddwave_pixel      the paper: diffusion over pixels, all four additions, noise prediction, both losses, A = lambda
-                       E_recon + (1 - lambda) E_feat, nothing remembered; at 64 px, 16 base channels and 300 steps,
-                       for that is what a processor without a GPU does in a few minutes
+                       E_recon + (1 - lambda) E_feat, nothing remembered; at 64 px, 16 base channels, 300 steps and 256
+                       keys for each attention, for that is what a processor without a GPU does in minutes
     plain_ddpm_pixel   the same budget, none of the additions, pixel error only
 """
 
@@ -34,6 +34,7 @@ _PAPER = (
     "image.statistics=false",
     "training.prediction_type=epsilon",
     "network.base_channels=16",
+    "network.max_tokens=256",
     "training.num_steps=300",
     "training.feature_loss_weight=1.0",
 )
