@@ -23,7 +23,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image bench-audio docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -56,6 +56,9 @@ bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data)
 
 bench-image: $(READY)  ## run the picture benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench image --seeds 0,1,2 -o benchmarks/results
+
+bench-audio: $(READY)  ## run the sound benchmark, likewise
+	$(DATA) $(BIN)/oddwave bench audio --seeds 0,1,2 -o benchmarks/results
 
 docs: $(DOCS_READY)  ## build docs/_build/html/index.html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

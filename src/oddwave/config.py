@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oddwave.errors import ConfigError
+from oddwave.presets import PRESETS, Modality
 
 __all__ = [
     "PRESETS",
+    "AudioConfig",
     "CalibrationConfig",
     "DetectorConfig",
     "DiffusionConfig",
@@ -32,7 +34,6 @@ __all__ = [
     "read_toml",
 ]
 
-Modality = Literal["series", "image"]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
 WindowSize = Annotated[int, Field(ge=4)]
@@ -110,7 +111,7 @@ class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
     noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.1, 0.3, 0.5)
-    num_noise_draws: int = Field(default=1, ge=0, description="0 adds no noise at all; pictures only")
+    num_noise_draws: int = Field(default=1, ge=0, description="0 adds no noise at all; pictures and sound only")
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
     memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
@@ -140,8 +141,9 @@ class ImageConfig(_Frozen):
     or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
     feature-space denoiser. Its `error` is what the one-step estimate leaves over, or where the grid arrives when it is
     carried to the noise level by inversion. `statistics` keeps a Gaussian per place of the grid, which helps where
-    pictures are aligned. `top_share` is the share of the map whose mean is the picture's score. `augment` adds turned
-    or mirrored copies of the training pictures: only for parts that may lie in any direction.
+    pictures are aligned. `aligned` says what a place is for Gaussians: "places", each by itself, or "rows", where only
+    the row means something (maps of sounds). `top_share` is the share of the map whose mean is the picture's score.
+    `augment` adds turned or mirrored copies of the training pictures: only for parts that may lie in any direction.
     """
 
     size_px: int = Field(default=256, ge=32)
@@ -158,9 +160,36 @@ class ImageConfig(_Frozen):
     pixel_size_px: int = Field(default=64, ge=16)
     patch_memory: bool = True
     statistics: bool = False
+    aligned: Literal["places", "rows"] = "places"
     top_share: Fraction | Literal["auto"] = "auto"
     augment: tuple[Literal["mirror", "turn"], ...] = ()
     max_pictures: int = Field(default=1000, ge=2, description="training pictures kept; more are thinned evenly")
+
+
+class AudioConfig(_Frozen):
+    """How a recording becomes clips, and a clip a map; the map is then scored as a picture (`image` section).
+
+    Recordings are brought to `sample_rate` and cut into clips of `clip_s` seconds that overlap by `overlap` of their
+    length. A map has `num_rows` frequency rows from `f_min_hz` to `f_max_hz` (default 0.47 `sample_rate`) and `columns`
+    time columns. `clip_weight` is the share that the clip as a whole has in its score (`clip_spaces`, judged against
+    `num_background` synthesised sounds), the rest being its anomaly map's. `channels` mixes all channels into one, or
+    takes each for itself.
+    """
+
+    sample_rate: int = Field(default=16000, ge=1000)
+    clip_s: float = Field(default=4.0, gt=0)
+    overlap: float = Field(default=0.25, ge=0.0, lt=1.0)
+    channels: Literal["mix", "each"] = "mix"
+    transform: Literal["cwt", "stft-mel"] = "cwt"
+    spacing: Literal["log", "mel", "linear"] = "log"
+    f_min_hz: float = Field(default=40.0, gt=0)
+    f_max_hz: float | None = Field(default=None, gt=0)
+    num_rows: int = Field(default=128, ge=32, multiple_of=32)
+    columns: int = Field(default=256, ge=128, multiple_of=128)
+    clip_spaces: tuple[Literal["features", "texture", "levels"], ...] = ("features", "texture", "levels")
+    clip_weight: Weight | Literal["auto"] = "auto"
+    num_background: int = Field(default=400, ge=0, description="0: distances from normals alone")
+    max_clips: int = Field(default=1000, ge=2, description="training clips kept; more are thinned evenly")
 
 
 class ReconstructionConfig(_Frozen):
@@ -191,13 +220,14 @@ class DetectorConfig(_Frozen):
     scoring: ScoringConfig = ScoringConfig()
     series: SeriesConfig = SeriesConfig()
     image: ImageConfig = ImageConfig()
+    audio: AudioConfig = AudioConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     calibration: CalibrationConfig = CalibrationConfig()
 
     @model_validator(mode="after")
     def _check_draws(self) -> "DetectorConfig":
         if self.modality == "series" and not self.scoring.num_noise_draws:
-            raise ValueError("scoring.num_noise_draws=0 is for pictures: give 1 or more for series")
+            raise ValueError("scoring.num_noise_draws=0 is for pictures and sound: give 1 or more for series")
         return self
 
     @property
@@ -225,56 +255,6 @@ class DetectorConfig(_Frozen):
             path, value = parse_override(text)
             _assign(data, path, value)
         return config_from_dict(data)
-
-
-PRESETS: dict[Modality, dict[str, dict[str, Any]]] = {
-    "series": {
-        "fast": {
-            "network": {"base_channels": 8},
-            "training": {"num_steps": 60, "batch_size": 32, "warmup_steps": 10},
-            "scoring": {"noise_levels": (0.15, 0.5), "num_noise_draws": 1, "memory_size": 2048},
-            "series": {"max_windows": 1200},
-        },
-        "balanced": {},
-        "accurate": {
-            "network": {"base_channels": 32},
-            "training": {"num_steps": 2000},
-            "scoring": {"num_noise_draws": 4, "memory_size": 8192},
-            "series": {"max_windows": 6000, "representation": "auto"},
-        },
-    },
-    "image": {
-        "fast": {
-            "network": {"base_channels": 16, "channel_mult": (1, 2)},
-            "training": {"num_steps": 200, "batch_size": 16},
-            "scoring": {"noise_levels": (0.3,), "num_noise_draws": 0, "memory_size": 2000},
-            "image": {"max_pictures": 300},
-        },
-        "balanced": {
-            "network": {"base_channels": 64, "channel_mult": (1, 2)},
-            "training": {
-                "num_steps": 800,
-                "batch_size": 16,
-                "learning_rate": 1e-3,
-                "warmup_steps": 50,
-                "ema_decay": 0.995,
-            },
-            "scoring": {"noise_levels": (0.3, 0.5), "num_noise_draws": 0, "memory_size": 6000},
-        },
-        "accurate": {
-            "network": {"base_channels": 64, "channel_mult": (1, 2, 2)},
-            "training": {
-                "num_steps": 3000,
-                "batch_size": 16,
-                "learning_rate": 1e-3,
-                "warmup_steps": 50,
-                "ema_decay": 0.998,
-            },
-            "scoring": {"noise_levels": (0.3, 0.5), "num_noise_draws": 0, "memory_size": 12000},
-            "image": {"space": "both", "pixel_size_px": 128, "max_pictures": 2000},
-        },
-    },
-}
 
 
 def preset(name: str, modality: Modality = "series", **sections: Any) -> DetectorConfig:

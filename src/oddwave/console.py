@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from oddwave.errors import OddwaveError
 
 if TYPE_CHECKING:
-    from oddwave.results import DetectionResult
+    from oddwave.results import DetectionResult, PictureResult, SoundResult
 
 __all__ = ["PlainGroup", "one_line", "print_facts", "print_found", "print_notes", "print_table", "shows_progress"]
 
@@ -95,6 +95,8 @@ def print_found(result: "DetectionResult", files: Sequence[Path], source_notes: 
     print(f"{headline}. {detail}")
     if result.kind == "picture":
         _print_pictures(result)
+    elif result.kind == "recording":
+        _print_recordings(result)
     else:
         _print_events(result)
     print_notes([*source_notes, *_item_notes(result)])
@@ -110,7 +112,7 @@ def _print_events(result: "DetectionResult") -> None:
         channel = f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else ""
         print(
             f"  {where}{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
-            f"  score {wording.number_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}"
+            f"  score {wording.score_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}"
         )
     if len(found) > _MOST_EVENTS:
         print(f"  ... and {len(found) - _MOST_EVENTS} more, in events.csv")
@@ -122,24 +124,43 @@ def _print_pictures(result: "DetectionResult") -> None:
 
     found = sorted((item for item in result.pictures if item.labels[0] == 1), key=lambda item: -item.scores[0])
     for item in found[:_MOST_EVENTS]:
-        score, p_value = wording.number_text(item.scores[0]), wording.p_value_text(item.p_values[0])
+        score, p_value = wording.score_text(item.scores[0]), wording.p_value_text(item.p_values[0])
         print(f"  {item.id}  score {score}  p {p_value}  {wording.place_text(item)}")
     if len(found) > _MOST_EVENTS:
         print(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv")
-    failed = [item for item in result.pictures if item.error]
+    _print_failures(result.pictures)
+
+
+def _print_failures(items: "Sequence[PictureResult | SoundResult]") -> None:
+    failed = [item for item in items if item.error]
     for item in failed[:_MOST_NOTES]:
         print(f"Not judged: {item.id}: {' '.join(item.error.split())}")
     if len(failed) > _MOST_NOTES:
         print(f"Not judged: {len(failed) - _MOST_NOTES} more, in summary.json and the report")
 
 
+def _print_recordings(result: "DetectionResult") -> None:
+    """Print the most abnormal recordings that were flagged, and those that could not be judged."""
+    from oddwave.report import wording
+    from oddwave.report.sound_words import is_flagged, place_text, ranked
+
+    found = [item for item in ranked(result.recordings) if is_flagged(item)]
+    for item in found[:_MOST_EVENTS]:
+        score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
+        print(f"  {item.id}  score {score}  p {p_value}  {place_text(item)}")
+    if len(found) > _MOST_EVENTS:
+        print(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv")
+    _print_failures(result.recordings)
+
+
 def _item_notes(result: "DetectionResult") -> list[str]:
-    """Return what was noted of the items; a note that several pictures share is said once."""
+    """Return what was noted of the items; a note that several pictures or recordings share is said once."""
     alone = len(result.items) == 1
-    if result.kind == "picture":
+    if result.kind in ("picture", "recording"):
         counts = Counter(note for item in result.items for note in dict.fromkeys(item.notes))
         owner = {note: item.id for item in result.items for note in item.notes}
-        return [f"{owner[note] if count == 1 else f'{count:,} pictures'}: {note}" for note, count in counts.items()]
+        several = f"{result.kind}s"
+        return [f"{owner[note] if count == 1 else f'{count:,} {several}'}: {note}" for note, count in counts.items()]
     return [note if alone else f"{item.id}: {note}" for item in result.items for note in item.notes]
 
 

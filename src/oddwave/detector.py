@@ -23,13 +23,14 @@ from oddwave.config import DetectorConfig, preset
 from oddwave.detection.archive import load_work, save_work
 from oddwave.detection.picture_work import PictureWork
 from oddwave.detection.series_work import SeriesWork
+from oddwave.detection.sound_work import SoundWork
 from oddwave.detection.work import Work
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
 
 __all__ = ["Detector"]
 
-WORKS: dict[str, type[Work]] = {"series": SeriesWork, "image": PictureWork}
+WORKS: dict[str, type[Work]] = {"series": SeriesWork, "image": PictureWork, "audio": SoundWork}
 
 
 class Detector:
@@ -134,8 +135,13 @@ class Detector:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the model's making: seed, fingerprint of the data, evidence of every automatic choice."""
+        """What is known of the model's making: seed, fingerprint of the data, how many items."""
         return self.work.meta
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What was chosen automatically, by name, each with its evidence: AUROC on synthetic anomalies, mostly."""
+        return self.work.choices
 
     @property
     def threshold_(self) -> float:

@@ -1,14 +1,15 @@
 """What every scorer returns: plain, frozen records of numpy arrays.
 
 A `DetectionResult` holds one record per item: `ItemResult` for streams and panel instances, `PictureResult` for
-pictures. All of them have `id`, `scores`, `p_values`, `labels`, `events`, `parts` and `notes`; higher scores are more
-anomalous, everywhere. Read `detector.py` next: it fills these in.
+pictures, `SoundResult` for recordings. All of them have `id`, `scores`, `p_values`, `labels`, `events`, `parts` and
+`notes`; higher scores are more anomalous, everywhere. Read `detector.py` next: it fills these in.
 
-Legend: N points of a stream (1 for a panel instance or a picture), T points of its values, C channels, R rows of the
-source; H, W a picture's own pixels, h, w the pixels of a smaller map that covers the whole picture.
+Legend: N points of a stream (1 for a panel instance or a picture; the clips of a recording), T points of its values, C
+channels, R rows of the source; H, W a picture's own pixels, h, w the pixels of a smaller map that covers the whole
+picture or excerpt; n samples, F frequency rows and M time columns of a sound's map.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -23,7 +24,11 @@ __all__ = [
     "ItemResult",
     "Picture",
     "PictureResult",
+    "Recording",
     "Region",
+    "SoundEvent",
+    "SoundExcerpt",
+    "SoundResult",
     "WaveletShare",
 ]
 
@@ -161,20 +166,111 @@ class PictureResult:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SoundEvent:
+    """A stretch of time and frequency in a recording that does not belong there, in its own seconds and hertz.
+
+    `level_db` is how far its power lies above what is normal there; negative: something is missing. `score` is the
+    highest value of the anomaly map in it, `p_value` that peak's conformal p-value among those of normal clips.
+    """
+
+    item: str
+    start_s: float
+    end_s: float
+    low_hz: float
+    high_hz: float
+    peak_hz: float
+    level_db: float
+    score: float
+    p_value: float
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """Where a recording's samples can be had again: results do not hold hours of sound."""
+
+    def blocks(self, sample_rate: int, block_s: float) -> Iterator[Float[np.ndarray, " n"]]:
+        """Read the recording in blocks of `block_s` seconds, resampled to `sample_rate` hertz."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SoundExcerpt:
+    """A part of a recording, explained: what it was, what it would have been, and where it differs.
+
+    `samples` minus `normal` is the odd part alone. The maps cover the excerpt; their rows rise in frequency.
+    """
+
+    start_s: float
+    sample_rate: int
+    samples: Float[np.ndarray, " n"]
+    normal: Float[np.ndarray, " n"]
+    levels_db: Float[np.ndarray, "F M"]
+    normal_levels_db: Float[np.ndarray, "F M"]
+    anomaly_map: Float[np.ndarray, "h w"]
+    frequencies_hz: Float[np.ndarray, " F"]
+
+    @property
+    def odd(self) -> Float[np.ndarray, " n"]:
+        """What was heard beside the normal sound."""
+        difference: np.ndarray = self.samples - self.normal
+        return difference
+
+    @property
+    def end_s(self) -> float:
+        """Where the excerpt ends in the recording."""
+        return self.start_s + len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class SoundResult:
+    """One recording: one score per clip of `clip_s` seconds, the clips beginning at `starts_s`.
+
+    `score` is that of its most abnormal clip and `p_value` the recording's own: the least of its clips' times their
+    number (Bonferroni), so that a long recording is not suspect for its length. `excerpt` explains the most abnormal
+    part, for the most abnormal recordings only. A recording that could not be judged has one NaN score and an `error`.
+    """
+
+    id: str
+    scores: Float[np.ndarray, " N"]
+    p_values: Float[np.ndarray, " N"]
+    labels: Int[np.ndarray, " N"]
+    starts_s: Float[np.ndarray, " N"]
+    clip_s: float
+    duration_s: float
+    sample_rate: int
+    recording: Recording | None = None
+    excerpt: SoundExcerpt | None = None
+    parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
+    events: tuple[SoundEvent, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def score(self) -> float:
+        """The highest of the clips' scores."""
+        return float(self.scores.max())
+
+    @property
+    def p_value(self) -> float:
+        """The recording's p-value."""
+        return float(np.minimum(1.0, self.p_values.min() * len(self.p_values)))  # NaN where there is no score
+
+
 @dataclass(frozen=True)
 class DetectionResult:
-    """Everything one scoring run found; `kind` says what its items are: streams, panel instances or pictures."""
+    """Everything one scoring run found; `kind` says what its items are: streams, panel instances, pictures, sounds."""
 
     modality: str
-    kind: Literal["stream", "panel", "picture"]
-    items: tuple[ItemResult | PictureResult, ...]
+    kind: Literal["stream", "panel", "picture", "recording"]
+    items: tuple[ItemResult | PictureResult | SoundResult, ...]
     calibration: CalibrationSummary
     not_monitored: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scores(self) -> Float[np.ndarray, " n"]:
-        """All scores, items joined in order (streams: points; panels: instances)."""
+        """All scores, items joined in order (streams: points; panels: instances; recordings: clips)."""
         return np.concatenate([item.scores for item in self.items])
 
     @property
@@ -193,6 +289,11 @@ class DetectionResult:
         return tuple(item for item in self.items if isinstance(item, PictureResult))
 
     @property
-    def events(self) -> tuple[Event | Region, ...]:
-        """All events (streams) or regions (pictures), in item order."""
+    def recordings(self) -> tuple[SoundResult, ...]:
+        """The items that are recordings."""
+        return tuple(item for item in self.items if isinstance(item, SoundResult))
+
+    @property
+    def events(self) -> tuple[Event | Region | SoundEvent, ...]:
+        """All events (streams, recordings) or regions (pictures), in item order."""
         return tuple(event for item in self.items for event in item.events)

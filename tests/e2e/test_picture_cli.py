@@ -184,6 +184,7 @@ def test_pictures_without_anything_to_see_are_learnt_and_said(tmp_path: Path, si
         write(tmp_path / "in" / f"{number}.png", np.full((side_px, side_px), 128, np.uint8))
     shown = succeeded(fit(tmp_path / "in", tmp_path / "m", "--set=training.num_steps=3"))
     assert "Note: 11 picture(s) are copies of others, such as '1' of '0'" in shown
+    assert "Note: all training pictures look the same, or nearly so" in shown
     succeeded(run("score", tmp_path / "m", tmp_path / "in", "-o", tmp_path / "out", "--alpha=0.4"))
     assert all(np.isfinite(float(row["score"])) for row in rows(tmp_path / "out").values())
 

@@ -139,7 +139,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     items = tuple(picture(place, EVIL if place == 1 else f"tray 1/part {place}.png") for place in range(150))
     nan = np.array([np.nan])
     lost = PictureResult("lost.png", nan, nan, np.array([0]), (0, 0), np.zeros((0, 0), dtype=np.float32), error=EVIL)
-    model = {"train_source": EVIL, "selection": {"space": {"chosen": EVIL, "why": EVIL}}}
+    model = {"train_source": EVIL, "choices": {"space": {"chosen": EVIL, "why": EVIL}}}
     result = DetectionResult("image", "picture", (*items, lost), calibration, (EVIL,), model)
     write_report(result, path, title=EVIL)
     return path
@@ -391,5 +391,5 @@ def test_without_scripts_the_pictures_and_their_heat_maps_stand(browser, picture
     visit = Visit(browser, pictures, java_script_enabled=False)
     assert visit.page.get_by_role("heading", name="5 of 150 pictures do not belong").is_visible()
     assert visit.page.locator("#picture-0 .layer.heat").is_visible()
-    assert visit.page.locator("#ranking tbody tr").count() == 150
+    assert visit.page.locator("#sheet tbody tr").count() == 150
     visit.page.close()

@@ -184,7 +184,7 @@ def test_the_representation_can_be_chosen_from_the_data(tiny_config, waves):
     config = tiny_config("series.representation=auto", "series.max_windows=20", "training.num_steps=2")
     detector = Detector(config)
     result = detector.detect(waves(80))
-    evidence = detector.meta["selection"]["representation"]
+    evidence = detector.choices["representation"]
     assert result.model["representation"] == evidence["chosen"] == detector.config.series.representation
     assert set(evidence["synthetic_auroc"]) | set(evidence["skipped"]) == {"window", "scalogram", "folded"}
     assert np.isfinite(result.scores).all()

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from oddwave.bench import picture_methods, runner
+from oddwave.bench.label_metrics import auroc_by_kind
 from oddwave.bench.methods import Outcome, is_seeded, method_names, run_method
 from oddwave.bench.paper import PAPER_PICTURE_AUC, PAPER_PICTURE_METHODS
-from oddwave.bench.picture_metrics import auroc_by_kind, picture_metrics
+from oddwave.bench.picture_metrics import picture_metrics
 from oddwave.bench.picture_tables import picture_markdown
 from oddwave.bench.protocol import COLUMNS, Cell, load_tasks
 from oddwave.bench.tables import write_tables
@@ -21,6 +22,7 @@ from oddwave.config import preset
 from oddwave.errors import ConfigError, DataError
 from oddwave.modalities.image_frame import ImageFrame
 from oddwave.modalities.image_source import read_images
+from oddwave.results import PictureResult
 
 SIDE = 64
 
@@ -170,12 +172,14 @@ class FakeDetector:
 
     def score(self, paths):
         size = (SIDE // 2, SIDE // 2)
+        one = np.ones(1)
         pictures = [
-            SimpleNamespace(
-                scores=np.array([float("good" not in str(path))]), anomaly_map=np.full(size, 0.5), error=self.error
+            PictureResult(
+                path.stem, float("good" not in str(path)) * one, one, one.astype(int), size, np.full(size, 0.5),
+                error=self.error,
             )
             for path in paths
-        ]
+        ]  # fmt: skip
         return SimpleNamespace(pictures=tuple(pictures))
 
 

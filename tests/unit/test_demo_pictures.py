@@ -211,25 +211,26 @@ def test_what_is_printed_says_found_missed_and_false_alarms(split, capsys):
     print_pictures(match_pictures(split, results), 0.05)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["planted", "pictures", "found", "at", "its", "place", "median", "p"]
-    assert "missing tooth  2         2      2             0.02" in lines
-    assert "none           2         2                    0.02" in lines
+    assert "missing tooth  2         2      2             0.020" in lines
+    assert "none           2         2                    0.020" in lines
     assert lines[-2:] == [
         "Found 12 of 12 defective parts, 12 of them at the right place;",
         "2 false alarms among 2 good parts, 0.1 expected at alpha 0.05.",
     ]
 
 
-@pytest.mark.parametrize("parts", [("series",), ("images",), ("images", "series")])
+@pytest.mark.parametrize("parts", [("series",), ("images",), ("audio",), ("audio", "images", "series")])
 def test_the_demonstration_runs_the_parts_asked_for_in_their_order(parts, tmp_path, monkeypatch):
     ran = []
     monkeypatch.setattr(oddwave.demo, "run_series", lambda folder, **_: ran.append(("series", folder)))
     monkeypatch.setattr(oddwave.demo, "run_pictures", lambda folder, **_: ran.append(("images", folder)))
+    monkeypatch.setattr(oddwave.demo, "run_sound", lambda folder, **_: ran.append(("audio", folder)))
     run_demo(tmp_path, parts=parts)
-    expected = [("series", tmp_path), ("images", tmp_path / "pictures")]
+    expected = [("series", tmp_path), ("images", tmp_path / "pictures"), ("audio", tmp_path / "sound")]
     assert ran == [entry for entry in expected if entry[0] in parts]
 
 
-@pytest.mark.parametrize("parts", [("audio",), ()])
+@pytest.mark.parametrize("parts", [("smell",), ()])
 def test_the_demonstration_knows_no_other_parts(parts, tmp_path):
-    with pytest.raises(ConfigError, match="give one or more of series, images"):
+    with pytest.raises(ConfigError, match="give one or more of series, images, audio"):
         run_demo(tmp_path, parts=parts)

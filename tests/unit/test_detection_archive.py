@@ -38,8 +38,8 @@ def test_everything_comes_back(saved, stream_detector):
     )
     assert loaded.work.scaler == stream_detector.work.scaler
     plan = stream_detector.work.engine.plan
-    evidence = json.loads(json.dumps(plan.evidence))  # numbers that were keys come back as texts
-    assert loaded.work.engine.plan == replace(plan, evidence=evidence)
+    assert loaded.work.engine.plan == replace(plan, evidence={})
+    assert loaded.choices == json.loads(json.dumps(stream_detector.choices))  # numbers that were keys become texts
     assert loaded.work.engine.fusion == stream_detector.work.engine.fusion
     assert loaded.threshold_ == stream_detector.threshold_
     np.testing.assert_array_equal(loaded.calibration.scores, stream_detector.calibration.scores)
@@ -64,7 +64,19 @@ def test_facts_say_where_the_model_came_from(saved, stream_detector):
     assert facts["seed"] == 0
     assert facts["num_train_points"] == 376  # 500 less the last fifth and a gap of one window of 24
     assert facts["data_fingerprint"] == stream_detector.meta["data_fingerprint"]
-    assert {"windows", "training", "noise_levels", "weights"} <= set(facts["selection"])
+
+
+def test_every_automatic_choice_stands_beside_the_settings_and_nowhere_else(saved, stream_detector):
+    content = json.loads((saved / "config.json").read_text())
+    choices = content.pop("choices")
+    assert content == stream_detector.config.model_dump(mode="json")
+    assert {"windows", "training", "noise_levels", "weights"} <= set(choices)
+    assert set(choices["noise_levels"]["synthetic_auroc"]) == {"0.15", "0.5"}
+    assert choices["windows"]["sizes"] == [16, 24]
+    for name in ("meta.json", "calibration.json"):
+        text = (saved / name).read_text()
+        assert "auroc" not in text, name
+        assert "evidence" not in text, name
 
 
 def test_alpha_is_not_baked_in(saved, waves):
@@ -111,7 +123,7 @@ def test_folders_that_hold_no_model_or_another_kind_are_refused(saved, tmp_path)
     with pytest.raises(CheckpointError, match="model for 'smell', expected one for series or image"):
         Detector.load(saved)
     edit(saved / "meta.json", lambda meta: meta.update(format_version=99, package_version="9.9"))
-    with pytest.raises(CheckpointError, match=r"format 99, this oddwave reads 2: use the version .*9\.9"):
+    with pytest.raises(CheckpointError, match=r"format 99, this oddwave reads 3: use the version .*9\.9"):
         Detector.load(saved)
     edit(saved / "meta.json", lambda meta: meta.update(format="something"))
     with pytest.raises(CheckpointError, match="does not describe an oddwave model"):
@@ -127,6 +139,7 @@ def test_folders_that_hold_no_model_or_another_kind_are_refused(saved, tmp_path)
         ("calibration.json", lambda c: c["scale"].update(scale=[1.0])),
         ("config.json", lambda c: c["network"].update(base_channels=16)),
         ("config.json", lambda c: c.update(unheard_of=1)),
+        ("config.json", lambda c: c.pop("choices")),
         ("meta.json", lambda c: c.pop("channel_names")),
     ],
 )

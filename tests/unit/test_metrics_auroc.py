@@ -28,6 +28,14 @@ def test_pauc_looks_at_the_low_false_positive_end_only():
     assert pauc(label, label.astype(float)) == 1.0
 
 
+def test_pauc_is_mcclishs_standardised_area():
+    label = np.array([0] * 20 + [1] * 4)
+    score = np.concatenate([np.arange(20.0), [19.5, 18.5, 17.5, 3.5]])
+    # the curve rises to 1/4 at once, to 2/4 at 1/20, to 3/4 at 2/20: below 0.1 lie (1/4 + 2/4) / 20
+    area, chance = 0.75 / 20, 0.1**2 / 2
+    assert pauc(label, score) == pytest.approx((1 + (area - chance) / (0.1 - chance)) / 2)
+
+
 @pytest.mark.parametrize("metric", [auroc, auprc, pauc])
 def test_refuses_bad_input(metric):
     with pytest.raises(DataError, match="needs both kinds"):

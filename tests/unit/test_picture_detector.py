@@ -124,6 +124,11 @@ def test_large_pictures_are_cut_in_tiles(detector, good):
     odd_map = result.pictures[0].anomaly_map
     assert odd_map.shape[1] > 1.5 * odd_map.shape[0]
     assert np.unravel_index(odd_map.argmax(), odd_map.shape)[1] > odd_map.shape[1] / 2
+    normal = result.pictures[0].reconstruction
+    assert normal.shape == (64, 128, 1)
+    change = np.abs(normal[..., 0] - odd)
+    assert change[24:38, 88:102].mean() > 5 * change[:, :48].mean()
+    assert sum(band.share for band in result.pictures[0].bands) == pytest.approx(1.0)
 
 
 def test_only_the_region_of_interest_is_monitored(good, tmp_path):
@@ -166,14 +171,25 @@ def test_what_cannot_be_learnt_from_is_refused(good):
         preset("fast").with_overrides(["scoring.num_noise_draws=0"])
 
 
-def test_identical_pictures_are_learnt_without_a_number_going_wrong():
-    same = [np.full((64, 64), 0.5)] * 12
+@pytest.mark.parametrize(
+    ("same", "settings"),
+    [
+        (np.full((64, 64), 0.5), ("image.tile_px=48",)),
+        (grating(1), ("image.statistics=true",)),
+    ],
+    ids=["blank tiles", "grating"],
+)
+def test_identical_pictures_are_learnt_with_a_warning_and_without_a_number_going_wrong(same, settings, tmp_path):
+    smallest = ("training.num_steps=3", "training.batch_size=4", "scoring.noise_levels=[0.3]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = Detector(tiny()).fit(same)
-    scores = fitted.decision_function([same[0], blotted(1)])
-    assert np.isfinite(scores).all()
-    assert scores[1] > scores[0]
+        fitted = Detector(tiny(*smallest, *settings)).fit([same] * 12)
+        result = fitted.score([same, blotted(1)], alpha=0.5)
+    assert np.isfinite(result.scores).all()
+    assert result.scores[1] > result.scores[0]
+    assert any("all training pictures look the same" in note for note in fitted.meta["warnings"])
+    write_outputs(result, tmp_path / "out")
+    assert "all training pictures look the same" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_training_goes_on_where_it_stopped(good, detector, new, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from oddwave.console import print_found
 from oddwave.errors import DataError
-from oddwave.report import facts, picture_figures, pictures, render_report, wording
+from oddwave.report import facts, histogram, picture_figures, pictures, render_report, wording
 from oddwave.report.outputs import summary_of, write_outputs
 from oddwave.results import CalibrationSummary, DetectionResult, PictureResult, Region, WaveletShare
 
@@ -101,7 +101,7 @@ def test_verdict_counts_judged_pictures_and_places_the_strongest() -> None:
     tone, headline, detail = wording.verdict_sentences(result_of(*MIXED))
     assert (tone, headline) == ("found", "2 of 3 pictures do not belong")
     assert detail == (
-        "The most abnormal is b.png (score 9, threshold 2, p = 0.02): region of 8 x 12 px at x 10, y 20 and "
+        "The most abnormal is b.png (score 9.00, threshold 2.00, p = 0.020): region of 8 x 12 px at x 10, y 20 and "
         "1 more region. 1 picture could not be judged."
     )
 
@@ -143,17 +143,56 @@ def test_rarity_admits_the_smallest_p_value(p_value: float, text: str) -> None:
 def test_calibration_speaks_of_pictures_and_regions() -> None:
     text = " ".join(wording.calibration_sentences(result_of().calibration, "picture", 3))
     assert "rests on 49 scores of normal pictures" in text
-    assert "Regions are where the heat map passes 4, which 5 % of normal pictures do anywhere." in text
+    assert "Regions are where the heat map passes 4.00, which 5 % of normal pictures do anywhere." in text
     assert "block" not in text
     assert "stretch" not in text
 
 
 def test_choices_tell_what_was_chosen_why_and_on_what_evidence() -> None:
-    selection = {"space": {"chosen": "feature", "why": "best", "evidence": {"auroc": {"pixel": 0.8}}}, "grid": 16}
-    space, grid = facts.choices(selection)
-    assert (space.name, space.chosen, space.why) == ("space", "feature", "best")
-    assert space.evidence == (("auroc", "pixel 0.8"),)
-    assert (grid.name, grid.chosen, grid.evidence) == ("grid", "16", ())
+    auroc = {"evidence": {"auroc": {"pixel": 0.8}}}
+    chosen = {
+        "space": {"chosen": "feature", "why": "stretch: best", **auroc},
+        "new_grid": 16,
+        "odd": {"new_key": "a_b"},
+    }
+    space, grid, odd = facts.choices(chosen)
+    assert (space.name, space.chosen) == ("space", "on the features of the frozen network")
+    assert space.why == "stretched: best"
+    assert space.evidence == (("AUROC on planted anomalies", "pixel: 0.800"),)
+    assert (grid.name, grid.chosen, grid.evidence) == ("new grid", "16", ())  # names without plain words are shown
+    assert odd.evidence == (("new key", "a_b"),)
+
+
+def test_choices_are_in_plain_words_with_units_and_even_decimals() -> None:
+    shares = {"0.0002441": 0.5, "0.02": 0.75}
+    chosen = {
+        "top_share": {"chosen": 0.02, "synthetic_auroc": shares},
+        "terms": {"chosen": ["recon.feature", "memory.patch"], "synthetic_auroc": {"memory.patch": 1.0}},
+        "training": {"cpu_s": 95.0, "feature": {"num_steps": 1200, "loss": 0.25}},
+    }
+    share, terms, training = facts.choices(chosen)
+    assert share.chosen == "2 %"
+    assert share.evidence == (("AUROC on planted anomalies", "0.024 %: 0.500; 2 %: 0.750"),)
+    assert terms.chosen == "denoiser's error on features, distance to normal patches"
+    assert terms.evidence[0][1] == "distance to normal patches: 1.000"
+    assert training.evidence == (
+        ("Processor time in all", "1 min 35 s"),
+        ("Denoiser on features", "steps 1,200, loss 0.250"),
+    )
+    model = {
+        "space": "both",
+        "fit_mode": "letterbox",
+        "memory_weight": 0.5,
+        "picture_size": [256, 256],
+        "x_y": "memory",
+    }
+    assert facts.model_facts(result_of(model=model)) == [
+        ("Where the diffusion runs", "on the features of the frozen network and on the pixels"),
+        ("Pictures are seen at", "256 x 256 px"),
+        ("Other shapes are", "kept in shape, with bars beside them"),
+        ("Weight of the memory distance", "0.50"),
+        ("x y", "memory"),  # a value that means something else
+    ]
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -166,10 +205,13 @@ def test_page_shows_the_most_abnormal_first_everywhere() -> None:
     assert re.findall(r'<details class="card stream picture" id="picture-(\d)" open', page) == ["0", "1", "2"]
     text = visible(page)
     assert "1 picture could not be judged d.png truncated" in text
+    assert "Mostly fine vertical detail (2 px): 60 % of what differs. All 3 shares fine vertical" in text
     assert text.index("fine vertical detail (2 px) 60 %") < text.index("medium diagonal detail (4 px)")
+    assert "4.00, region threshold" in text
     assert "1 8 x 12 px at x 10, y 20" in text
     assert (
-        "area 90 px (3.8 %), peak 6 at x 13, y 25; p 0.04. Of normal pictures, about 1 in 25 peaks this high." in text
+        "area 90 px (3.8 %), peak 6.00 at x 13, y 25; p 0.040. Of normal pictures, about 1 in 25 peaks this high."
+        in text
     )
 
 
@@ -198,7 +240,7 @@ def test_picture_that_has_gone_is_said_and_the_rest_stands() -> None:
 
 def test_nothing_from_the_data_becomes_markup() -> None:
     item = picture(EVIL, 9.0, regions=1, notes=(EVIL,), parts={EVIL: np.ones(1)}, picture=Pixels(None))
-    model = {"train_source": EVIL, EVIL: EVIL, "selection": {EVIL: {"why": EVIL, EVIL: EVIL}}, "warnings": [EVIL]}
+    model = {"train_source": EVIL, EVIL: EVIL, "choices": {EVIL: {"why": EVIL, EVIL: EVIL}}, "warnings": [EVIL]}
     page = render_report(result_of(item, failed(EVIL, EVIL), model=model, not_monitored=(EVIL,)), title=EVIL)
     assert "<script>alert" not in page
     assert "<img src=x" not in page
@@ -301,16 +343,70 @@ def test_details_have_a_readable_size(size: tuple[int, int], drawn: tuple[int, i
     assert picture_figures.detail_size(size) == drawn
 
 
-def test_histogram_bars_hold_every_normal_score_under_the_axis() -> None:
-    result = result_of(*MIXED)
-    histogram = pictures.picture_content(result)["histogram"]
-    figure = histogram["figure"]
+def drawn(normal: np.ndarray, scores: np.ndarray, threshold: float = 2.0) -> dict:
+    calibration = CalibrationSummary(0.05, threshold, len(normal), len(normal), 1, "held back", normal)
+    figure = histogram.histogram_figure(calibration, scores)
+    assert figure is not None
+    return figure
+
+
+@pytest.mark.parametrize("highest", [2.5, 30.0, 4e5])
+def test_histogram_holds_every_score_at_its_place(highest: float) -> None:
+    normal, scores = np.linspace(0.1, 2.1, 50), np.array([0.5, 1.0, 2.2, highest])
+    figure = drawn(normal, scores)
     left, top, right, bottom = figure["frame"]
-    assert len(figure["bars"]) == sum(share > 0 for share in histogram["calibration"])
+    top_percent = max(float(text.rstrip(" %")) for _, text in figure["y_ticks"])
+    shares = [height / (bottom - figure["y_ticks"][-1][0]) * top_percent for *_, height in figure["bars"]]
+    assert sum(shares) == pytest.approx(100, abs=2)  # of the normals, whatever the highest score is
     assert all(left <= x <= right and top <= y and y + height <= bottom + 0.1 for x, y, _, height in figure["bars"])
-    first, last = histogram["edges"][0], histogram["edges"][-1]
-    assert figure["threshold"] == pytest.approx(left + (2.0 - first) / (last - first) * (right - left), abs=0.1)
-    assert [float(label) for _, label in figure["x_ticks"]] == sorted(float(label) for _, label in figure["x_ticks"])
+    steps = np.array([step.split() for step in figure["path"][1:].split("L")], float)
+    assert steps[-2, 1] < bottom  # the last bin holds the highest score, and no other is put into it
+    assert (highest == 2.5) == (figure["x_title"] == "score")
+
+
+def test_histogram_axis_is_even_up_to_the_threshold_and_in_factors_beyond() -> None:
+    axis = histogram.ScoreAxis.choose(np.array([0.0, 1.0, 2.0]), np.array([81.0]), threshold=2.0)
+    assert (axis.middle, axis.bend) == (1.0, 2.0)
+    even = np.diff(axis.place(np.linspace(0, 2, 9)))
+    assert even == pytest.approx(even[0])
+    factors = np.diff(axis.place(1 + np.array([1.0, 3, 9, 27])))
+    assert factors == pytest.approx(factors[0])
+    assert axis.place(np.array([0.0, 81.0])).tolist() == [0, 1]
+    below, above = np.diff(axis.place(np.array([2 - 1e-4, 2, 2 + 1e-4])))
+    assert below == pytest.approx(above, rel=1e-3)  # no kink
+
+
+@pytest.mark.parametrize(("highest", "threshold"), [(2.5, 2.0), (9.0, 2.0), (3e6, 2.0), (40.0, np.inf), (2.5, 2.4e-3)])
+def test_histogram_ticks_are_read_where_they_stand(highest: float, threshold: float) -> None:
+    normal = np.linspace(0.1, 2.1, 50) * min(1.0, threshold / 2)
+    axis = histogram.ScoreAxis.choose(normal, np.array([highest]), threshold)
+    places, numbers = zip(*axis.ticks(), strict=True)
+    scores = np.array([float(number.replace(",", "")) for number in numbers])
+    np.testing.assert_allclose(axis.place(scores), places, atol=0.01)
+    assert 3 <= len(places) <= 12
+    assert min(np.diff(places)) >= histogram.TICK_GAP
+    assert max(places) > 0.8
+
+
+def test_one_picture_among_thousands_is_seen_in_the_histogram() -> None:
+    figure = drawn(np.append(np.full(9999, 1.0), 1.9), np.append(np.full(9999, 1.0), 8.0))
+    assert [height for *_, height in figure["bars"]][1] == histogram.LOWEST_BAR_PX
+    assert drawn(np.ones(5), np.ones(5), np.inf)["threshold"] is None  # no scores differ, and there is no threshold
+    calibration = CalibrationSummary(0.05, 2.0, 5, 5, 1, "", np.ones(5))
+    assert histogram.histogram_figure(calibration, np.array([np.nan])) is None
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ([("a", 0.2), ("b", 0.7), ("c", 0.1)], "Mostly b: 70 % of what differs."),
+        ([("a", 0.2), ("b", 0.3), ("c", 0.18)], "The largest shares of what differs: b, 30 %, and a, 20 %."),
+        ([("a", 0.1), ("b", 0.4), ("c", 0.1)], "The largest share of what differs: b, 40 %."),
+        ([], ""),
+    ],
+)
+def test_one_sentence_names_the_largest_shares(shares: list, sentence: str) -> None:
+    assert wording.shares_sentence(shares) == sentence
 
 
 # -- files and terminal ------------------------------------------------------------------------------------------------
@@ -350,8 +446,8 @@ def test_terminal_lists_the_strongest_pictures_and_the_failures(capsys: pytest.C
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("2 of 3 pictures do not belong. The most abnormal is b.png")
     assert lines[1:] == [
-        "  b.png  score 9  p 0.02  region of 8 x 12 px at x 10, y 20 and 1 more region",
-        "  c.png  score 3  p 0.02  no single region stands out",
+        "  b.png  score 9.00  p 0.020  region of 8 x 12 px at x 10, y 20 and 1 more region",
+        "  c.png  score 3.00  p 0.020  no single region stands out",
         "Not judged: d.png: truncated",
         "Note: 3 pictures: letterboxed",
         "Written: out/scores.csv",

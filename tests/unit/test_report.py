@@ -103,7 +103,7 @@ def unpack(text: str) -> np.ndarray:
 def test_headline_counts_events_and_places_the_strongest() -> None:
     text = visible(render_report(result_of(timed(stream(events=3))), title="Plant"))
     assert "3 stretches do not belong" in text
-    assert "The strongest starts at 2024-03-04 04:10 and lasts 55 min (score 8, threshold 1.9, p = 0.005)" in text
+    assert "The strongest starts at 2024-03-04 04:10 and lasts 55 min (score 8.00, threshold 1.90, p = 0.0050)" in text
     assert "Plant" in text
 
 
@@ -116,7 +116,7 @@ def test_headline_of_one_event_names_its_stream_among_several() -> None:
 def test_clear_result_says_so_with_the_highest_score() -> None:
     text = visible(render_report(result_of(stream(events=0))))
     assert "Nothing above the threshold" in text
-    assert "The highest score is at point 0 (score 0.5, threshold 1.9, p = 0.8)" in text
+    assert "The highest score is at point 0 (score 0.50, threshold 1.90, p = 0.80)" in text
     assert "Show event" not in text
 
 
@@ -164,7 +164,7 @@ def test_model_facts_limits_and_warnings_are_listed() -> None:
         "window_sizes": [12, 288],
         "num_train_points": 5760,
         "seed": 1234,
-        "selection": {"window": 0.93},
+        "choices": {"window": 0.93, "weights": {"term_auroc": {"recon": 0.5}}},
         "warnings": ["few normals"],
     }
     item = replace(timed(stream()), notes=("two rows were out of order",))
@@ -174,7 +174,8 @@ def test_model_facts_limits_and_warnings_are_listed() -> None:
         "12, 288 points (1 h, 24 h)",
         "Points trained on 5,760",
         "Seed 1234",
-        "window 0.93",
+        "window: 0.93",
+        "Weights of the terms AUROC of each term alone denoiser&#39;s error: 0.500",
         "Model few normals",
         "pump two rows were out of order",
         "channel &#39;door&#39;: constant",
@@ -184,7 +185,7 @@ def test_model_facts_limits_and_warnings_are_listed() -> None:
 
 def test_calibration_is_explained_with_its_size() -> None:
     text = visible(render_report(result_of(stream())))
-    assert "The threshold of 1.9 rests on 200 scores of normal points (held-out normals)." in text
+    assert "The threshold of 1.90 rests on 200 scores of normal points (held-out normals)." in text
     assert "about 20 independent blocks of 10 points" in text
     assert "about 1 in 20 crosses the threshold by chance. Were all 400 points here normal, about 20 would" in text
     assert "Caution" not in text
@@ -209,7 +210,7 @@ def test_weak_calibration_is_admitted(changes: dict, sentence: str) -> None:
 def test_nothing_from_the_data_becomes_markup() -> None:
     item = replace(stream(EVIL, num_channels=2), channel_names=(EVIL, "b"), notes=(EVIL,), parts={EVIL: np.ones(400)})
     item = replace(item, events=tuple(replace(event, channel=EVIL) for event in item.events))
-    model = {"train_source": EVIL, EVIL: EVIL, "selection": {EVIL: EVIL}, "warnings": [EVIL]}
+    model = {"train_source": EVIL, EVIL: EVIL, "choices": {EVIL: EVIL}, "warnings": [EVIL]}
     changes = {"model": model, "not_monitored": (EVIL,), "calibration": calibration(source=EVIL)}
     page = render_report(result_of(item, **changes), title=EVIL)
     assert "<script>alert" not in page

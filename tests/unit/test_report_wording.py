@@ -51,8 +51,21 @@ def test_numbers_keep_three_digits(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("score", "text"),
+    [(9.0, "9.00"), (-0.126, "-0.13"), (0.0, "0.00"), (1234.5, "1,234.50"), (3e-4, "0.0003"), (1e6, "1,000,000")],
+)
+def test_scores_have_two_decimals_unless_those_say_nothing(score: float, text: str) -> None:
+    assert wording.score_text(score) == text
+
+
+@pytest.mark.parametrize(
     ("p_value", "text", "rate"),
-    [(0.0012, "0.0012", "about 1 in 830"), (0.5, "0.5", "about 1 in 2"), (1e-6, "< 0.0001", "about 1 in 1,000,000")],
+    [
+        (0.0012, "0.0012", "about 1 in 830"),
+        (0.5, "0.50", "about 1 in 2"),
+        (1.0, "1.00", "more than half"),
+        (1e-6, "< 0.0001", "about 1 in 1,000,000"),
+    ],
 )
 def test_p_values_are_said_as_frequencies(p_value: float, text: str, rate: str) -> None:
     assert (wording.p_value_text(p_value), wording.rate_text(p_value)) == (text, rate)

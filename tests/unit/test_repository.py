@@ -28,7 +28,7 @@ LAYERS = (
     {"baselines", "datasets", "metrics", "modalities", "scoring", "training"},
     {"diffusion", "nets"},
     {"wavelets"},
-    {"config", "errors", "progress", "results", "__init__"},
+    {"config", "errors", "presets", "progress", "results", "__init__"},
 )
 STRANGERS = {  # room -> rooms it must not know, although they lie no higher
     "nets": {"diffusion"},
@@ -39,7 +39,7 @@ STRANGERS = {  # room -> rooms it must not know, although they lie no higher
     "report": {"nets", "diffusion", "wavelets", "scoring", "modalities", "detector", "detection"},
 }
 HEAVY = {"torch", "pandas", "pyarrow", "sklearn", "scipy", "plotly", "jinja2", "diffusers"}
-WITHOUT_TORCH = ("config", "datasets", "errors", "metrics", "modalities", "progress", "report", "results")
+WITHOUT_TORCH = ("config", "datasets", "errors", "metrics", "modalities", "presets", "progress", "report", "results")
 # Written in parts, so that this file does not hold what it forbids.
 REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("download", "pytorch", "org"),
                                             ("anaconda", "org"), ("npmjs", "org"), ("huggingface", "co"))]  # fmt: skip

@@ -16,6 +16,7 @@ _COST = ("fit_s", "score_s", "fit_wall_s", "score_wall_s", "peak_mb")
 _TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPR",
+    "pauc": "pAUC",
     "vus_pr": "VUS-PR",
     "vus_roc": "VUS-ROC",
     "pixel_auroc": "pixel AUROC",

@@ -1,9 +1,10 @@
 """The methods under comparison: oddwave's presets, and the baselines with the very windows that oddwave uses.
 
-Here are the methods for series; read `picture_methods.py` for those for pictures. A method is a function of (task,
-seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's window sizes
-for that series, standardised per size and averaged; `knn_max` takes the largest instead. oddwave's combination
-lies between the two, so a difference to both is the method's alone. `knn_256` is the window that did best in hindsight.
+Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others. A method is a function
+of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's
+window sizes for that series, standardised per size and averaged; `knn_max` takes the largest instead. oddwave's
+combination lies between the two, so a difference to both is the method's alone. `knn_256` is the window that did best
+in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
 fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;
@@ -11,7 +12,7 @@ windows across two of them are few.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from jaxtyping import Float
 
 from oddwave.baselines import BASELINES
 from oddwave.bench.picture_methods import PICTURE_METHODS
-from oddwave.bench.protocol import AnyTask, BenchModality, Outcome, PictureTask, Task
+from oddwave.bench.protocol import AnyTask, BenchModality, Outcome, Task
+from oddwave.bench.sound_methods import SOUND_METHODS
 from oddwave.config import preset
 from oddwave.errors import ConfigError
 
@@ -27,6 +29,7 @@ __all__ = ["METHODS", "Outcome", "is_seeded", "method_names", "run_method"]
 
 _CALIBRATION_SHARE = 0.2
 _HINDSIGHT_WINDOW = 256
+_SEEDED = ("random", "isolation_forest", "patch_knn", "log_mel_autoencoder")
 
 
 def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
@@ -35,11 +38,8 @@ def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
     Raises:
         ConfigError: no such method for tasks of this kind.
     """
-    if isinstance(task, PictureTask):
-        _require(name, "image")
-        return PICTURE_METHODS[name](name, task, seed)
-    _require(name, "series")
-    return METHODS[name](name, task, seed)
+    _require(name, task.modality)
+    return _methods(task.modality)[name](name, task, seed)
 
 
 def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -55,11 +55,16 @@ def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -
 
 def is_seeded(name: str) -> bool:
     """Say whether a method's scores depend on the seed."""
-    return name.startswith("oddwave") or name in ("random", "isolation_forest", "patch_knn", "plain_ddpm_pixel")
+    return name.startswith(("oddwave", "plain_ddpm")) or name in _SEEDED
 
 
-def _methods(modality: BenchModality) -> Collection[str]:
-    return METHODS if modality == "series" else PICTURE_METHODS
+def _methods(modality: BenchModality) -> Mapping[str, Callable[[str, Any, int], Outcome]]:
+    tables: dict[BenchModality, Mapping[str, Callable[[str, Any, int], Outcome]]] = {
+        "series": METHODS,
+        "image": PICTURE_METHODS,
+        "audio": SOUND_METHODS,
+    }
+    return tables[modality]
 
 
 def _require(name: str, modality: BenchModality) -> None:

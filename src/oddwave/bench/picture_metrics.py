@@ -1,4 +1,4 @@
-"""From a method's scores and maps to the figures of a cell, and of a table: over pictures, over pixels, by defect.
+"""From a method's scores and maps to the figures of a cell: over pictures and over pixels.
 
 Pixels are judged at the picture's own size, or, where its longer side exceeds 256 px, at that size: a data set of
 1,024 px would otherwise need gigabytes to sort its pixels. Maps are brought to that size by Pillow's triangle filter
@@ -7,21 +7,20 @@ Pixels are judged at the picture's own size, or, where its longer side exceeds 2
 Legend: n test pictures, h x w pixels of a map.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from oddwave.bench.protocol import PictureTask
-from oddwave.datasets.pictures import GOOD
 from oddwave.errors import DataError
 from oddwave.metrics.aupro import aupro, pixel_auroc
 from oddwave.metrics.auroc import auprc, auroc
 from oddwave.metrics.f1 import f1_max
 from oddwave.modalities.image_source import read_images
 
-__all__ = ["auroc_by_kind", "picture_metrics"]
+__all__ = ["picture_metrics"]
 
 _LONGEST_PX = 256
 _MAX_FPR = 0.3
@@ -47,19 +46,6 @@ def picture_metrics(
             resized.append(_at_size(own, *size))
         result |= {"pixel_auroc": pixel_auroc(masks, resized), "aupro": aupro(masks, resized, _MAX_FPR)}
     return result
-
-
-def auroc_by_kind(task: PictureTask, scores: Float[np.ndarray, " n"]) -> Mapping[str, float]:
-    """Compute the AUROC of each kind of defect against all good test pictures."""
-    kinds = np.array(task.split.defect_kinds)
-    good = kinds == GOOD
-    if not good.any():
-        return {}
-    return {
-        str(kind): auroc(np.r_[np.zeros(good.sum(), int), np.ones((kinds == kind).sum(), int)],
-                         np.r_[scores[good], scores[kinds == kind]])
-        for kind in np.unique(kinds[~good])
-    }  # fmt: skip
 
 
 def _judged_sizes(task: PictureTask) -> list[tuple[int, int]]:

@@ -1,19 +1,14 @@
 """The tables of pictures: means per data set, one table per category, AUROC by kind of defect, the paper beside ours.
 
-Figures that `results.csv` has no column for (best F1, AUROC by kind, seconds on the clock) come from the files that
-`runner.py` wrote beside the scores. Read `paper.py` for the paper's figures.
+Read `item_tables.py` for the files, `paper.py` for the paper's figures.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from oddwave.bench.markdown import Row, csv_text, failed_cells, section
+from oddwave.bench.item_tables import Facts, facts_of, with_figures, write_item_tables
+from oddwave.bench.markdown import Row, failed_cells, section
 from oddwave.bench.paper import PAPER_PICTURE_AUC, PAPER_PICTURE_METHODS
-from oddwave.bench.protocol import COLUMNS, Cell
-from oddwave.errors import CheckpointError
-from oddwave.training.checkpoint import read_json, write_bytes_atomic
 
 __all__ = ["picture_markdown", "write_picture_tables"]
 
@@ -30,17 +25,13 @@ def write_picture_tables(out: Path, rows: Sequence[Row]) -> Path:
     Raises:
         CheckpointError: `out` cannot be written.
     """
-    facts = [_facts(out, row) for row in rows]
-    known = [{**row, **own} for row, own in zip(rows, facts, strict=True)]
-    write_bytes_atomic(out / "image.csv", csv_text(rows, COLUMNS).encode())
-    write_bytes_atomic(out / "image.json", (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode())
-    write_bytes_atomic(out / "image.md", picture_markdown(rows, facts).encode())
-    return out / "image.md"
+    facts = [facts_of(out, row) for row in rows]
+    return write_item_tables(out, "image", rows, facts, picture_markdown(rows, facts))
 
 
-def picture_markdown(rows: Sequence[Row], facts: Sequence[Mapping[str, Any]]) -> str:
+def picture_markdown(rows: Sequence[Row], facts: Sequence[Facts]) -> str:
     """Give the tables of cells, with what else is known of each."""
-    full = [{**row, **_texts(own)} for row, own in zip(rows, facts, strict=True)]
+    full = [with_figures(row, own) for row, own in zip(rows, facts, strict=True)]
     kinds = [own.get("auroc_by_kind", {}) for own in facts]
     parts = [_INTRODUCTION]
     for dataset in sorted({row["dataset"] for row in rows}):
@@ -54,21 +45,6 @@ def picture_markdown(rows: Sequence[Row], facts: Sequence[Mapping[str, Any]]) ->
             parts += section(name, [full[i] for i in here])
             parts += _by_kind(f"{name}: AUROC by kind of defect", [(rows[i], kinds[i]) for i in here])
     return "\n".join([*parts, *_beside_the_paper(rows), *failed_cells(rows)]) + "\n"
-
-
-def _facts(out: Path, row: Row) -> dict[str, Any]:
-    cell = Cell(row["dataset"], row["item"], row["protocol"], row["method"], int(row["seed"]))
-    path = out / "scores" / cell.facts_name
-    if row["error"] or not path.exists():
-        return {}
-    try:
-        return read_json(path)
-    except CheckpointError:
-        return {}  # the tables then lack these columns; the cell's own row is whole
-
-
-def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in facts.items() if isinstance(value, int | float)}
 
 
 def _by_kind(title: str, cells: Sequence[tuple[Row, Mapping[str, float]]]) -> list[str]:

@@ -7,39 +7,48 @@
     msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
     mvtec_ad, magnetic_tile, visa / one_class
                          per category: train on the good training pictures, score the test pictures and their pixels
+    urbansound8k, esc10, esc50 / one_class
+                         each class normal in turn: train on its clips in the training folds, score the test fold's
+    dcase / one_class    per machine and section: train on `train`, score `test`
 
 Labels are part of a task for the metrics alone: no method ever sees them. Read `methods.py` next, then `runner.py`.
 
-Legend: n points or pictures, C channels, N instances, L points per instance, h x w pixels of a picture's map.
+Legend: n points, pictures or recordings, C channels, N instances, L points per instance, h x w pixels of a map.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from oddwave.datasets.pictures import PictureSplit
+from oddwave.datasets.recordings import ClipSplit
 from oddwave.errors import ConfigError, DataError
 
 __all__ = [
     "COLUMNS",
     "PICTURE_DATASETS",
     "SERIES_DATASETS",
+    "SOUND_DATASETS",
     "AnyTask",
     "BenchModality",
     "Cell",
     "Outcome",
     "PictureTask",
+    "SoundTask",
     "Task",
     "load_tasks",
+    "modality_of",
 ]
 
-BenchModality = Literal["series", "image"]
+BenchModality = Literal["series", "image", "audio"]
 SERIES_DATASETS = ("nab", "ucr", "msl")
 PICTURE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
+SOUND_DATASETS = ("urbansound8k", "esc10", "esc50", "dcase")
 
 COLUMNS = (
     "dataset", "item", "protocol", "method", "seed", "auroc", "auprc", "vus_pr", "vus_roc", "pixel_auroc", "aupro",
@@ -54,6 +63,7 @@ class Task:
     `joint` tasks hold several streams in one array, `train_ends` and `test_ends` saying where each of them ends.
     """
 
+    modality: ClassVar[Literal["series"]] = "series"
     dataset: str
     item: str
     protocol: str
@@ -74,6 +84,7 @@ class Task:
 class PictureTask:
     """One category of pictures: good ones to train on, test pictures with labels and, where there are any, masks."""
 
+    modality: ClassVar[Literal["image"]] = "image"
     dataset: str
     item: str
     protocol: str
@@ -84,15 +95,42 @@ class PictureTask:
         """0 for the good test pictures, 1 for the others."""
         return self.split.gt_label
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of defect of each test picture."""
+        return self.split.defect_kinds
 
-AnyTask = Task | PictureTask
+
+@dataclass(frozen=True, eq=False)
+class SoundTask:
+    """One class of sounds, or one machine's section: normal recordings to train on, test recordings with labels."""
+
+    modality: ClassVar[Literal["audio"]] = "audio"
+    dataset: str
+    item: str
+    protocol: str
+    split: ClipSplit
+
+    @property
+    def gt_label(self) -> Int[np.ndarray, " n"]:
+        """0 for the normal test recordings, 1 for the others."""
+        return self.split.gt_label
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each test recording is of: its class, or whether it is an anomaly and of which domain."""
+        return self.split.kinds
+
+
+AnyTask = Task | PictureTask | SoundTask
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a method says of a task: scores of the test items, and the CPU seconds of fitting and of scoring.
 
-    Of pictures also a map each, of any size, that covers the whole picture, and the seconds on the clock.
+    Of pictures also a map each, of any size, that covers the whole picture. Of pictures and recordings also the seconds
+    on the clock, and the settings of the method.
     """
 
     scores: Float[np.ndarray, " n"]
@@ -101,6 +139,7 @@ class Outcome:
     maps: Sequence[Float[np.ndarray, "h w"]] = ()
     fit_wall_s: float | None = None
     score_wall_s: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +187,7 @@ def load_tasks(
         except DataError as error:
             missing.append(f"{name}: {error}")
     if not tasks:
-        kind = "series" if modality == "series" else "picture"
-        raise DataError(f"no {kind} data set under '{root}': {missing[0]}")
+        raise DataError(f"no {_KINDS[modality]} data set under '{root}': {missing[0]}")
     if only is None:
         return tasks
     wanted = set(only)
@@ -161,6 +199,12 @@ def load_tasks(
             f"items such as {', '.join(sorted({task.item for task in tasks})[:4])}"
         )
     return chosen
+
+
+def modality_of(dataset: str) -> BenchModality:
+    """Say which modality a data set of this name belongs to: series, unless it is one of the others."""
+    others: tuple[BenchModality, ...] = ("image", "audio")
+    return next((modality for modality in others if dataset in _LOADERS[modality]), "series")
 
 
 def _names(task: AnyTask) -> set[str]:
@@ -241,7 +285,16 @@ def _picture_tasks(dataset: str, splits: Sequence[PictureSplit]) -> list[Picture
     return [PictureTask(dataset, split.name, "one_class", split) for split in splits]
 
 
+def _sound_tasks(dataset: str, root: Path) -> list[SoundTask]:
+    from oddwave.datasets.registry import DATASETS
+
+    splits = DATASETS[dataset].load(root)
+    return [SoundTask(dataset, split.name, "one_class", split) for split in splits if isinstance(split, ClipSplit)]
+
+
+_KINDS: dict[BenchModality, str] = {"series": "series", "image": "picture", "audio": "sound"}
 _LOADERS: dict[BenchModality, dict[str, Callable[[Path], Sequence[Any]]]] = {
     "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks), strict=True)),
     "image": dict(zip(PICTURE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
+    "audio": {name: partial(_sound_tasks, name) for name in SOUND_DATASETS},
 }

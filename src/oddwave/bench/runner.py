@@ -3,37 +3,38 @@
 Interrupt a run whenever you like; the same command goes on where it stopped (cells with an error are tried again).
 Every worker computes on one thread (unless `num_threads` says more), so CPU seconds compare between methods; `peak_mb`
 is the worker's peak resident memory while its method ran. Scores are kept beside the table, for pooled metrics, and of
-pictures what `results.csv` has no column for. Series and pictures may share a folder. Read `tables.py` next.
+pictures and recordings what `results.csv` has no column for: a cell's settings and surroundings among it. All
+modalities may share a folder. Read `tables.py` next.
 """
 
 import csv
 import json
 import os
-import platform
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import astuple
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from oddwave.bench.environment import environment, peak_memory_mb, reset_peak_memory
+from oddwave.bench.label_metrics import auroc_by_kind, sound_metrics
 from oddwave.bench.methods import is_seeded, method_names, run_method
-from oddwave.bench.picture_metrics import auroc_by_kind, picture_metrics
+from oddwave.bench.picture_metrics import picture_metrics
 from oddwave.bench.protocol import (
     COLUMNS,
-    PICTURE_DATASETS,
     AnyTask,
     BenchModality,
     Cell,
     Outcome,
     PictureTask,
+    SoundTask,
     Task,
     load_tasks,
+    modality_of,
 )
 from oddwave.errors import DataError
 from oddwave.training.checkpoint import write_json_atomic
@@ -71,28 +72,28 @@ def run_benchmark(
     work = [(cell, tasks[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
     for row in _rows(work, jobs or os.cpu_count() or 1, num_threads, show_progress):
         _append(out, row)
-    return [row for row in read_results(out) if (row["dataset"] in PICTURE_DATASETS) == (modality == "image")]
+    return [row for row in read_results(out) if modality_of(row["dataset"]) == modality]
 
 
 def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
     """Run one cell; an error becomes a row that tells it."""
-    _reset_peak_memory()
+    reset_peak_memory()
     row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
     row |= dict(zip(("dataset", "item", "protocol", "method", "seed"), astuple(cell), strict=True))
     started = time.process_time()
     try:
         outcome = run_method(cell.method, task, cell.seed)
-        row["peak_mb"] = round(_peak_memory_mb())  # before the metrics, which of pictures take more than some methods
+        row["peak_mb"] = round(peak_memory_mb())  # before the metrics, which of pictures take more than some methods
         metrics = _metrics(task, outcome)
         row |= {name: value for name, value in metrics.items() if name in COLUMNS}
         row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
-        if isinstance(task, PictureTask):
-            write_json_atomic(out / "scores" / cell.facts_name, _picture_facts(task, outcome, metrics))
+        if not isinstance(task, Task):
+            write_json_atomic(out / "scores" / cell.facts_name, _facts(task, outcome, metrics))
         np.save(out / "scores" / cell.file_name, outcome.scores.astype(np.float32))
     except Exception as error:  # whatever it is, the other cells must run
         row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         row["fit_s"] = round(time.process_time() - started, 2)
-        row["peak_mb"] = round(_peak_memory_mb())
+        row["peak_mb"] = round(peak_memory_mb())
     return {key: str(value) for key, value in row.items()}
 
 
@@ -109,6 +110,8 @@ def read_results(out: Path) -> list[dict[str, str]]:
 def _metrics(task: AnyTask, outcome: Outcome) -> dict[str, float]:
     if isinstance(task, PictureTask):
         result = picture_metrics(task, outcome.scores, outcome.maps)
+    elif isinstance(task, SoundTask):
+        result = sound_metrics(task, outcome.scores)
     else:
         result = _series_metrics(task, outcome.scores)
     return {key: round(value, 5) for key, value in result.items()}
@@ -130,14 +133,18 @@ def _series_metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
     return result
 
 
-def _picture_facts(task: PictureTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
+def _facts(task: PictureTask | SoundTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Give what `results.csv` has no column for."""
     seconds = {"fit_wall_s": outcome.fit_wall_s, "score_wall_s": outcome.score_wall_s}
     return {
         **{name: value for name, value in metrics.items() if name not in COLUMNS},
         **{name: round(value, 2) for name, value in seconds.items() if value is not None},
+        "num_train": len(task.split.train_paths),
         "num_scored": len(outcome.scores),
+        "num_normal": int((task.gt_label == 0).sum()),
         "auroc_by_kind": {kind: round(value, 5) for kind, value in auroc_by_kind(task, outcome.scores).items()},
+        "settings": dict(outcome.settings),
+        "environment": environment(int(os.environ.get(_THREAD_VARIABLES[0], 1))),
     }
 
 
@@ -174,19 +181,10 @@ def _rows(
 
 
 def _prepare_folder(out: Path, modality: BenchModality, num_threads: int) -> None:
-    about = {
-        "package": version("oddwave"),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn")},
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads_per_cell": num_threads,
-    }
     try:
         (out / "scores").mkdir(parents=True, exist_ok=True)
-        name = "environment.json" if modality == "series" else "image_environment.json"
-        (out / name).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        name = "environment.json" if modality == "series" else f"{modality}_environment.json"
+        (out / name).write_text(json.dumps(environment(num_threads), indent=2) + "\n", encoding="utf-8")
         if not (out / "results.csv").exists():
             _append(out, None)
     except OSError as error:
@@ -204,26 +202,3 @@ def _append(out: Path, row: dict[str, str] | None) -> None:
 
 def _cell_of(row: dict[str, str]) -> Cell:
     return Cell(row["dataset"], row["item"], row["protocol"], row["method"], int(row["seed"]))
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _reset_peak_memory() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return  # elsewhere than on Linux the peak is the worker's, not the cell's
-
-
-def _peak_memory_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,8 +1,8 @@
 """From cells to tables: pooled metrics, means over items, mean and deviation over seeds, as Markdown.
 
 `nab / corpus` rows are added: NAB's own score over the labelled files, scores standardised per file by median
-and interquartile range, its threshold chosen on the labels as NAB's rule demands. Read `picture_tables.py` for the
-tables of pictures, `markdown.py` for what one table looks like.
+and interquartile range, its threshold chosen on the labels as NAB's rule demands. Read `picture_tables.py`
+and `sound_tables.py` for the tables of the others, `markdown.py` for what one table looks like.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from oddwave.bench.markdown import Row, csv_text, failed_cells, section
 from oddwave.bench.picture_tables import write_picture_tables
 from oddwave.bench.protocol import COLUMNS, AnyTask, BenchModality, Cell, Task
+from oddwave.bench.sound_tables import write_sound_tables
 from oddwave.errors import DataError
 from oddwave.metrics.nab_score import nab_score
 from oddwave.training.checkpoint import write_bytes_atomic
@@ -26,13 +27,15 @@ _SINGLE_ITEMS = ("realKnownCause/nyc_taxi", "realKnownCause/machine_temperature_
 def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modality: BenchModality = "series") -> Path:
     """Write the tables of a modality beside its `results.csv` and return the Markdown file.
 
-    `series.md` and `series.csv` (all cells and the pooled ones), or `image.md`, `image.csv` and `image.json`.
+    `series.md` and `series.csv` (all cells and the pooled ones), or Markdown, CSV and JSON called `image` or `audio`.
 
     Raises:
         CheckpointError: `out` cannot be written.
     """
     if modality == "image":
         return write_picture_tables(out, rows)
+    if modality == "audio":
+        return write_sound_tables(out, rows)
     everything = [*rows, *pooled_rows(out, rows, [task for task in tasks if isinstance(task, Task)])]
     write_bytes_atomic(out / "series.csv", csv_text(everything, COLUMNS).encode())
     write_bytes_atomic(out / "series.md", summary_markdown(everything).encode())

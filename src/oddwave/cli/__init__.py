@@ -60,7 +60,7 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Find what does not belong in time series and pictures, having learnt from normal data alone.
+    """Find what does not belong in time series, pictures and sound, having learnt from normal data alone.
 
     \b
     One file of readings that may hold anomalies:
@@ -91,8 +91,9 @@ def score(
 ) -> None:
     """Score new data with a model.
 
-    Writes scores.csv, events.csv, summary.json and report.html. The columns, the delimiter and the like are those that
-    `oddwave fit` was given.
+    Writes scores.csv, events.csv, summary.json and report.html; for sound also clips.csv and sounds/, with what is
+    normal and what is odd in the most abnormal recordings. The columns, the delimiter and the like are those given to
+    `oddwave fit`.
 
     \b
     Examples:
@@ -173,6 +174,7 @@ def info(model: Model) -> None:
         oddwave info model
     """
     from oddwave.detector import Detector
+    from oddwave.report.facts import choices
 
     detector = Detector.load(model)
     assert detector.calibration is not None
@@ -184,6 +186,7 @@ def info(model: Model) -> None:
             "model": f"{model} ({config.modality}{kind})",
             **detector.work.facts(),
             "preset, seed": f"{config.preset}, {config.seed}",
+            **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(detector.choices) if each.chosen},
             "threshold": f"{detector.threshold_:.4g} at alpha {alpha:.3g}",
             "calibration": f"{len(detector.calibration.scores):,} scores ({detector.calibration.source})",
             "smallest alpha": f"{detector.calibration.smallest_alpha:.2g}",
@@ -198,17 +201,19 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for data, model and report.")] = Path(
         "demo"
     ),
-    only: Annotated[str | None, typer.Option(metavar="series|images", help="One part only.  [default: both]")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """See it work on made-up sensor readings and pictures.
+    """See it work on made-up sensor readings, pictures and sound.
 
     Learns from good data, finds the faults planted in other data, compares the two, and writes reports.
 
     \b
     Examples:
         oddwave demo -o demo
-        oddwave demo -o demo --only images
+        oddwave demo -o demo --only audio
     """
     from oddwave.report.outputs import require_writable
 

@@ -71,6 +71,30 @@ def bench_image(
     _run("image", out, data, only, methods, seeds, jobs, threads, quiet)
 
 
+@bench_app.command("audio")
+def bench_audio(
+    out: Out,
+    data: DataFolder = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Data sets (urbansound8k) or normal classes (siren).")
+    ] = None,
+    methods: Methods = None,
+    seeds: Seeds = "0",
+    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Compare methods on UrbanSound8K, ESC-10, ESC-50 and DCASE Task 2.
+
+    May be interrupted: the same command goes on where it stopped.
+
+    \b
+    Example:
+        oddwave bench audio --data data -o results --only siren --methods oddwave,frozen_knn --seeds 0,1,2
+    """
+    _run("audio", out, data, only, methods, seeds, jobs, threads, quiet)
+
+
 def _run(
     modality: "BenchModality",
     out: Path,

@@ -112,3 +112,44 @@ def fit_image(
         detector.fit(pictures, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
         detector.save(out)
     print_fitted(detector, out, detector.meta["warnings"])
+
+
+@fit_app.command("audio")
+def fit_audio(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, glob or file of healthy recordings.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    preset: Preset = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    config_file: ConfigFile = None,
+    on_error: OnError = "skip",
+    resume: Resume = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn what a healthy machine (or any other normal sound) sounds like.
+
+    Ten short recordings or one of a minute are the least; hours are read as a stream. A share is held back to set the
+    threshold and to choose settings by.
+
+    \b
+    Examples:
+        oddwave fit audio healthy/ -o model
+        oddwave fit audio pump.flac -o model --preset fast
+        oddwave fit audio "line3/*.wav" -o model --set audio.sample_rate=32000 --set audio.channels=each
+    """
+    from oddwave.report.outputs import require_writable
+
+    config = configured(preset, seed, settings, config_file, "audio")
+    require_writable(out)
+    from oddwave.modalities.audio_source import read_audio
+
+    check_on_error(on_error)
+    recordings = read_audio(data, part="train", channels=config.audio.channels, on_error=on_error)  # type: ignore[arg-type]
+    from oddwave.detector import Detector
+    from oddwave.training.folder import training_folder
+
+    detector = Detector(config, read_options={"on_error": on_error})
+    with training_folder(out, resume) as folder:
+        detector.fit(recordings, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.save(out)
+    print_fitted(detector, out, detector.meta["warnings"])

@@ -1,17 +1,21 @@
 """Which data sets there are, what reads them, under which licence, and where to get them.
 
-Nothing here downloads anything. Read `records.py` and `pictures.py` for what the loaders return.
+Nothing here downloads anything. Read `records.py`, `pictures.py` and `recordings.py` for what the loaders return.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from oddwave.datasets.dcase import load_dcase
+from oddwave.datasets.esc import load_esc10, load_esc50
 from oddwave.datasets.msl import load_msl
 from oddwave.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.datasets.nab import load_nab
 from oddwave.datasets.pictures import PictureSplit
+from oddwave.datasets.recordings import ClipSplit
 from oddwave.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit
 from oddwave.datasets.ucr import load_ucr_panels
+from oddwave.datasets.urbansound8k import load_urbansound8k
 from oddwave.datasets.visa import load_visa
 
 __all__ = ["DATASETS", "DatasetEntry"]
@@ -21,7 +25,7 @@ __all__ = ["DATASETS", "DatasetEntry"]
 class DatasetEntry:
     """One data set: `load(root)` gives its records; `layout` says where its files lie under the data folder."""
 
-    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel | PictureSplit]]
+    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel | PictureSplit | ClipSplit]]
     modality: str
     description: str
     layout: str
@@ -77,5 +81,37 @@ DATASETS: dict[str, DatasetEntry] = {
         layout="visa/split_csv/1cls.csv, visa/<object>/Data/{Images,Masks}",
         licence="CC BY 4.0",
         source="https://github.com/amazon-science/spot-diff",
+    ),
+    "urbansound8k": DatasetEntry(
+        load=load_urbansound8k,
+        modality="audio",
+        description="UrbanSound8K, one-class: 8,732 clips of city sounds in 10 classes and 10 folds",
+        layout="urbansound8k/metadata/UrbanSound8K.csv, urbansound8k/audio/fold<n>/<clip>",
+        licence="CC BY-NC 3.0",
+        source="https://urbansounddataset.weebly.com/urbansound8k.html",
+    ),
+    "esc50": DatasetEntry(
+        load=load_esc50,
+        modality="audio",
+        description="ESC-50, one-class: 2,000 clips of surrounding sounds in 50 classes and 5 folds",
+        layout="esc50/meta/esc50.csv, esc50/audio/<clip>.wav",
+        licence="CC BY-NC 3.0",
+        source="https://github.com/karolpiczak/ESC-50",
+    ),
+    "esc10": DatasetEntry(
+        load=load_esc10,
+        modality="audio",
+        description="ESC-10, one-class: the 400 clips of ESC-50 in its 10 easiest classes",
+        layout="esc50/meta/esc50.csv, esc50/audio/<clip>.wav",
+        licence="CC BY 3.0",
+        source="https://github.com/karolpiczak/ESC-50",
+    ),
+    "dcase": DatasetEntry(
+        load=load_dcase,
+        modality="audio",
+        description="DCASE Task 2, development data: sounds of machines, normal to train, both kinds to test",
+        layout="dcase/dev_data/<machine>/{train,test}/<section, domain and label>.wav",
+        licence="CC BY 4.0 (2020: CC BY-NC-SA 4.0)",
+        source="https://dcase.community",
     ),
 }

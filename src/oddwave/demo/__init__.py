@@ -1,22 +1,24 @@
 """The demonstration: made-up data with planted faults, what oddwave finds in them, and the two compared.
 
-`series.py` is a cold store's sensors, `pictures.py` an inspection camera above gears. Read either next.
+`series.py` is a cold store's sensors, `pictures.py` an inspection camera above gears, `sound.py` a microphone beside a
+pump. Read one of them next.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from oddwave.demo.pictures import run_pictures
 from oddwave.demo.series import run_series
+from oddwave.demo.sound import run_sound
 from oddwave.errors import ConfigError
 
 __all__ = ["DEMO_PARTS", "run_demo"]
 
-DEMO_PARTS = ("series", "images")
+DEMO_PARTS = ("series", "images", "audio")
 
 
 def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress: bool = False) -> None:
-    """Run the parts asked for; the series part writes into `folder`, the picture part into `folder`/pictures.
+    """Run the parts asked for; series are written into `folder`, pictures into `folder`/pictures, sound likewise.
 
     Raises:
         ConfigError: an unknown part, or none.
@@ -25,9 +27,12 @@ def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress
     unknown = sorted(set(parts) - set(DEMO_PARTS))
     if unknown or not parts:
         raise ConfigError(f"parts is {sorted(parts)}: give one or more of {', '.join(DEMO_PARTS)}")
-    if "series" in parts:
-        run_series(folder, show_progress=show_progress)
-    if "images" in parts:
-        if "series" in parts:
+    runs: dict[str, Callable[[], object]] = {
+        "series": lambda: run_series(folder, show_progress=show_progress),
+        "images": lambda: run_pictures(folder / "pictures", show_progress=show_progress),
+        "audio": lambda: run_sound(folder / "sound", show_progress=show_progress),
+    }
+    for number, name in enumerate(name for name in DEMO_PARTS if name in parts):
+        if number:
             print()
-        run_pictures(folder / "pictures", show_progress=show_progress)
+        runs[name]()

@@ -236,6 +236,4 @@ def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alar
     print(f"Found {num_found} of {len(found)} faults, in {events}; {wording.count_text(len(alarms), 'false alarm')}.")
     for event in alarms:
         span = f"{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
-        print(
-            f"  false alarm {span}, score {wording.number_text(event.score)}, p {wording.p_value_text(event.p_value)}"
-        )
+        print(f"  false alarm {span}, score {wording.score_text(event.score)}, p {wording.p_value_text(event.p_value)}")

@@ -1,9 +1,9 @@
 """A fitted model as a directory: weights and memories as safetensors, everything else as readable JSON. No pickle.
 
     model.safetensors   network weights (EMA) and the memories
-    config.json         every setting
+    config.json         every setting, and under "choices" what was chosen automatically, with the evidence
     calibration.json    calibration scores, and the modality's constants: standardising, fusion weights, plan, scale
-    meta.json           format and package version, seed, data fingerprint, evidence of every automatic choice
+    meta.json           format and package version, seed, data fingerprint
 
 `alpha` is not baked in: thresholds follow from the calibration scores when a verdict is asked for.
 """
@@ -22,7 +22,7 @@ from oddwave.training.checkpoint import atomic_directory, load_tensors, read_jso
 
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_work", "read_model_facts", "save_work"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _ABOUT_THE_FILE = ("format", "format_version", "modality", "read_options")
 MODEL_FILES = ("model.safetensors", "config.json", "calibration.json", "meta.json")
 
@@ -46,7 +46,8 @@ def save_work(work: Work, directory: Path) -> Path:
     meta["read_options"] = work.read_options
     with atomic_directory(directory, owns=MODEL_FILES) as folder:
         save_tensors(folder / "model.safetensors", tensors)
-        write_json_atomic(folder / "config.json", work.config.model_dump(mode="json"))
+        settings = work.config.model_dump(mode="json")
+        write_json_atomic(folder / "config.json", {**settings, "choices": _plain(work.choices)})
         write_json_atomic(folder / "calibration.json", _plain(constants))
         write_json_atomic(folder / "meta.json", _plain(meta))
     return directory
@@ -64,8 +65,11 @@ def load_work(kinds: Mapping[str, type[Work]], directory: Path) -> Work:
         raise CheckpointError(f"{directory} holds a model for {modality!r}, expected one for {' or '.join(kinds)}")
     constants = read_json(directory / "calibration.json")
     tensors = load_tensors(directory / "model.safetensors")
+    settings = read_json(directory / "config.json")
     try:
-        work = kinds[modality](config_from_dict(read_json(directory / "config.json")), meta.get("read_options") or {})
+        choices = settings.pop("choices")
+        work = kinds[modality](config_from_dict(settings), meta.get("read_options") or {})
+        work.choices = choices
         work.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
         work.calibration = Calibration(
             np.array(constants["scores"], float),

@@ -3,7 +3,8 @@
 Pictures are looked at once, one after another; kept of each are its feature grid in half precision and, where a network
 needs them, small copies. Read `picture_scorer.py` for what all of it is used for.
 
-Legend: N squares, C channels, S side of a square, D channels of the feature grid, G its side, P patches.
+Legend: N squares, C channels, S side of a square (a sound's map is H x W), D channels of the feature grid, G its side,
+P patches.
 """
 
 import time
@@ -29,7 +30,7 @@ from oddwave.training.draws import TensorSource
 from oddwave.training.loop import STATE_FILE, TrainStep, train
 from oddwave.training.progress import run_with_progress
 
-__all__ = ["DECODED_PX", "learn", "make_networks"]
+__all__ = ["DECODED_PX", "learn", "learn_background", "make_networks"]
 
 DECODED_PX = 128
 _PATCH_POOL = 400_000  # patches that the coreset is chosen from: with fewer, rare normal ones are lost
@@ -55,7 +56,7 @@ def make_networks(scorer: PictureScorer, channels: int) -> None:
 
 def learn(
     scorer: PictureScorer,
-    squares: Iterable[Float[np.ndarray, "T C S S"]],
+    squares: Iterable[Float[np.ndarray, "T C H W"]],
     *,
     show_progress: bool = False,
     checkpoint_dir: Path | None = None,
@@ -72,17 +73,17 @@ def learn(
     evidence: dict[str, Any] = {"num_squares": len(features), "features_cpu_s": round(started - looked, 2)}
     features = _standardise(scorer, features)
     if scorer.config.image.statistics:
-        scorer.statistics = PositionGaussian.fit(features)
+        scorer.statistics = PositionGaussian.fit(scorer.by_place(features))
     if scorer.config.image.patch_memory:
         scorer.memory = _remember(scorer, features)
     evidence["memory_cpu_s"] = round(time.process_time() - started, 2)
     folder, own = checkpoint_dir, resume
     if scorer.feature_net is not None:
-        coarse = torch.cat([scorer.feature_x0(block.float()) for block in torch.split(features, 64)])
+        coarse = _coarse(scorer, features)
         del features
         last = _train(scorer, scorer.feature_net, coarse, "feature", show_progress, folder, own)
         evidence["feature"] = _told(last)
-        _fit_residuals(scorer, coarse)
+        scorer.residuals = _fit_residuals(scorer, coarse)
         folder, own = _beside(checkpoint_dir, resume)
         assert scorer.decoder is not None
         evidence["decoder_loss"] = _train_decoder(scorer, scorer.decoder, coarse / FEATURE_SCALE, small, show_progress)
@@ -93,7 +94,21 @@ def learn(
     return evidence
 
 
-def _look(scorer: PictureScorer, squares: Iterable[Float[np.ndarray, "T C S S"]]) -> tuple[Tensor, Tensor, Tensor]:
+def learn_background(scorer: PictureScorer, tensors: Iterable[Float[np.ndarray, "T C H W"]]) -> None:
+    """Learn how far everything else lies from what was learnt: what distances from the normals are compared with."""
+    blocks = [scorer.features(torch.from_numpy(own)).half() for own in tensors]
+    features = torch.cat(blocks)
+    if scorer.memory is not None:
+        scorer.background_memory = _remember(scorer, features)
+    if scorer.feature_net is not None:
+        scorer.background_residuals = _fit_residuals(scorer, _coarse(scorer, features))
+
+
+def _coarse(scorer: PictureScorer, features: Float[Tensor, "N D G G"]) -> Float[Tensor, "N D g g"]:
+    return torch.cat([scorer.feature_x0(block.float()) for block in torch.split(features, 64)])
+
+
+def _look(scorer: PictureScorer, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> tuple[Tensor, Tensor, Tensor]:
     """Give raw feature grids and the small copies that the decoder and the pixel-space denoiser learn from."""
     features: list[Tensor] = []
     small: list[Tensor] = []
@@ -112,7 +127,7 @@ def _look(scorer: PictureScorer, squares: Iterable[Float[np.ndarray, "T C S S"]]
     return torch.cat(features), torch.cat(small) if small else nothing, torch.cat(pixels) if pixels else nothing
 
 
-def _turned(x: Float[Tensor, "T C S S"], augment: tuple[str, ...]) -> Iterable[Tensor]:
+def _turned(x: Float[Tensor, "T C H W"], augment: tuple[str, ...]) -> Iterable[Tensor]:
     """Yield the squares, and copies of them that are as normal as they are."""
     turns = range(4) if "turn" in augment else range(1)
     for turn in turns:
@@ -178,12 +193,14 @@ def _train(
     return last
 
 
-def _fit_residuals(scorer: PictureScorer, x0: Float[Tensor, "N D g g"]) -> None:
-    """Learn at each place which residuals normal pictures leave, per noise level."""
+def _fit_residuals(scorer: PictureScorer, x0: Float[Tensor, "N D g g"]) -> dict[float, PositionGaussian]:
+    """Learn at each place which residuals these pictures leave, per noise level."""
     levels = scorer.noise_levels["feature"]
     blocks = [list(scorer.feature_residuals(block, levels)) for block in torch.split(x0, 32)]
-    for number, level in enumerate(levels):
-        scorer.residuals[level] = PositionGaussian.fit(torch.cat([block[number] for block in blocks]))
+    return {
+        level: PositionGaussian.fit(scorer.by_place(torch.cat([block[number] for block in blocks])))
+        for number, level in enumerate(levels)
+    }
 
 
 def _beside(folder: Path | None, resume: bool) -> tuple[Path | None, bool]:

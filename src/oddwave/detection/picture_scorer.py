@@ -7,10 +7,14 @@
     memory.patch      distance to the nearest remembered patch
     memory.position   distance of the features from the Gaussian at the same place
 
+Where a background is known (sounds of every sort), `recon.feature` and `memory.patch` are the logarithm of the distance
+from the normals over the distance from the background: see `scoring/density_ratio.py` for why.
+
 The part of a name before the dot is its group in `scoring/fusion.py`. Read `picture_detection.py` next: it fits all
 this, weighs it, and makes scores of it.
 
-Legend: B pictures, C channels, S side of the square, D channels of the feature grid, G its side, M of the common map.
+Legend: B pictures, C channels, S side of the square (a sound's map is H x W), D channels of the feature grid, G its
+side, M of the common map.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,11 +40,12 @@ from oddwave.scoring.picture_maps import common_map
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.training.run import computes_bfloat16
 
-__all__ = ["FEATURE_SCALE", "PictureScorer"]
+__all__ = ["FEATURE_SCALE", "MapTerms", "PictureScorer"]
 
 FEATURE_SCALE = 0.5  # standardised features times this are the denoiser's x_0, roughly within [-1, 1]
 _FEATURE_LIMIT = 4.0
 _INVERSION_STEPS = 4
+_TINY = 1e-6
 
 MapTerms = Mapping[str, Float[np.ndarray, "B *K M M"]]
 
@@ -60,9 +65,11 @@ class PictureScorer:
     memory: Memory | None = None
     statistics: PositionGaussian | None = None
     residuals: dict[float, PositionGaussian] = field(default_factory=dict)
+    background_memory: Memory | None = None
+    background_residuals: dict[float, PositionGaussian] = field(default_factory=dict)
     noise_levels: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
-    def features(self, x: Float[Tensor, "B C S S"]) -> Float[Tensor, "B D G G"]:
+    def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
         """Give the standardised feature grid."""
         with self.half_precision():
             grid: Tensor = self.grid(x.contiguous(memory_format=torch.channels_last))
@@ -74,29 +81,53 @@ class PictureScorer:
         coarse = F.adaptive_avg_pool2d(features, self.config.image.denoiser_grid)
         return (coarse * FEATURE_SCALE).clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT)
 
-    def pixel_x0(self, x: Float[Tensor, "B C S S"]) -> Float[Tensor, "B C s s"]:
+    def pixel_x0(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C s s"]:
         """Give the pixel-space denoiser's x_0: the picture, smaller."""
         size = self.config.image.pixel_size_px
         return x if x.shape[-1] == size else F.interpolate(x, size=(size, size), mode="area")
 
-    def terms(self, x: Float[Tensor, "B C S S"]) -> MapTerms:
-        """Compute all terms of a batch of prepared pictures."""
-        features = self.features(x)
+    def terms(self, x: Float[Tensor, "B C H W"], features: Float[Tensor, "B D G G"] | None = None) -> MapTerms:
+        """Compute all terms of a batch of prepared pictures; give their `features` where they are at hand."""
+        features = self.features(x) if features is None else features
         maps: dict[str, np.ndarray] = {}
         if self.feature_net is not None:
             levels = self.noise_levels["feature"]
             residuals = self.feature_residuals(self.feature_x0(features), levels)
-            distances = [self.residuals[t].distance(own) for t, own in zip(levels, residuals, strict=True)]
+            distances = [self._residual_distance(t, own) for t, own in zip(levels, residuals, strict=True)]
             maps["recon.feature"] = np.stack(distances, 1)
         if self.pixel_net is not None:
             maps |= self._pixel_terms(self.pixel_net, x)
         if self.memory is not None:
-            num, width, height, columns = features.shape
-            patches = features.permute(0, 2, 3, 1).reshape(-1, width).numpy()
-            maps["memory.patch"] = self.memory.distance(patches).reshape(num, height, columns)
+            maps["memory.patch"] = self._patch_distance(self.memory, features)
         if self.statistics is not None:
-            maps["memory.position"] = self.statistics.distance(features)
+            maps["memory.position"] = self._distance(self.statistics, features)
         return {name: common_map(values) for name, values in maps.items()}
+
+    def _patch_distance(self, memory: Memory, features: Float[Tensor, "B D G G"]) -> Float[np.ndarray, "B G G"]:
+        num, width, height, columns = features.shape
+        patches = features.permute(0, 2, 3, 1).reshape(-1, width).numpy()
+        distance = memory.distance(patches)
+        if self.background_memory is not None:
+            distance = _log_ratio(distance, self.background_memory.distance(patches))
+        return distance.reshape(num, height, columns)
+
+    def _residual_distance(self, level: float, residuals: Float[Tensor, "B D g g"]) -> Float[np.ndarray, "B g g"]:
+        distance = self._distance(self.residuals[level], residuals)
+        if level in self.background_residuals:
+            distance = _log_ratio(distance, self._distance(self.background_residuals[level], residuals))
+        return distance
+
+    def by_place(self, grids: Float[Tensor, "N D G G"]) -> Float[Tensor, "_ D G _"]:
+        """Lay grids out so that what a Gaussian takes for one place is one: of sounds, a row at any time."""
+        if self.config.image.aligned == "places":
+            return grids
+        return grids.movedim(3, 1).flatten(0, 1).unsqueeze(3)
+
+    def _distance(self, gaussian: PositionGaussian, grids: Float[Tensor, "N D G G"]) -> Float[np.ndarray, "N G G"]:
+        distance = gaussian.distance(self.by_place(grids))
+        if self.config.image.aligned == "places":
+            return distance
+        return np.moveaxis(distance.reshape(len(grids), grids.shape[3], grids.shape[2]), 1, 2)
 
     def feature_residuals(
         self, x0: Float[Tensor, "B D g g"], levels: Sequence[float]
@@ -165,6 +196,11 @@ class PictureScorer:
         with self.half_precision():
             taps = self.grid.network(x.contiguous(memory_format=torch.channels_last))
         return [unit_normalised(tap.float()) for tap in taps]
+
+
+def _log_ratio(near: np.ndarray, far: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
+    return ratio
 
 
 def _tap_distance(own: list[Tensor], other: list[Tensor]) -> Float[Tensor, "B h w"]:

@@ -1,9 +1,11 @@
 """From pictures to the squares that are scored, and from the squares' maps back to one map per picture.
 
 Without tiles a picture is one square. With `image.tile_px` it is cut into overlapping tiles, each a square of its own;
-the picture's map is blended from theirs without seams, and its score is the highest of theirs.
+the picture's map is blended from theirs without seams, and its score is the highest of theirs. Whatever else is made of
+the squares, such as normal versions, is put together in the same way.
 
-Legend: H x W pixels of a picture, C channels, S side of a square, M side of a square's map, T squares of a picture.
+Legend: H x W pixels of a picture, C channels, S side of a square, s of what was made of it, M of its map, h x w what
+is put together, T squares of a picture.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,7 @@ from oddwave.modalities.image_roi import roi_for
 from oddwave.modalities.image_tiles import blend_tiles, tile_boxes
 from oddwave.scoring.picture_maps import MAP_SIZE
 
-__all__ = ["Squares", "cut_picture", "join_maps", "squares_of_sizes"]
+__all__ = ["Squares", "cut_map", "cut_picture", "join_maps", "join_squares", "squares_of_sizes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,34 @@ def join_maps(
     height, width = size
     scale = MAP_SIZE / max(boxes[0].height, boxes[0].width)
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    small = [_scaled(box, rows / height, columns / width, rows, columns) for box in boxes]
+    small = _scaled(boxes, size, rows, columns)
     tiles = (
         _covering(own, frame, (box.height, box.width), place.height, place.width)
         for own, box, place in zip(maps, boxes, small, strict=True)
     )
     return blend_tiles(tiles, small, rows, columns)
+
+
+def cut_map(
+    whole: Float[np.ndarray, "h w"], squares: Squares, frame: ImageFrame, rows: int, columns: int
+) -> Float[np.ndarray, "T M M"]:
+    """Give each square its part of a map of the whole picture, values in [0, 1]; the map is cut at rows x columns."""
+    fine = ImageFrame(max(whole.shape), "stretch", 1).to_picture(whole, rows, columns)
+    small = ImageFrame(MAP_SIZE, frame.fit, 1)
+    parts = (fine[box.slices][..., None] for box in _scaled(squares.boxes, squares.size, rows, columns))
+    return np.stack([(small.prepare(part)[0] + 1) / 2 for part in parts])
+
+
+def join_squares(
+    made: Float[np.ndarray, "T C s s"], squares: Squares, frame: ImageFrame, rows: int, columns: int
+) -> Float[np.ndarray, "h w C"]:
+    """Put together what was made of each square as one picture of rows x columns, without seams."""
+    boxes = _scaled(squares.boxes, squares.size, rows, columns)
+    channels = []
+    for channel in range(made.shape[1]):
+        tiles = (frame.to_picture(own, box.height, box.width) for own, box in zip(made[:, channel], boxes, strict=True))
+        channels.append(blend_tiles(tiles, boxes, rows, columns))
+    return np.stack(channels, axis=2)
 
 
 def _covering(
@@ -90,7 +114,12 @@ def _covering(
     return ImageFrame(max(filled.shape), "stretch", 1).to_picture(filled, rows, columns)
 
 
-def _scaled(box: Box, down: float, across: float, rows: int, columns: int) -> Box:
-    top, left = min(rows - 1, round(box.top * down)), min(columns - 1, round(box.left * across))
-    bottom, right = round((box.top + box.height) * down), round((box.left + box.width) * across)
-    return Box(top, left, max(1, min(rows, bottom) - top), max(1, min(columns, right) - left))
+def _scaled(boxes: Sequence[Box], size: tuple[int, int], rows: int, columns: int) -> list[Box]:
+    """Give the boxes of a picture of this size in one of rows x columns; what they cover together stays covered."""
+    down, across = rows / size[0], columns / size[1]
+    scaled = []
+    for box in boxes:
+        top, left = min(rows - 1, round(box.top * down)), min(columns - 1, round(box.left * across))
+        bottom, right = round((box.top + box.height) * down), round((box.left + box.width) * across)
+        scaled.append(Box(top, left, max(1, min(rows, bottom) - top), max(1, min(columns, right) - left)))
+    return scaled

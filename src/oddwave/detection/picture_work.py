@@ -16,28 +16,27 @@ import torch
 from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.map_state import picture_state, restore_pictures
 from oddwave.detection.picture_detection import PictureDetection, PictureScore
-from oddwave.detection.picture_explain import find_regions, normal_version, wavelet_shares
+from oddwave.detection.picture_explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_scorer import PictureScorer
-from oddwave.detection.picture_state import picture_state, restored_pictures
+from oddwave.detection.picture_split import split_pictures
 from oddwave.detection.picture_tiles import cut_picture, squares_of_sizes
 from oddwave.detection.work import Work
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.errors import DataError
 from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageFailure, ImageItem, ImageSet, common_channels
+from oddwave.modalities.image_items import ImageFailure, ImageSet, common_channels
 from oddwave.modalities.image_roi import read_roi
 from oddwave.modalities.image_source import read_images
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.results import DetectionResult, PictureResult
 from oddwave.scoring.calibration import Calibration
-from oddwave.scoring.picture_maps import MAP_SIZE
 
 __all__ = ["PictureWork", "new_scorer"]
 
-_FEWEST_PICTURES = 10
 _MOST_EXPLAINED = 40
 
 
@@ -67,7 +66,9 @@ class PictureWork(Work):
         given = self.read_options.get("roi")
         roi = None if given is None else read_roi(given)
         data = self._read(source, "train")
-        train, held, thinned = self._split(data)
+        train, held, notes = split_pictures(
+            data.items, self.config, stop_on_error=self.read_options.get("on_error") == "stop"
+        )
         channels = common_channels(data.items)
         image = self.config.image
         sizes = squares_of_sizes([item.size for item in train], image)
@@ -78,19 +79,19 @@ class PictureWork(Work):
             )
         scorer = new_scorer(self.config)
         make_networks(scorer, channels)
-        engine = PictureDetection(self.config, frame, scorer, roi)
+        engine = PictureDetection(self.config, scorer, frame, roi)
         engine.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
         scored = engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         self._calibrate(scored)
         self.engine = engine
         self.digests = frozenset(item.digest for item in (*train, *held))
+        self.choices = engine.evidence
         self.meta = {
             **self.common_meta(data.fingerprint),
             "num_train_pictures": len(train),
             "num_calibration_pictures": len(held),
             "num_channels": channels,
-            "warnings": [*data.notes, *(failure.message for failure in data.failures), *thinned],
-            "selection": engine.evidence,
+            "warnings": [*data.notes, *notes, *(failure.message for failure in data.failures)],
         }
 
     def detect(
@@ -149,12 +150,13 @@ class PictureWork(Work):
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
     def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta` and `calibration` are there already."""
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         frame = ImageFrame.from_dict(constants["frame"])
         scorer = new_scorer(self.config)
         make_networks(scorer, frame.channels)
-        self.engine = restored_pictures(PictureDetection(self.config, frame, scorer), tensors, constants)
-        self.engine.evidence = self.meta.get("selection", {})
+        self.engine = PictureDetection(self.config, scorer, frame)
+        restore_pictures(self.engine, tensors, constants)
+        self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])
 
@@ -176,29 +178,6 @@ class PictureWork(Work):
             return source
         options = {key: value for key, value in self.read_options.items() if key != "roi"}
         return read_images(source, **{"part": part, **options})
-
-    def _split(self, data: ImageSet) -> tuple[list[ImageItem], list[ImageItem], list[str]]:
-        """Hold back a random share of the readable pictures; of very many, keep an even selection to learn from."""
-        readable, notes = [], []
-        for item in data.items:
-            pixels = item.try_pixels()
-            if isinstance(pixels, ImageFailure):
-                notes.append(f"{pixels.message}; left out")
-            else:
-                readable.append(item)
-        if notes and self.read_options.get("on_error") == "stop":
-            raise DataError(notes[0].removesuffix("; left out"))
-        if len(readable) < _FEWEST_PICTURES:
-            raise DataError(f"{len(readable)} readable picture(s) given: give at least {_FEWEST_PICTURES} good ones")
-        order = np.random.default_rng([self.config.seed, 1]).permutation(len(readable))
-        num_held = max(2, round(self.config.calibration.calibration_share * len(readable)))
-        held = [readable[i] for i in np.sort(order[:num_held])]
-        train = [readable[i] for i in np.sort(order[num_held:])]
-        most = self.config.image.max_pictures
-        if len(train) > most:
-            notes.append(f"{most} of {len(train)} training pictures kept, evenly spread (image.max_pictures)")
-            train = [train[i] for i in np.linspace(0, len(train) - 1, most).round().astype(int)]
-        return train, held, notes
 
     # From scores to results
 
@@ -267,8 +246,6 @@ class PictureWork(Work):
         """Add the normal version and the wavelet bands to the most abnormal pictures."""
         order = np.argsort([-np.nan_to_num(own.score, nan=-np.inf) for own in scored], kind="stable")
         chosen = {int(i) for i in order[:_MOST_EXPLAINED] if not results[int(i)].error}
-        if self.config.image.tile_px is not None:  # a normal version is made of one square
-            chosen = set()
         return [
             self._with_normal(own, result, threshold) if number in chosen else result
             for number, (own, result) in enumerate(zip(scored, results, strict=True))
@@ -280,20 +257,9 @@ class PictureWork(Work):
         if isinstance(pixels, ImageFailure):
             return result
         squares = cut_picture(pixels, engine.frame, self.config.image, engine.roi)
-        usual, peak = float(np.median(own.anomaly_map)), float(own.anomaly_map.max())
-        # from half height of a strong peak on, as regions are outlined; a weak one is repaired in part only
-        oddness = (own.anomaly_map - usual) / max(threshold - usual, 0.5 * (peak - usual), 1e-6)
-        box = engine.frame.placement(*own.item.size)
-        square = np.zeros((engine.frame.size_px, engine.frame.size_px), np.float32)
-        stretched = ImageFrame(max(oddness.shape), "stretch", 1)
-        square[box.slices] = stretched.to_picture(2.0 * oddness - 0.5, box.height, box.width)
-        small = square.reshape(MAP_SIZE, square.shape[0] // MAP_SIZE, MAP_SIZE, -1).mean((1, 3))
-        normal, itself = normal_version(engine.scorer, torch.from_numpy(squares.tensors[0]), small)
-        height, width = own.item.size
-        shrink = min(1.0, normal.shape[-1] / max(height, width))
-        shown = engine.frame.restore(normal, max(1, round(height * shrink)), max(1, round(width * shrink)))
-        side_px = max(height, width)
-        return replace(result, reconstruction=shown, bands=wavelet_shares(itself - normal, side_px))
+        share = repair_share(own.anomaly_map, threshold)
+        shown, change = normal_version(engine.scorer, engine.frame, pixels, squares, share)
+        return replace(result, reconstruction=shown, bands=wavelet_shares(change, own.item.size[0] / shown.shape[0]))
 
     def _model_facts(self) -> dict[str, Any]:
         engine, _ = self._fitted()
@@ -308,6 +274,8 @@ class PictureWork(Work):
             "reconstruction_weight": engine.fusion.reconstruction_weight,
             "memory_weight": engine.fusion.memory_weight,
             "top_percent": f"{100 * engine.top_share:.2g} %",
+            **({} if image.tile_px is None else {"tiles": f"{image.tile_px} px, {image.tile_overlap:.0%} shared"}),
+            "choices": self.choices,
         }
 
 

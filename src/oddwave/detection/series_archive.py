@@ -32,7 +32,6 @@ def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict
             "tensor_length": plan.tensor_length,
             "period": plan.period,
             "panel": plan.panel,
-            "evidence": plan.evidence,
         },
         "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
     }
@@ -49,7 +48,7 @@ def restored_engine(
         int(saved_plan["tensor_length"]),
         int(saved_plan["period"]),
         bool(saved_plan["panel"]),
-        saved_plan["evidence"],
+        {},  # among the model's choices; scoring does not need it
     )
     engine = SeriesDetection.build(config, plan, n_channels)
     engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})

@@ -163,11 +163,11 @@ class SeriesWork(Work):
         return tensors, {**constants, "scale": self.scaler.to_dict()}
 
     def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta` and `calibration` are there already."""
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
         self.scaler = SeriesScaler.from_dict(constants["scale"])
         self.engine = restored_engine(self.config, len(self.channel_names), tensors, constants)
-        self.engine.evidence = self.meta.get("selection", {})
+        self.engine.evidence = self.choices
 
     def facts(self) -> dict[str, str]:
         """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
@@ -262,12 +262,12 @@ class SeriesWork(Work):
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.decision_scores_ = self.calibration.scores
         self.engine, self.config = engine, engine.config
+        self.choices = engine.evidence
         self.meta = {
             **self.common_meta(data.fingerprint),
             "kind": self.kind,
             "channel_names": list(self.channel_names),
             "num_train_items": num_items,
-            "selection": engine.evidence,
         }
 
     def _fitted(self) -> tuple[SeriesDetection, Calibration]:
@@ -378,6 +378,7 @@ class SeriesWork(Work):
             "memory_weight": engine.fusion.memory_weight,
             "memory_spaces": list(engine.scorers[0].memories),
             "noise_levels": list(engine.scorers[0].noise_levels),
+            "choices": self.choices,
         }
 
 

@@ -25,7 +25,8 @@ class Work(ABC):
     """A fitted (or not yet fitted) model of one modality, with its calibration and what is known of its making.
 
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves); `meta` is
-    what `meta.json` holds.
+    what `meta.json` holds; `choices` are the automatic choices with their evidence, which `config.json` holds beside
+    the settings.
     """
 
     modality: ClassVar[Modality]
@@ -35,6 +36,7 @@ class Work(ABC):
         self.calibration: Calibration | None = None
         self.decision_scores_: Float[np.ndarray, " n"] = np.zeros(0)
         self.meta: dict[str, Any] = {}
+        self.choices: dict[str, Any] = {}
 
     @abstractmethod
     def read(self, source: Any) -> Any:
@@ -79,7 +81,7 @@ class Work(ABC):
 
     @abstractmethod
     def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta` and `calibration` are there already."""
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
 
     @abstractmethod
     def facts(self) -> dict[str, str]:

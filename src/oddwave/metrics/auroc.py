@@ -34,7 +34,8 @@ def auprc(gt_label: ArrayLike, anomaly_score: ArrayLike) -> float:
 def pauc(gt_label: ArrayLike, anomaly_score: ArrayLike, max_fpr: float = 0.1) -> float:
     """Compute the partial ROC area up to `max_fpr`, standardised so that 0.5 is chance and 1 perfect.
 
-    Source: McClish 1989; the form the DCASE machine-sound tasks report.
+    Source: McClish 1989, through scikit-learn's `max_fpr`; the form the DCASE machine-sound tasks report. It is not the
+    raw area over `max_fpr`, which has 0.05 for chance at 0.1.
     Raises: ConfigError for max_fpr outside (0, 1]; ShapeError and DataError as `checked_labels_and_scores`.
     """
     if not 0.0 < max_fpr <= 1.0:

@@ -1,30 +1,28 @@
 """`read_images`: any source of pictures to an `ImageSet`; nothing decoded, nothing lost, every decision noted.
 
 Sources: a folder (flat, nested, or in MVTec layout), one file, a glob, a list of paths, arrays, Pillow pictures. Read
-`image_folder.py` for which files count and what they are called, `image_items.py` for what comes out, and
+`source_files.py` for which files count and what they are called, `image_items.py` for what comes out, and
 `image_decode.py` for what a picture may be.
 """
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.modalities.image_decode import MAX_PIXELS, read_opened
-from oddwave.modalities.image_folder import Part, is_picture_name, list_folder, unique_ids
+from oddwave.modalities.image_folder import PICTURES
 from oddwave.modalities.image_items import ImageFailure, ImageItem, ImageSet
+from oddwave.modalities.source_files import FoundFiles, OnError, Part, find_files, find_listed
 
 __all__ = ["OnError", "read_images"]
 
-OnError = Literal["skip", "stop"]
-_GLOB_MARKS = frozenset("*?[")
 _WIDEST_CHANNELS = 4  # an array's last axis, as long as this or shorter, looks like colours
 
 
@@ -92,14 +90,7 @@ class _Found:
 def _find(source: Any, part: Part, recursive: bool, max_pixels: int) -> _Found:
     """Look into the source, whatever it is, without reading any picture."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source).expanduser().absolute()
-        if path.is_dir():
-            return _in_folder(path, part, recursive, max_pixels)
-        if not path.exists() and _GLOB_MARKS & set(str(source)):
-            return _by_glob(path, recursive, max_pixels)
-        if not os.path.lexists(path):
-            raise DataError(f"no such file or folder: '{path}'")
-        return _Found(_files([path], path.parent, max_pixels))
+        return _files(find_files(source, PICTURES, part, recursive), max_pixels)
     if isinstance(source, Image.Image):
         return _Found(_in_memory([source]))
     if hasattr(source, "__array__"):
@@ -110,39 +101,16 @@ def _find(source: Any, part: Part, recursive: bool, max_pixels: int) -> _Found:
         )
     entries = list(source)
     if entries and all(isinstance(entry, str | os.PathLike) for entry in entries):
-        return _listed(entries, max_pixels)
+        return _files(find_listed(entries), max_pixels)
     return _Found(_in_memory(entries))
 
 
-def _in_folder(folder: Path, part: Part, recursive: bool, max_pixels: int) -> _Found:
-    listing = list_folder(folder, part, recursive)
-    blind = [ImageFailure(path.relative_to(folder).as_posix(), path, reason) for path, reason in listing.unreadable]
-    return _Found(_files(listing.paths, folder, max_pixels), listing.notes, blind)
-
-
-def _by_glob(pattern: Path, recursive: bool, max_pixels: int) -> _Found:
-    matches = [Path(name) for name in glob.glob(str(pattern), recursive=recursive)]  # noqa: PTH207 - any folder
-    pictures = sorted(path for path in set(matches) if is_picture_name(path) and not path.is_dir())
-    if not pictures:
-        raise DataError(f"no picture matches '{pattern}': check the pattern, and quote it on a command line")
-    # Ids start where the pattern does, so that a file keeps its id when others come and go.
-    marked = next(i for i, name in enumerate(pattern.parts) if _GLOB_MARKS & set(name))
-    return _Found(_files(pictures, Path(*pattern.parts[:marked]), max_pixels))
-
-
-def _listed(entries: Sequence[str | os.PathLike[str]], max_pixels: int) -> _Found:
-    every = [Path(entry).expanduser().absolute() for entry in entries]
-    paths = list(dict.fromkeys(every))
-    twice = len(every) - len(paths)
-    root = Path(os.path.commonpath([path.parent for path in paths]))
-    return _Found(_files(paths, root, max_pixels), [f"{twice} path(s) listed more than once, read once"] * (twice > 0))
-
-
-def _files(paths: Sequence[Path], root: Path, max_pixels: int) -> list[_Candidate]:
+def _files(found: FoundFiles, max_pixels: int) -> _Found:
     def candidate(identifier: str, path: Path) -> _Candidate:
         return _Candidate(identifier, path, lambda: ImageItem.from_file(identifier, path, max_pixels))
 
-    return [candidate(identifier, path) for identifier, path in zip(unique_ids(paths, root), paths, strict=True)]
+    blind = [ImageFailure(identifier, path, reason) for identifier, path, reason in found.unreadable]
+    return _Found([candidate(identifier, path) for identifier, path in found.files], found.notes, blind)
 
 
 def _in_memory(pictures: Iterable[Any]) -> list[_Candidate]:

@@ -44,7 +44,7 @@ class FeatureGrid(nn.Module):
         return int(sum(self.network.widths[tap] for tap in self.taps))
 
     @torch.no_grad()
-    def forward(self, x: Float[Tensor, "B C S S"]) -> Float[Tensor, "B D G G"]:
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
         """Return the grid of each picture."""
         found = self.network(x)
         return torch.cat([self._on_grid(found[tap].float()) for tap in self.taps], dim=1)

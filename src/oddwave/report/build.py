@@ -1,8 +1,8 @@
 """The report page: a `DetectionResult` in, one offline HTML file out.
 
 `render_report` fills the shell that all pages share (verdict, calibration, model, limits, notes) and adds what one
-modality shows (`series.py`, `pictures.py`); the templates, which extend `templates/base.html`, escape all of it.
-Read `series.py` or `pictures.py` next (what is shown), then `facts.py` and `wording.py` (in which words).
+modality shows (`series.py`, `pictures.py`, `sound.py`); the templates, which extend `templates/base.html`, escape all
+of it. Read one of these next (what is shown), then `facts.py` and `wording.py` (in which words).
 """
 
 import base64
@@ -16,28 +16,41 @@ import numpy as np
 from oddwave.errors import DataError, MissingExtraError
 from oddwave.report import wording
 from oddwave.report.facts import model_facts
+from oddwave.report.sound_files import SOUNDS_FOLDER, plan_sounds, write_sounds
 from oddwave.results import DetectionResult
+from oddwave.training.checkpoint import atomic_directory
 
 __all__ = ["render_report", "write_report"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+_PAGES = {"picture": "pictures.html", "recording": "sound.html"}  # by the result's kind; all others are series
+_STYLES = {"picture": ("pictures.css",), "recording": ("pictures.css", "sound.css")}
+_SCRIPTS = {"picture": ("pictures.js",), "recording": ("pictures.js", "sound.js")}
 
 
 def write_report(result: DetectionResult, path: Path, *, title: str | None = None) -> None:
     """Write the report of `result` to `path` as one HTML file that needs no network; replaces a file already there.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. Sound that would make it too large goes into a folder beside it.
 
     Raises:
         MissingExtraError: jinja2, or for series plotly, is not installed.
         DataError: the file cannot be written.
+        CheckpointError: the folder beside it cannot be written.
     """
-    page = render_report(result, title=title)
-    _write_atomically(Path(path), page)
+    path = Path(path)
+    sounds_folder = f"{path.stem}_{SOUNDS_FOLDER}"
+    page = render_report(result, title=title, sounds_folder=sounds_folder)
+    if any(not plan.embed for plan in plan_sounds(result.recordings).values()):
+        with atomic_directory(path.parent / sounds_folder) as beside:
+            write_sounds(result, beside, only_linked=True)
+    _write_atomically(path, page)
 
 
-def render_report(result: DetectionResult, *, title: str | None = None) -> str:
+def render_report(result: DetectionResult, *, title: str | None = None, sounds_folder: str | None = None) -> str:
     """Return the report of `result` as the text of one HTML page; `title` stands above the verdict.
+
+    Sound that would make the page too large is linked to below `sounds_folder`, where `write_sounds` puts it.
 
     Raises:
         MissingExtraError: jinja2, or for series plotly, is not installed.
@@ -56,10 +69,9 @@ def render_report(result: DetectionResult, *, title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pictures = result.kind == "picture"
-    style = _template("report.css") + (_template("pictures.css") if pictures else "")
-    return environment.get_template("pictures.html" if pictures else "series.html").render(
-        **_page_content(result),
+    style = "".join(_template(name) for name in ("report.css", *_STYLES.get(result.kind, ())))
+    return environment.get_template(_PAGES.get(result.kind, "series.html")).render(
+        **_page_content(result, sounds_folder),
         title=title or "What does not belong",
         style=markupsafe.Markup(style),
         scripts=[markupsafe.Markup(script) for script in scripts],
@@ -68,9 +80,9 @@ def render_report(result: DetectionResult, *, title: str | None = None) -> str:
 
 
 def _scripts(result: DetectionResult) -> list[str]:
-    """Return the page's scripts; pictures need no plotting library, which would be most of their page."""
-    if result.kind == "picture":
-        return [_template("tables.js"), _template("pictures.js")]
+    """Return the page's scripts; pictures and sound need no plotting library, which would be most of their page."""
+    if result.kind in _SCRIPTS:
+        return [_template(name) for name in ("tables.js", *_SCRIPTS[result.kind])]
     from plotly.offline import get_plotlyjs
 
     return [_template("tables.js"), get_plotlyjs(), _template("report.js")]
@@ -99,15 +111,11 @@ def _write_atomically(path: Path, page: str) -> None:
         raise DataError(f"cannot write the report to '{path}' ({reason}): give a path in a writable folder") from error
 
 
-def _page_content(result: DetectionResult) -> dict[str, Any]:
+def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:
     """Return the shell's words and, from the modality's own module, all the rest."""
     tone, headline, detail = wording.verdict_sentences(result)
     num_scored = int(np.isfinite(result.scores).sum()) if result.items else 0
-    if result.kind == "picture":
-        from oddwave.report.pictures import picture_content as content  # opens Pillow
-    else:
-        from oddwave.report.series import series_content as content
-    own = content(result)
+    own = _own_content(result, sounds_folder)
     return {
         **own,
         "kind": result.kind,
@@ -122,17 +130,32 @@ def _page_content(result: DetectionResult) -> dict[str, Any]:
     }
 
 
+def _own_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:
+    if result.kind == "picture":
+        from oddwave.report.pictures import picture_content  # opens Pillow, as does the next
+
+        return picture_content(result)
+    if result.kind == "recording":
+        from oddwave.report.sound import sound_content
+
+        return sound_content(result, sounds_folder)
+    from oddwave.report.series import series_content
+
+    return series_content(result)
+
+
 def _tiles(result: DetectionResult, num_scored: int) -> list[tuple[str, str]]:
     """Return the few numbers that stand under the verdict, as (value, caption)."""
     flagged = float(np.mean(result.labels == 1)) if result.items else 0.0
-    if result.kind == "picture":  # a share of what was judged, as in the verdict
+    if result.kind in _PAGES:  # a share of what was judged, as in the verdict
         flagged = float(np.sum(result.labels == 1)) / max(1, num_scored) if result.items else 0.0
     noun = wording.NOUNS[result.kind]
-    several = f" in {len(result.items):,} streams" if result.kind == "stream" and len(result.items) > 1 else ""
+    wholes = {"stream": "streams", "recording": "recordings"}.get(result.kind)
+    several = f" in {len(result.items):,} {wholes}" if wholes and len(result.items) > 1 else ""
     return [
         (f"{num_scored:,}", f"{noun}s scored{several}"),
         (wording.percent_text(flagged), f"of {noun}s above the threshold"),
-        (wording.number_text(result.calibration.threshold), "threshold on the score"),
+        (wording.score_text(result.calibration.threshold), "threshold on the score"),
         (wording.percent_text(result.calibration.alpha), "alpha: false alarms expected among normal data"),
     ]
 
@@ -141,15 +164,15 @@ def _notes(result: DetectionResult) -> list[tuple[str, str]]:
     """Return warnings and notes as (whose, what); the model's own warnings first."""
     warnings = result.model.get("warnings", ())
     notes = [("Model", str(text)) for text in ([warnings] if isinstance(warnings, str) else warnings)]
-    if result.kind == "picture":
+    if result.kind in _PAGES:
         return notes + _gathered(result)
     return notes + [(item.id, note) for item in result.items for note in item.notes]
 
 
 def _gathered(result: DetectionResult) -> list[tuple[str, str]]:
-    """Return the pictures' notes, one line for all pictures that share it."""
+    """Return the notes of pictures or recordings, one line for all that share it."""
     owners: dict[str, list[str]] = {}
     for item in result.items:
         for note in dict.fromkeys(item.notes):
             owners.setdefault(note, []).append(item.id)
-    return [(ids[0] if len(ids) == 1 else f"{len(ids):,} pictures", note) for note, ids in owners.items()]
+    return [(ids[0] if len(ids) == 1 else f"{len(ids):,} {result.kind}s", note) for note, ids in owners.items()]

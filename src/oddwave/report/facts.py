@@ -1,30 +1,37 @@
 """What is known of a model, and other settings and numbers, as pairs of plain text for the page.
 
-Read `wording.py` next: how single numbers become words.
+Read `plain_words.py` for what names are called, and `wording.py` for how single numbers become words.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from oddwave.report import wording
+from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, MEASURED, SHARES, VALUES
 from oddwave.results import DetectionResult
 
-__all__ = ["BandBar", "Choice", "choices", "model_facts", "pairs"]
+__all__ = ["BandBar", "Choice", "choices", "model_facts", "part_bars"]
 
 MODEL_LABELS = {
     "train_source": "Learned normal from",
     "num_train_points": "Points trained on",
     "preset": "Preset",
-    "representation": "Representation",
+    "representation": "What is made of a window",
     "window_sizes": "Window lengths",
     "reconstruction_weight": "Weight of the reconstruction error",
     "memory_weight": "Weight of the memory distance",
+    "memory_spaces": "Memory of",
+    "noise_levels": "Noise levels",
+    "kind": "Kind of data",
+    "channel_names": "Channels",
+    "num_train_items": "Items trained on",
     "fit_s": "Time to fit",
     "seed": "Seed",
     "package_version": "oddwave version",
+    "data_fingerprint": "Fingerprint of the data",
 }
 PICTURE_LABELS = {
     "train_source": "Learned normal from",
@@ -51,15 +58,39 @@ PICTURE_LABELS = {
     "seed": "Seed",
     "package_version": "oddwave version",
 }
+SOUND_LABELS = {
+    "train_source": "Learned normal from",
+    "num_train_recordings": "Recordings trained on",
+    "train_duration_s": "Sound trained on",
+    "num_train_clips": "Clips trained on",
+    "num_calibration_clips": "Clips held back for the threshold",
+    "preset": "Preset",
+    "sample_rate": "Heard at (Hz)",
+    "clip_s": "Length of a clip",
+    "transform": "Map of a clip",
+    "frequencies_hz": "Frequencies of the map (Hz)",
+    "space": "Where the diffusion runs",
+    "perceptual": "Frozen network",
+    "noise_levels": "Noise levels",
+    "reconstruction_weight": "Weight of the reconstruction error",
+    "memory_weight": "Weight of the memory distance",
+    "clip_weight": "Weight of the whole clip",
+    "top_percent": "Share of the map that makes the score",
+    "fit_s": "Time to fit",
+    "seed": "Seed",
+    "package_version": "oddwave version",
+    "data_fingerprint": "Fingerprint of the data",
+}
+_LABELS = {"picture": PICTURE_LABELS, "recording": SOUND_LABELS}  # by the result's kind; all others are series
 _SIZES = ("picture_size", "grid")
-_LISTED_ELSEWHERE = ("selection", "warnings")
+_LISTED_ELSEWHERE = ("choices", "warnings")
 _CHOSEN = ("chosen", "choice", "value")
 _WHY = ("why", "reason", "because")
 
 
 @dataclass(frozen=True, slots=True)
 class BandBar:
-    """One wavelet band of an event or a picture, as words and as a share in [0, 1]."""
+    """One wavelet band of an event or a picture, or one term of its score, as words and as a share in [0, 1]."""
 
     label: str
     percent: str
@@ -77,49 +108,53 @@ class Choice:
     evidence: tuple[tuple[str, str], ...]
 
 
-def pairs(value: Any) -> list[tuple[str, str]]:
-    """Return a mapping as pairs of text; nothing where it is none."""
-    return [(str(name), _value_text(entry)) for name, entry in value.items()] if _is_mapping(value) else []
-
-
-def choices(selection: Any) -> list[Choice]:
+def choices(chosen_automatically: Any) -> list[Choice]:
     """Return a nested mapping of choices, one record a setting; `chosen` and `why` within it are told apart."""
-    if not _is_mapping(selection):
+    if not _is_mapping(chosen_automatically):
         return []
     found = []
-    for name, entry in selection.items():
+    for name, entry in chosen_automatically.items():
+        label = CHOICES.get(name, _words(name))
         if not _is_mapping(entry):
-            found.append(Choice(_words(name), _value_text(entry), "", ()))
+            found.append(Choice(label, _value_text(entry, name), "", ()))
             continue
         chosen = next((key for key in _CHOSEN if key in entry), None)
         why = next((key for key in _WHY if key in entry), None)
-        evidence = {_words(key): value for key, value in entry.items() if key not in (chosen, why)}
+        evidence = {key: value for key, value in entry.items() if key not in (chosen, why)}
+        if name in SHARES:
+            evidence = {key: _named_by_share(value) for key, value in evidence.items()}
         found.append(
             Choice(
-                name=_words(name),
-                chosen="" if chosen is None else _value_text(entry[chosen]),
-                why="" if why is None else str(entry[why]),
+                name=label,
+                chosen="" if chosen is None else _value_text(entry[chosen], name),
+                why="" if why is None else _reason(str(entry[why])),
                 evidence=tuple(_unnested(evidence)),
             )
         )
     return found
 
 
+def part_bars(parts: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[BandBar]:
+    """Yield the terms of a score, the largest first; the length of a bar is relative to the largest."""
+    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
+    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
+        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
+        yield BandBar(labels.get(name, _words(name)), wording.score_text(value), share, strongest=value == largest)
+
+
 def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
     """Return what is known of the model, in reading order; settings that have no label of ours come last."""
-    model, labels = result.model, PICTURE_LABELS if result.kind == "picture" else MODEL_LABELS
+    model, labels = result.model, _LABELS.get(result.kind, MODEL_LABELS)
     period_s = next((item.sample_period_s for item in result.series if item.sample_period_s), None)
     facts = []
     for name in [*labels, *(name for name in model if name not in labels)]:
         if name not in model or name in _LISTED_ELSEWHERE:
             continue
-        text = _value_text(model[name])
+        text = _value_text(model[name], name)
         if name == "seed":
             text = str(model[name])
-        if name == "fit_s":
-            text = wording.duration_text(float(model[name]))
         if name in _SIZES and isinstance(model[name], Sequence) and not isinstance(model[name], str):
-            text = " x ".join(_value_text(side) for side in model[name])
+            text = " x ".join(_value_text(side) for side in model[name]) + " px" * (name == "picture_size")
         if name == "window_sizes":
             text = _windows_text(model[name], period_s)
         facts.append((labels.get(name, _words(name)), text))
@@ -142,28 +177,62 @@ def _words(name: Any) -> str:
     return str(name).replace("_", " ")
 
 
+def _reason(text: str) -> str:
+    """Return a reason whose first word, a setting's raw value, has become a plain one."""
+    first, colon, rest = text.partition(": ")
+    return f"{FITS.get(first, first)}{colon}{rest}"
+
+
+def _named_by_share(value: Any) -> Any:
+    return {wording.percent_text(float(name)): inner for name, inner in value.items()} if _is_mapping(value) else value
+
+
 def _unnested(entries: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Return pairs of text; a mapping that holds mappings is unfolded, one of plain values stays one line."""
     found: list[tuple[str, str]] = []
     for name, value in entries.items():
+        label = ENTRIES.get(name, _words(name))
         if _is_mapping(value) and any(_is_mapping(inner) for inner in value.values()):
-            found += _unnested(value, prefix if name == "evidence" else f"{prefix}{_words(name)}, ")
+            found += _unnested(value, prefix if name == "evidence" else f"{prefix}{label}, ")
         else:
-            found.append((prefix + _words(name), _value_text(value)))
+            found.append((prefix + label, _value_text(value, name)))
     return found
 
 
-def _value_text(value: Any) -> str:
+def _value_text(value: Any, name: str = "") -> str:
+    """Write a value in words; `name` says whose it is, by which numbers have their units and decimals."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int | np.integer):
-        return f"{int(value):,}"
-    if isinstance(value, float | np.floating):
-        return wording.number_text(float(value))
+    if isinstance(value, int | float | np.number):
+        return _number_text(value, name)
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value_text(entry)}" for name, entry in value.items())
+        if "auroc" in name:  # its entries are named by what was measured
+            return "; ".join(f"{_measured(str(inner))}: {_value_text(entry, name)}" for inner, entry in value.items())
+        return ", ".join(_part_text(str(inner), entry) for inner, entry in value.items())
     if isinstance(value, np.ndarray):
-        return _value_text(value.tolist())
+        return _value_text(value.tolist(), name)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(_value_text(entry) for entry in value)
-    return str(value)
+        return ", ".join(_value_text(entry, name) for entry in value)
+    return VALUES.get(name, {}).get(str(value), str(value))
+
+
+def _measured(inner: str) -> str:
+    return MEASURED.get(inner, _words(inner))
+
+
+def _part_text(inner: str, entry: Any) -> str:
+    return f"{ENTRIES.get(inner, _words(inner))} {_value_text(entry, inner)}".strip()
+
+
+def _number_text(value: Any, name: str) -> str:
+    if name.endswith("_s"):
+        return wording.duration_text(float(value))
+    if name in SHARES:
+        return wording.percent_text(float(value))
+    if "auroc" in name or "loss" in name or name == "standard_error":
+        return wording.fixed_text(float(value), 3)
+    if "weight" in name or name == "aspect":
+        return wording.fixed_text(float(value), 2)
+    if name == "size_px":
+        return f"{value:,} x {value:,} px"
+    return f"{int(value):,}" if isinstance(value, int | np.integer) else wording.number_text(float(value))

@@ -3,8 +3,10 @@
 Their columns are the same for every modality, because other programs read them; numbers are written so that reading
 gives back the very same double. Read `build.py` next: it makes the report page.
 
-A picture's events are regions: `start` and `end` are the pixels ("x y") of its box's upper left and lower right corner,
-both within the box, while `right_px` and `bottom_px` lie just outside it.
+Recordings have one row in scores.csv and one per clip in clips.csv; `start` and `end` of their events are seconds, and
+`sounds` holds what was heard, as it would have sounded, and the odd part alone. A picture's events are regions: `start`
+and `end` are the pixels ("x y") of its box's upper left and lower right corner, both within the box, while `right_px`
+and `bottom_px` lie just outside it.
 
 Legend: R rows of the source, N points of a stream.
 """
@@ -25,13 +27,26 @@ from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.report import wording
 from oddwave.report.build import render_report
-from oddwave.results import BandShare, DetectionResult, Event, ItemResult, PictureResult, Region
+from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
+from oddwave.report.sound_words import describe
+from oddwave.results import (
+    BandShare,
+    DetectionResult,
+    Event,
+    ItemResult,
+    PictureResult,
+    Region,
+    SoundEvent,
+    SoundResult,
+)
 from oddwave.training.checkpoint import atomic_directory
 
 __all__ = [
+    "CLIP_COLUMNS",
     "EVENT_COLUMNS",
     "OUTPUT_FILES",
     "REGION_COLUMNS",
+    "SOUND_COLUMNS",
     "clock_text",
     "require_writable",
     "summary_of",
@@ -39,7 +54,8 @@ __all__ = [
 ]
 
 OUTPUT_FILES = ("scores.csv", "events.csv", "summary.json", "report.html")
-ITEM_COLUMNS = ("item", "score", "p_value", "label")  # of panels and pictures
+ITEM_COLUMNS = ("item", "score", "p_value", "label")  # of panels, pictures and recordings
+CLIP_COLUMNS = ("item", "start_s", "end_s", "score", "p_value", "label")
 STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label")
 _FINDING_COLUMNS = ("item", "start", "end", "peak", "score", "p_value")  # of every modality
 EVENT_COLUMNS = (
@@ -49,6 +65,10 @@ EVENT_COLUMNS = (
 REGION_COLUMNS = (
     *_FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px",
 )  # fmt: skip
+SOUND_COLUMNS = (
+    *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
+)  # fmt: skip
+_COLUMNS_OF_EVENTS = {"picture": REGION_COLUMNS, "recording": SOUND_COLUMNS}  # all others: EVENT_COLUMNS
 
 
 def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = None) -> list[Path]:
@@ -59,19 +79,24 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     Raises:
         CheckpointError: the folder cannot be written; what was there before is untouched.
     """
-    pages: dict[str, str] = {"summary.json": json.dumps(summary_of(result), indent=2, ensure_ascii=False) + "\n"}
+    own = own_entries(folder)
+    sounds = free_name(folder, own)
+    summary = summary_of(result, sounds_folder=sounds)
+    pages: dict[str, str] = {"summary.json": json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
     try:
-        pages["report.html"] = render_report(result, title=title)
+        pages["report.html"] = render_report(result, title=title, sounds_folder=sounds)
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
-    with atomic_directory(folder, owns=OUTPUT_FILES) as beside:
+    with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
         _write_table(beside / "scores.csv", STREAM_COLUMNS if result.kind == "stream" else ITEM_COLUMNS, _rows(result))
-        event_columns = REGION_COLUMNS if result.kind == "picture" else EVENT_COLUMNS
-        _write_table(beside / "events.csv", event_columns, _event_rows(result))
+        _write_table(beside / "events.csv", _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS), _event_rows(result))
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
+        if result.kind == "recording":
+            _write_table(beside / "clips.csv", CLIP_COLUMNS, _clip_rows(result))
+            write_sounds(result, beside / sounds)
         written = sorted(entry.name for entry in beside.iterdir())
-    return [folder / name for name in OUTPUT_FILES if name in written]
+    return [folder / name for name in (*OUTPUT_FILES, "clips.csv", sounds) if name in written]
 
 
 def require_writable(folder: Path) -> None:
@@ -95,8 +120,11 @@ def require_writable(folder: Path) -> None:
         ) from error
 
 
-def summary_of(result: DetectionResult) -> dict[str, Any]:
-    """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null."""
+def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> dict[str, Any]:
+    """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null.
+
+    `sounds_folder` is where the sound of recordings lies, if it was written.
+    """
     tone, headline, detail = wording.verdict_sentences(result)
     calibration = result.calibration
     summary: dict[str, Any] = {
@@ -123,17 +151,30 @@ def summary_of(result: DetectionResult) -> dict[str, Any]:
         "not_monitored": list(result.not_monitored),
         "model": dict(result.model),
     }
-    if result.kind == "picture":
-        unjudged = [item for item in result.pictures if not np.isfinite(item.scores).any()]
+    if result.kind in _COLUMNS_OF_EVENTS:
+        items: tuple[PictureResult | SoundResult, ...] = (*result.pictures, *result.recordings)
+        unjudged = [item for item in items if not np.isfinite(item.scores).any()]
         summary["failures"] = [{"item": item.id, "error": item.error} for item in unjudged]
         summary["counts"]["failed"] = len(unjudged)
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
+    if result.kind == "recording":
+        summary["sounds"] = _add_sounds(summary["items"], result, sounds_folder)
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
 
 
-def _item_summary(item: ItemResult | PictureResult) -> dict[str, Any]:
+def _add_sounds(items: list[dict[str, Any]], result: DetectionResult, folder: str | None) -> dict[str, Any]:
+    """Put the names of its sound files into each recording's summary; return the folder's name and all files in it."""
+    files = {identifier: part_names(plan.stem) for identifier, plan in plan_sounds(result.recordings).items()}
+    for entry in items:
+        own = files.get(entry["id"], {}) if folder else {}
+        entry["sounds"] = {part: f"{folder}/{name}" for part, name in own.items()}
+    names = [name for own in files.values() for name in own.values()] if folder else []
+    return {"folder": folder if names else None, "files": names}
+
+
+def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, Any]:
     seen = item.scores[np.isfinite(item.scores)]
     summary = {
         "id": item.id,
@@ -151,6 +192,16 @@ def _item_summary(item: ItemResult | PictureResult) -> dict[str, Any]:
             "parts": {name: float(values[0]) for name, values in item.parts.items()},
             "regions": list(item.events),
             "bands": list(item.bands),
+        }
+    if isinstance(item, SoundResult):
+        summary |= {
+            "p_value": item.p_value,
+            "duration_s": item.duration_s,
+            "sample_rate": item.sample_rate,
+            "clips": len(item.scores),
+            "error": item.error,
+            "parts": {name: float(values[item.scores.argmax()]) for name, values in item.parts.items()},
+            "sound_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
         }
     return summary
 
@@ -175,6 +226,8 @@ def _rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
     for item in result.items:
         if result.kind == "stream" and isinstance(item, ItemResult):
             yield from _stream_rows(item)
+        elif isinstance(item, SoundResult):
+            yield item.id, *_cells(np.array([item.score, item.p_value])), int(np.any(item.labels == 1))
         else:
             yield item.id, *_cells(item.scores[:1]), *_cells(item.p_values[:1]), int(item.labels[0])
 
@@ -191,6 +244,14 @@ def _stream_rows(item: ItemResult) -> Iterator[Sequence[Any]]:
         yield item.id, index, *row
 
 
+def _clip_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
+    for item in result.recordings:
+        ends = np.minimum(item.starts_s + item.clip_s, max(item.duration_s, 0.0))
+        columns = [_cells(values) for values in (item.starts_s, ends, item.scores, item.p_values)]
+        for row in zip(*columns, item.labels.tolist(), strict=True):
+            yield item.id, *row
+
+
 def _cells(values: np.ndarray) -> list[float | str]:
     return ["" if math.isnan(value) else value for value in values.tolist()]
 
@@ -203,6 +264,13 @@ def _event_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
             yield item.id, *places, event.score, event.p_value, event.channel or "", *_band_cells(event)
     for region in (region for item in result.pictures for region in item.events):
         yield region.item, *_corners(region), region.score, region.p_value, *_box_cells(region)
+    for sound in (event for item in result.recordings for event in item.events):
+        yield sound.item, sound.start_s, sound.end_s, "", sound.score, sound.p_value, *_sound_cells(sound)
+
+
+def _sound_cells(event: SoundEvent) -> Sequence[float | str]:
+    band = event.low_hz, event.high_hz, event.peak_hz
+    return [event.start_s, event.end_s, *band, event.level_db, describe(event)]
 
 
 def _corners(region: Region) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The images on the page of pictures: thumbnails, heat maps, normal versions, differences, and the histogram as SVG.
+"""The images on the page of pictures: thumbnails, heat maps, normal versions and differences.
 
 All images become data URIs, scaled down, so that one file holds thousands of pictures and still opens quickly. Heat
 maps have one scale for the whole page: 0 is the normal level, `MapScale.top` the end of the colours. Read
@@ -10,15 +10,12 @@ Legend: H, W a picture's pixels, h, w those of a smaller map of the whole pictur
 import base64
 import io
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, features
 
-from oddwave.report import wording
 from oddwave.results import DetectionResult
 
 __all__ = [
@@ -31,10 +28,10 @@ __all__ = [
     "difference",
     "encoded",
     "heat_map",
-    "histogram_figure",
     "legend_stops",
     "map_scale",
     "shown",
+    "signed_colours",
     "thumbnail",
 ]
 
@@ -59,7 +56,9 @@ def map_scale(result: DetectionResult) -> MapScale:
     threshold = result.calibration.pixel_threshold
     if threshold is not None and math.isfinite(threshold) and threshold > 0:
         return MapScale(TOP_IN_THRESHOLDS * threshold, threshold)
-    largest = [item.anomaly_map[np.isfinite(item.anomaly_map)].max(initial=0.0) for item in result.pictures]
+    maps = [item.anomaly_map for item in result.pictures]
+    maps += [item.excerpt.anomaly_map for item in result.recordings if item.excerpt is not None]
+    largest = [each[np.isfinite(each)].max(initial=0.0) for each in maps]
     return MapScale(float(max(largest, default=0.0)) or 1.0, None)
 
 
@@ -162,11 +161,16 @@ def difference(
     grey = shown(pixels).convert("L").resize((normal.shape[1], normal.shape[0]), Image.Resampling.BOX)
     gap = (np.asarray(grey, dtype=np.float32) - np.asarray(shown(normal).convert("L"), dtype=np.float32)) / 255
     full = max(0.1, float(np.quantile(np.abs(gap), 0.999)))
-    smooth = np.asarray(Image.fromarray(gap).resize(size, _BILINEAR))[..., None]
-    strength = np.clip(np.abs(smooth) / full, 0.0, 1.0)
-    equal, brighter, darker = np.array([236.0] * 3), np.array([196.0, 78.0, 0.0]), np.array([0.0, 92.0, 160.0])
-    colours = equal + strength * (np.where(smooth > 0, brighter, darker) - equal)
-    return Image.fromarray(np.round(colours).astype(np.uint8)), full
+    smooth = np.asarray(Image.fromarray(gap).resize(size, _BILINEAR))
+    return signed_colours(smooth, full), full
+
+
+def signed_colours(values: Float[np.ndarray, "h w"], full: float) -> Image.Image:
+    """Return values above 0 in orange, those below in blue, and 0 in light grey; full colour from `full` on."""
+    strength = np.clip(np.abs(values) / full, 0.0, 1.0)[..., None]
+    equal, above, below = np.array([236.0] * 3), np.array([196.0, 78.0, 0.0]), np.array([0.0, 92.0, 160.0])
+    colours = equal + strength * (np.where(values[..., None] > 0, above, below) - equal)
+    return Image.fromarray(np.round(colours).astype(np.uint8))
 
 
 def thumbnail(image: Image.Image) -> str:
@@ -195,49 +199,3 @@ def _bytes(image: Image.Image, quality: int) -> tuple[bytes, str]:
 
 def _data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def histogram_figure(histogram: Mapping[str, Any], width: int = 460, height: int = 220) -> dict[str, Any]:
-    """Return the shapes of a histogram on a logarithmic axis of shares: bars of normals, a stepped line of the rest."""
-    left, right, top, bottom = 46.0, width - 8.0, 8.0, height - 38.0
-    edges = np.asarray(histogram["edges"])
-    normal, scored = np.asarray(histogram["calibration"]), np.asarray(histogram["scored"])
-    both = np.concatenate([normal, scored])
-    least = math.log10(float(both[both > 0].min()) / 2)
-
-    def x_of(score: float) -> float:
-        return round(float(left + (score - edges[0]) / (edges[-1] - edges[0]) * (right - left)), 1)
-
-    def y_of(share: float) -> float:
-        height_share = 1 - math.log10(share) / least if share > 0 else 0.0
-        return round(float(bottom - max(0.0, height_share) * (bottom - top)), 1)
-
-    steps = [f"{x_of(edge)} {y_of(share)}" for at, share in enumerate(scored) for edge in edges[at : at + 2]]
-    threshold = histogram["threshold"]
-    shares = [10.0**power for power in range(math.ceil(least), 1)]
-    return {
-        "width": width,
-        "height": height,
-        "frame": (left, top, right, bottom),
-        "bars": [
-            (
-                x_of(edges[at]),
-                y_of(share),
-                round(x_of(edges[at + 1]) - x_of(edges[at]), 1),
-                round(bottom - y_of(share), 1),
-            )
-            for at, share in enumerate(normal)
-            if share > 0
-        ],
-        "path": "M" + "L".join(steps),
-        "threshold": None if threshold is None or not edges[0] <= threshold <= edges[-1] else x_of(threshold),
-        "x_ticks": [(x_of(score), wording.number_text(score)) for score in _round_numbers(edges[0], edges[-1])],
-        "y_ticks": [(y_of(share), wording.percent_text(share)) for share in shares],
-    }
-
-
-def _round_numbers(low: float, high: float, about: int = 5) -> list[float]:
-    """Return some four to seven round numbers from `low` to `high`."""
-    step = 10.0 ** math.floor(math.log10((high - low) / about))
-    step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= about + 1)
-    return [float(number * step) for number in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -4,7 +4,7 @@ Every picture is read once, the most abnormal first; one that cannot be read aga
 `picture_figures.py` next: how pixels and maps become images.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from PIL import Image
 
 from oddwave.errors import DataError
 from oddwave.report import wording
-from oddwave.report.facts import BandBar, choices
-from oddwave.report.figures import score_histogram
+from oddwave.report.facts import BandBar, choices, part_bars
+from oddwave.report.histogram import histogram_figure
 from oddwave.report.picture_figures import (
     MapScale,
     channels_text,
@@ -22,7 +22,6 @@ from oddwave.report.picture_figures import (
     difference,
     encoded,
     heat_map,
-    histogram_figure,
     legend_stops,
     map_scale,
     shown,
@@ -95,6 +94,7 @@ class PictureView:
     problem: str
     regions: tuple[RegionRow, ...]
     bands: tuple[BandBar, ...]
+    largest_bands: str
     parts: tuple[BandBar, ...]
 
 
@@ -112,15 +112,14 @@ def picture_content(result: DetectionResult) -> dict[str, Any]:
         entries.append(entry)
         views += [] if view is None else [view]
     failures = [(item.id, item.error or "no score") for item in result.pictures if not np.isfinite(item.scores).any()]
-    histogram = score_histogram(result.calibration, result.scores, num_bins=32) if result.items else None
     return {
         "views": views,
         "sheets": [entries[start : start + PAGE_SIZE] for start in range(0, len(entries), PAGE_SIZE)],
         "sheet_facts": {**counts, "size": PAGE_SIZE},
         "rows": entries[:MAX_ROWS],
         "legend": _legend(scale),
-        "histogram": histogram and {**histogram, "figure": histogram_figure(histogram)},
-        "choices": choices(result.model.get("selection")),
+        "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
+        "choices": choices(result.model.get("choices")),
         "failures": failures[:MAX_FAILURES],
         "num_failures": len(failures),
         "missing": [],
@@ -149,7 +148,7 @@ def _drawn(
     score, p_value = float(item.scores[0]), float(item.p_values[0])
     entry: dict[str, Any] = {
         "id": item.id,
-        "score": wording.number_text(score),
+        "score": wording.score_text(score),
         "order": score,
         "p": wording.p_value_text(p_value),
         "flagged": _is_flagged(item),
@@ -164,7 +163,7 @@ def _drawn(
         item=item,
         index=index,
         flagged=_is_flagged(item),
-        score=wording.number_text(score),
+        score=wording.score_text(score),
         p_value=wording.p_value_text(p_value),
         rarity=wording.rarity_text(p_value, calibration.num_points, "score this high"),
         size=f"{item.size[1]:,} x {item.size[0]:,} px" if min(item.size) > 0 else "unknown",
@@ -172,7 +171,8 @@ def _drawn(
         problem=problem,
         regions=regions,
         bands=tuple(_band_bars(item)),
-        parts=tuple(_part_bars({name: float(values[0]) for name, values in item.parts.items()})),
+        largest_bands=wording.shares_sentence([(wording.wavelet_text(band), band.share) for band in item.bands]),
+        parts=tuple(part_bars({name: float(values[0]) for name, values in item.parts.items()}, PART_LABELS)),
     )
 
 
@@ -202,7 +202,7 @@ def _layers(item: PictureResult, pixels: np.ndarray, scale: MapScale) -> Layers:
         heat=encoded(heat_map(item.anomaly_map, size, scale)) if item.anomaly_map.size else "",
         normal=normal,
         difference=gap,
-        full_difference=wording.number_text(full, 2),
+        full_difference=wording.fixed_text(full, 2),
         channels=channels_text(num_channels),
     )
 
@@ -217,7 +217,7 @@ def _region_rows(item: PictureResult, num_normals: int) -> Iterator[RegionRow]:
             where=wording.region_text(region),
             area=f"{region.area_px:,} px{share}",
             peak=f"x {region.peak_x_px:,}, y {region.peak_y_px:,}",
-            score=wording.number_text(region.score),
+            score=wording.score_text(region.score),
             p_value=wording.p_value_text(region.p_value),
             rarity=wording.rarity_text(region.p_value, num_normals, "peak this high"),
             box=_percent_box(region, max(1, width), max(1, height)),
@@ -242,21 +242,12 @@ def _band_bars(item: PictureResult) -> Iterator[BandBar]:
         )
 
 
-def _part_bars(parts: Mapping[str, float]) -> Iterator[BandBar]:
-    """The terms of the score, the largest first; the length of a bar is relative to the largest."""
-    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
-    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
-        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
-        label = PART_LABELS.get(name, name.replace("_", " "))
-        yield BandBar(label, wording.number_text(value), share, strongest=value == largest)
-
-
 def _legend(scale: MapScale) -> dict[str, Any]:
     """Return the colour scale common to all heat maps; `mark` is the threshold's place in percent."""
     mark = None if scale.threshold is None else 100 * scale.threshold / scale.top
     return {
         "stops": legend_stops(scale),
         "mark": mark,
-        "threshold": "" if scale.threshold is None else wording.number_text(scale.threshold),
-        "top": wording.number_text(scale.top),
+        "threshold": "" if scale.threshold is None else wording.score_text(scale.threshold),
+        "top": wording.score_text(scale.top),
     }

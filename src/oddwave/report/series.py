@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.report import wording
-from oddwave.report.facts import BandBar, pairs
+from oddwave.report.facts import BandBar, choices
 from oddwave.report.figures import MAX_CHANNELS, item_figure, point_budget, score_histogram, sparkline
 from oddwave.results import DetectionResult, Event, ItemResult
 
@@ -82,7 +82,7 @@ def series_content(result: DetectionResult) -> dict[str, Any]:
         "with_missing": any(not item.observed.all() for item in result.series),
         "with_normal": any(item.reconstruction is not None for item in result.series),
         "histogram": score_histogram(result.calibration, result.scores) if result.items else None,
-        "selection": pairs(result.model.get("selection")),
+        "choices": choices(result.model.get("choices")),
         "missing": _missing(result),
         "max_open": MAX_OPEN_STREAMS if result.kind == "stream" else MAX_OPEN_INSTANCES,
         "max_cards": MAX_EVENT_CARDS,
@@ -119,7 +119,7 @@ def _section(result: DetectionResult, item: ItemResult, index: int, ranks: Mappi
         facts=_item_facts(item),
         events=tuple(rows),
         flagged=bool(np.any(item.labels == 1)) or bool(item.events),
-        peak_score=wording.number_text(_peak_score(item)),
+        peak_score=wording.score_text(_peak_score(item)),
         sort_score=_peak_score(item) if peak is not None else -1e300,
         p_value="n/a" if peak is None else wording.p_value_text(float(item.p_values[peak])),
         spark=sparkline(item) if index < MAX_ROWS else {},
@@ -142,7 +142,7 @@ def _event_row(item: ItemResult, place: int, rank: int, section: int) -> EventRo
         duration=wording.event_length_text(item, event),
         duration_points=event.end - event.start + 1,
         peak=wording.moment_text(item, event.peak),
-        score=wording.number_text(event.score),
+        score=wording.score_text(event.score),
         p_value=wording.p_value_text(event.p_value),
         rate=wording.rate_text(event.p_value),
         bands=tuple(
@@ -154,7 +154,7 @@ def _event_row(item: ItemResult, place: int, rank: int, section: int) -> EventRo
             )
             for band in sorted(event.bands, key=lambda band: -band.period_max)
         ),
-        parts=tuple((name, wording.number_text(float(part[event.peak]))) for name, part in item.parts.items()),
+        parts=tuple((name, wording.score_text(float(part[event.peak]))) for name, part in item.parts.items()),
     )
 
 

@@ -17,6 +17,7 @@ from oddwave.results import (
     ItemResult,
     PictureResult,
     Region,
+    SoundResult,
     WaveletShare,
 )
 
@@ -30,6 +31,8 @@ __all__ = [
     "duration_s",
     "duration_text",
     "event_length_text",
+    "evidence_text",
+    "fixed_text",
     "moment_text",
     "number_text",
     "p_value_text",
@@ -38,6 +41,8 @@ __all__ = [
     "rarity_text",
     "rate_text",
     "region_text",
+    "score_text",
+    "shares_sentence",
     "time_axis",
     "verdict_sentences",
     "wavelet_text",
@@ -45,12 +50,17 @@ __all__ = [
 
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
-NOUNS = {"stream": "point", "panel": "instance", "picture": "picture"}  # what has one score, by the result's kind
+NOUNS = {  # what has one score, by the result's kind
+    "stream": "point",
+    "panel": "instance",
+    "picture": "picture",
+    "recording": "clip",
+}
 _DETAIL = {1: "fine", 2: "medium"}  # wavelet levels; all further ones are broad
 
 TimeAxis = Literal["time", "number", "index"]
 Tone = Literal["found", "clear", "empty"]
-_Item = TypeVar("_Item", ItemResult, PictureResult, ItemResult | PictureResult)
+_Item = TypeVar("_Item", bound=ItemResult | PictureResult | SoundResult)
 
 
 def number_text(value: float, digits: int = 3) -> str:
@@ -64,6 +74,18 @@ def number_text(value: float, digits: int = 3) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def fixed_text(value: float, decimals: int) -> str:
+    """Write a number with so many decimals, for columns and lists; "n/a" where it is not finite."""
+    return f"{value:,.{decimals}f}" if math.isfinite(value) else "n/a"
+
+
+def score_text(score: float) -> str:
+    """Write a score with two decimals; with significant digits instead where those would show nothing, or too much."""
+    if score == 0 or 0.005 <= abs(score) < 10_000:
+        return fixed_text(score, 2)
+    return number_text(score)
 
 
 def count_text(count: int, singular: str, plural: str | None = None) -> str:
@@ -82,7 +104,9 @@ def p_value_text(p_value: float) -> str:
     """Write a p-value with two significant digits, "< 0.0001" below that."""
     if not math.isfinite(p_value):
         return "n/a"
-    return "< 0.0001" if p_value < 1e-4 else number_text(p_value, 2)
+    if p_value < 1e-4:
+        return "< 0.0001"
+    return fixed_text(p_value, max(2, 1 - math.floor(math.log10(p_value))))
 
 
 def rate_text(p_value: float) -> str:
@@ -206,6 +230,19 @@ def wavelet_text(band: WaveletShare) -> str:
     return f"{_DETAIL.get(band.level, 'broad')} {band.orientation} detail ({size} px)"
 
 
+def shares_sentence(shares: Sequence[tuple[str, float]]) -> str:
+    """Name the largest one or two of several shares of what differs; an empty text where there are none."""
+    largest = sorted(shares, key=lambda named: -named[1])[:2]
+    if not largest:
+        return ""
+    texts = [f"{name}, {100 * share:.0f} %" for name, share in largest]
+    if largest[0][1] >= 0.5:
+        return f"Mostly {largest[0][0]}: {100 * largest[0][1]:.0f} % of what differs."
+    if len(largest) == 1 or largest[1][1] < 0.5 * largest[0][1]:
+        return f"The largest share of what differs: {texts[0]}."
+    return f"The largest shares of what differs: {texts[0]}, and {texts[1]}."
+
+
 def region_text(region: Region) -> str:
     """Say how large a region's box is and where its upper left corner lies: "40 x 12 px at x 120, y 34"."""
     width, height = region.right_px - region.left_px, region.bottom_px - region.top_px
@@ -225,12 +262,17 @@ def _p_text(p_value: float) -> str:
     return f"p = {p_value_text(p_value)}".replace("= <", "<")
 
 
-def _evidence(score: float, p_value: float, calibration: CalibrationSummary) -> str:
-    return f"score {number_text(score)}, threshold {number_text(calibration.threshold)}, {_p_text(p_value)}"
+def evidence_text(score: float, p_value: float, calibration: CalibrationSummary) -> str:
+    """Write the numbers behind a verdict: "score 9.12, threshold 3.57, p = 0.048"."""
+    return f"score {score_text(score)}, threshold {score_text(calibration.threshold)}, {_p_text(p_value)}"
 
 
 def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
     """Return the verdict: its tone, the headline, and a sentence on the strongest finding or highest score."""
+    if result.kind == "recording":
+        from oddwave.report.sound_words import sounds_verdict
+
+        return sounds_verdict(result)
     noun = NOUNS[result.kind]
     if not any(np.isfinite(item.scores).any() for item in result.items):
         missing = f"No {noun} of the data has a score" if result.kind != "picture" else "No picture has a score"
@@ -244,7 +286,7 @@ def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
     highest = max(_judged(result.series), key=lambda item: float(np.nanmax(item.scores)))
     peak = int(np.nanargmax(highest.scores))
     where = f" of {highest.id}" if len(result.items) > 1 else ""
-    evidence = _evidence(float(highest.scores[peak]), float(highest.p_values[peak]), result.calibration)
+    evidence = evidence_text(float(highest.scores[peak]), float(highest.p_values[peak]), result.calibration)
     sentence = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
     return "clear", "Nothing above the threshold", sentence
 
@@ -262,7 +304,7 @@ def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
     subject = "It" if alone else "The strongest"
     where = f" in {item.id}" if len(result.items) > 1 else ""
     moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
-    evidence = _evidence(strongest.score, strongest.p_value, result.calibration)
+    evidence = evidence_text(strongest.score, strongest.p_value, result.calibration)
     sentence = f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
     return "found", f"{len(result.events):,} {verb}", sentence
 
@@ -271,7 +313,7 @@ def _ranking_verdict(result: DetectionResult, num_judged: int) -> tuple[Tone, st
     top = max(_judged(result.items), key=lambda item: float(np.nanmax(item.scores)))
     flagged = sum(bool(np.any(item.labels == 1)) for item in result.items)
     total = count_text(num_judged, NOUNS[result.kind])
-    sentence = f"The most abnormal is {top.id} ({_evidence(top.scores[0], top.p_values[0], result.calibration)})."
+    sentence = f"The most abnormal is {top.id} ({evidence_text(top.scores[0], top.p_values[0], result.calibration)})."
     if not flagged:
         return "clear", f"None of {total} is above the threshold", sentence
     return "found", f"{flagged:,} of {total} {'does' if flagged == 1 else 'do'} not belong", sentence
@@ -304,7 +346,7 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
     alpha = percent_text(calibration.alpha)
     expected = number_text(calibration.alpha * num_scored, 2)
     sentences = [
-        f"The threshold of {number_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
+        f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
         f"A {noun}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
@@ -323,6 +365,10 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
 
 def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
     """Say what the p-value of an event or a region compares, and from where on a picture has regions."""
+    if kind == "recording":
+        from oddwave.report.sound_words import event_p_sentence
+
+        return event_p_sentence(calibration)
     smallest = p_value_text(1 / (calibration.num_blocks + 1))
     if kind != "picture":
         return (
@@ -333,7 +379,7 @@ def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
     level = calibration.pixel_threshold
     if level is not None and math.isfinite(level):
         sentence += (
-            f" Regions are where the heat map passes {number_text(level)}, which {percent_text(calibration.alpha)} of "
+            f" Regions are where the heat map passes {score_text(level)}, which {percent_text(calibration.alpha)} of "
             "normal pictures do anywhere."
         )
     return sentence

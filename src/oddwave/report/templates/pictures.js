@@ -120,7 +120,7 @@
   /* In the normal version, dragging across the picture moves the border between the two. */
   function onDrag(event) {
     const stage = event.target.closest(".viewer[data-layer='normal'] .stage");
-    if (!stage || !(event.buttons & 1)) return;
+    if (!stage || !stage.querySelector(".handle") || !(event.buttons & 1)) return;
     const { left, width } = stage.getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (event.clientX - left) / width));
     const viewer = stage.closest(".viewer");

@@ -1,0 +1,86 @@
+"""The methods for sound: oddwave itself (`own_methods.py`) and the baselines.
+
+A method is a function of (task, seed) to a score for each test recording, higher = more anomalous. Baselines hear the
+very clips that oddwave's presets cut (4 s at 16 kHz, overlapping by a quarter), and a recording has the score of its
+most anomalous clip, as there. Seconds count everything from the files to the scores. Read `label_metrics.py` next.
+
+Legend: m recordings, n samples of a clip.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from oddwave.baselines import CLIP_BASELINES
+from oddwave.bench.clock import Clock
+from oddwave.bench.own_methods import fit_and_score, own_settings
+from oddwave.bench.protocol import Outcome, SoundTask
+from oddwave.config import AudioConfig, preset
+from oddwave.errors import DataError
+from oddwave.modalities.audio_clips import cut_clips
+from oddwave.modalities.audio_source import read_audio
+
+__all__ = ["SOUND_METHODS", "ClipsOfFiles"]
+
+
+class ClipsOfFiles:
+    """The clips of listed recordings, decoded while they are iterated; `counts` then has each recording's number."""
+
+    def __init__(self, paths: Sequence[Path], settings: AudioConfig) -> None:
+        """Read the files' headers. Raises: DataError for a file that cannot be read."""
+        self.items = read_audio(list(paths), on_error="stop").items
+        self.settings = settings
+        self.counts: list[int] = []
+
+    def __iter__(self) -> Iterator[Float[np.ndarray, " n"]]:
+        rate, clip_samples = self.settings.sample_rate, round(self.settings.clip_s * self.settings.sample_rate)
+        hop = max(1, round(clip_samples * (1 - self.settings.overlap)))
+        self.counts = []
+        for item in self.items:
+            self.counts.append(0)
+            try:
+                for clip in cut_clips(item, sample_rate=rate, clip_samples=clip_samples, hop_samples=hop):
+                    self.counts[-1] += 1
+                    yield clip.samples
+            except DataError as error:
+                raise DataError(item.failure(error).message) from error
+
+    def worst(self, scores: Float[np.ndarray, " _"]) -> Float[np.ndarray, " m"]:
+        """Return the highest of each recording's scores, from scores of all clips in order."""
+        return np.array([own.max() for own in np.split(scores, np.cumsum(self.counts)[:-1])])
+
+
+def _oddwave(name: str, task: SoundTask, seed: int) -> Outcome:
+    recordings, clock = fit_and_score(name, task, seed, lambda result: result.recordings)
+    scores = np.array([recording.score for recording in recordings])
+    return clock.outcome(scores, settings=own_settings(name, task, seed).model_dump(mode="json"))
+
+
+def _baseline(name: str, task: SoundTask, seed: int) -> Outcome:
+    settings = preset("balanced", modality="audio").audio
+    baseline = CLIP_BASELINES[name](sample_rate=settings.sample_rate)
+    if hasattr(baseline, "seed"):
+        baseline.seed = seed
+    clock = Clock()
+    baseline.fit(ClipsOfFiles(task.split.train_paths, settings))
+    clock.fitted()
+    clips = ClipsOfFiles(task.split.test_paths, settings)
+    scores = clips.worst(baseline.decision_function(clips))
+    return clock.outcome(scores, settings=asdict(baseline) | {"clip_s": settings.clip_s, "overlap": settings.overlap})
+
+
+SOUND_METHODS: dict[str, Callable[[str, SoundTask, int], Outcome]] = {
+    "oddwave": _oddwave,
+    "oddwave_fast": _oddwave,
+    "oddwave_accurate": _oddwave,
+    "oddwave_audio_pixel": _oddwave,
+    "plain_ddpm_audio": _oddwave,
+    "frozen_knn": _baseline,
+    "frozen_knn_mel": _baseline,
+    "log_mel_knn": _baseline,
+    "log_mel_autoencoder": _baseline,
+    "random": _baseline,
+}

@@ -1,0 +1,137 @@
+"""The engines for pictures and sound as tensors and constants, and back: what a saved model's files hold of them.
+
+The frozen perceptual network is not saved: it is loaded again by its name.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from oddwave.detection.map_detection import MapDetection
+from oddwave.detection.picture_detection import PictureDetection
+from oddwave.detection.picture_scorer import PictureScorer
+from oddwave.detection.sound_detection import SoundDetection
+from oddwave.modalities.audio_map import AudioMap, RowScale
+from oddwave.scoring.density_ratio import DensityRatio
+from oddwave.scoring.fusion import Fusion, Standardiser
+from oddwave.scoring.memory import Memory
+from oddwave.scoring.position_gaussian import PositionGaussian
+
+__all__ = ["picture_state", "restore_pictures", "restore_sound", "sound_state"]
+
+State = tuple[dict[str, Tensor], dict[str, Any]]
+
+_NETWORKS = ("feature_net", "pixel_net", "decoder")
+_MEMORIES = ("memory", "background_memory")
+
+
+def picture_state(engine: PictureDetection) -> State:
+    """Give the engine's tensors and its constants."""
+    tensors, constants = _map_state(engine)
+    if engine.roi is not None:
+        tensors["roi"] = torch.from_numpy(engine.roi.astype(np.uint8))
+    return tensors, {**constants, "frame": engine.frame.to_dict()}
+
+
+def restore_pictures(engine: PictureDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
+    """Fill an engine with new networks from what `picture_state` gave. Raises: KeyError, ValueError, RuntimeError."""
+    _restore_maps(engine, tensors, constants)
+    if "roi" in tensors:
+        engine.roi = tensors["roi"].numpy().astype(bool)
+
+
+def sound_state(engine: SoundDetection) -> State:
+    """Give the engine's tensors and its constants."""
+    tensors, constants = _map_state(engine)
+    sound = engine.sound
+    assert sound.scale is not None
+    for name, ratio in sound.ratios.items():
+        tensors |= {f"ratio_{name}.{key}": torch.from_numpy(value) for key, value in ratio.arrays().items()}
+    return tensors, {
+        **constants,
+        "audio_map": sound.audio_map.to_dict(),
+        "row_scale": sound.scale.to_dict(),
+        "ratios": {name: list(sound.usual[name]) for name in sound.ratios},
+        "clip_weight": engine.clip_weight,
+        "usual": [list(pair) for pair in engine.usual],
+    }
+
+
+def restore_sound(engine: SoundDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
+    """Fill an engine with new networks from what `sound_state` gave. Raises: as `restore_pictures`."""
+    _restore_maps(engine, tensors, constants)
+    sound = engine.sound
+    sound.audio_map = AudioMap.from_dict(constants["audio_map"])
+    sound.scale = RowScale.from_dict(constants["row_scale"])
+    sound.usual = {name: (float(pair[0]), float(pair[1])) for name, pair in constants["ratios"].items()}
+    sound.ratios = {
+        name: DensityRatio.from_arrays({key: own.numpy() for key, own in _part(tensors, f"ratio_{name}").items()})
+        for name in sound.usual
+    }
+    engine.clip_weight = float(constants["clip_weight"])
+    engine.usual = tuple((float(centre), float(unit)) for centre, unit in constants["usual"])
+
+
+def _map_state(engine: MapDetection) -> State:
+    scorer = engine.scorer
+    assert engine.standardiser is not None
+    tensors: dict[str, Tensor] = {"features.centre": scorer.centre, "features.scale": scorer.scale}
+    for name in _NETWORKS:
+        net: nn.Module | None = getattr(scorer, name)
+        if net is not None:
+            tensors |= {f"{name}.{key}": value.contiguous() for key, value in net.state_dict().items()}
+    for name in _MEMORIES:
+        memory: Memory | None = getattr(scorer, name)
+        if memory is not None:
+            tensors |= {
+                f"{name}.{key}": torch.from_numpy(np.ascontiguousarray(v)) for key, v in memory.arrays().items()
+            }
+    if scorer.statistics is not None:
+        tensors |= {f"statistics.{key}": value for key, value in scorer.statistics.arrays().items()}
+    for name, gaussians in _residuals(scorer).items():
+        for level in gaussians.keys() & scorer.noise_levels.get("feature", ()):
+            arrays = gaussians[level].arrays()
+            tensors |= {f"{name}_{level:g}.{key}": value for key, value in arrays.items()}
+    return tensors, {
+        "fusion": {
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+        },
+        "standardiser": engine.standardiser.to_dict(),
+        "terms": list(engine.terms),
+        "top_share": engine.top_share,
+        "noise_levels": {space: list(levels) for space, levels in scorer.noise_levels.items()},
+    }
+
+
+def _restore_maps(engine: MapDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
+    scorer = engine.scorer
+    scorer.centre, scorer.scale = tensors["features.centre"], tensors["features.scale"]
+    for name in _NETWORKS:
+        net: nn.Module | None = getattr(scorer, name)
+        if net is not None:
+            net.load_state_dict(_part(tensors, name))
+            net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for name in _MEMORIES:
+        arrays = {key: value.numpy() for key, value in _part(tensors, name).items()}
+        setattr(scorer, name, Memory(**arrays, num_neighbors=1) if arrays else None)
+    places = _part(tensors, "statistics")
+    scorer.statistics = PositionGaussian.from_arrays(places) if places else None
+    scorer.noise_levels = {space: tuple(levels) for space, levels in constants["noise_levels"].items()}
+    for name, gaussians in _residuals(scorer).items():
+        for level in scorer.noise_levels.get("feature", ()):
+            if arrays_of := _part(tensors, f"{name}_{level:g}"):
+                gaussians[level] = PositionGaussian.from_arrays(arrays_of)
+    engine.fusion = Fusion(**constants["fusion"])
+    engine.standardiser = Standardiser.from_dict(constants["standardiser"])
+    engine.terms, engine.top_share = tuple(constants["terms"]), float(constants["top_share"])
+
+
+def _residuals(scorer: PictureScorer) -> dict[str, dict[float, PositionGaussian]]:
+    return {"residuals": scorer.residuals, "background_residuals": scorer.background_residuals}
+
+
+def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

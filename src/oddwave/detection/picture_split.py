@@ -1,0 +1,101 @@
+"""Which pictures are learnt from and which are held back, and what has to be said of the training pictures as such.
+
+Copies on both sides, or pictures that all look the same, are no reason to stop: they are noted among the model's
+warnings, because they make its threshold doubtful. (That there are copies is noted when pictures are read.) Read
+`picture_work.py` for what becomes of the two parts.
+
+Legend: H x W pixels, C channels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from oddwave.config import DetectorConfig
+from oddwave.errors import DataError
+from oddwave.modalities.image_frame import ImageFrame
+from oddwave.modalities.image_items import ImageFailure, ImageItem, common_channels
+
+__all__ = ["split_pictures"]
+
+_FEWEST_PICTURES = 10
+_SEEN_PX = 32  # fine enough for parts that lie elsewhere, too coarse for a camera's noise
+_SAME_OF_CONTRAST, _SAME_OF_RANGE = 0.01, 0.001  # of the picture's own contrast, and of black to white
+_SO_WHAT = (
+    "how good parts differ cannot be learnt from them, and any other picture will seem abnormal; give pictures of "
+    "different good parts"
+)
+
+
+def split_pictures(
+    items: Sequence[ImageItem], config: DetectorConfig, *, stop_on_error: bool = False
+) -> tuple[list[ImageItem], list[ImageItem], list[str]]:
+    """Give the pictures to learn from, a random share held back, and notes on both.
+
+    Of more than `image.max_pictures` to learn from, an even selection is kept.
+
+    Raises:
+        DataError: fewer than 10 pictures can be decoded, or one cannot and `stop_on_error` is set.
+        ShapeError: pictures with different numbers of channels.
+    """
+    readable, spread, notes = _decoded(items)
+    if notes and stop_on_error:
+        raise DataError(notes[0].removesuffix("; left out"))
+    if len(readable) < _FEWEST_PICTURES:
+        raise DataError(f"{len(readable)} readable picture(s) given: give at least {_FEWEST_PICTURES} good ones")
+    order = np.random.default_rng([config.seed, 1]).permutation(len(readable))
+    num_held = max(2, round(config.calibration.calibration_share * len(readable)))
+    held = [readable[i] for i in np.sort(order[:num_held])]
+    train = [readable[i] for i in np.sort(order[num_held:])]
+    most = config.image.max_pictures
+    if len(train) > most:
+        notes.append(f"{most} of {len(train)} training pictures kept, evenly spread (image.max_pictures)")
+        train = [train[i] for i in np.linspace(0, len(train) - 1, most).round().astype(int)]
+    return train, held, [*_likeness_notes(train, held, spread), *notes]
+
+
+class _Spread:
+    """The lowest and highest value that pictures, seen coarsely, have at each place."""
+
+    def __init__(self, channels: int) -> None:
+        self._frame = ImageFrame(_SEEN_PX, "stretch", channels)
+        self._low = np.full((channels, _SEEN_PX, _SEEN_PX), np.inf, np.float32)
+        self._high = -self._low
+
+    def see(self, pixels: Float[np.ndarray, "H W C"]) -> None:
+        small = self._frame.prepare(pixels) / 2  # black to white is 1
+        self._low, self._high = np.minimum(self._low, small), np.maximum(self._high, small)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all pictures look the same, but for less than an eye would see."""
+        contrast = float(np.ptp(self._low + self._high)) / 2
+        return float((self._high - self._low).max()) <= max(_SAME_OF_CONTRAST * contrast, _SAME_OF_RANGE)
+
+
+def _decoded(items: Sequence[ImageItem]) -> tuple[list[ImageItem], _Spread, list[str]]:
+    """Decode every picture once: what cannot be is left out with a note, the rest is compared."""
+    readable, notes, spread = [], [], _Spread(common_channels(items))
+    for item in items:
+        pixels = item.try_pixels()
+        if isinstance(pixels, ImageFailure):
+            notes.append(f"{pixels.message}; left out")
+            continue
+        readable.append(item)
+        spread.see(pixels)
+    return readable, spread, notes
+
+
+def _likeness_notes(train: Sequence[ImageItem], held: Sequence[ImageItem], spread: _Spread) -> list[str]:
+    if spread.is_nothing:
+        return [f"all training pictures look the same, or nearly so: {_SO_WHAT}"]
+    learnt = {item.digest: item.id for item in train}
+    copies = [item for item in held if item.digest in learnt]
+    if not copies:
+        return []
+    return [
+        f"{len(copies)} of the {len(held)} pictures held back are copies of pictures learnt from, such as "
+        f"'{copies[0].id}' of '{learnt[copies[0].digest]}': they score too low, and the threshold with them; leave "
+        "copies out"
+    ]

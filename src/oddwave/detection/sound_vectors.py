@@ -1,0 +1,56 @@
+"""What a clip of sound is like as a whole, in one vector: in the eyes of the frozen network, as texture, as levels.
+
+    features   mean, deviation and maximum over time of the feature grid, in four frequency bands
+    texture    the spectrum's shape without its loudness, and how strongly eight bands swing at each of seven speeds
+               (the energies of a Haar wavelet transform along time), whatever sounds first or last
+    levels     mean and deviation of the level in 32 bands
+
+Source: McDermott and Simoncelli 2011, Sound texture perception via statistics of the auditory periphery (that band
+powers and modulation powers carry what a texture sounds like). Legend: B clips, R rows and T columns of a map in dB, D
+channels and G side of the feature grid. Read `scoring/density_ratio.py` for what becomes of the vectors.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from oddwave.wavelets.pyramid import wavedec
+
+__all__ = ["SPACES", "clip_vectors"]
+
+SPACES = ("features", "texture", "levels")
+
+_FEATURE_BANDS, _LEVEL_BANDS, _SWING_BANDS = 4, 32, 8
+_SPEEDS = 7
+_FLOOR = 0.1  # dB^2: swings below a third of a dB are all the same
+
+
+def clip_vectors(
+    levels_db: Float[Tensor, "B R T"], features: Float[Tensor, "B D G G"]
+) -> dict[str, Float[np.ndarray, "B _"]]:
+    """Give the vectors of each clip in each space."""
+    bands = _banded(levels_db, _LEVEL_BANDS)
+    mean, deviation = bands.mean(2), bands.std(2, correction=0)
+    shape = mean - mean.mean(1, keepdim=True)
+    return {
+        "features": _pooled(features).numpy(),
+        "texture": torch.cat([shape, _swings(_banded(levels_db, _SWING_BANDS))], 1).numpy(),
+        "levels": torch.cat([mean, deviation], 1).numpy(),
+    }
+
+
+def _banded(levels_db: Float[Tensor, "B R T"], num_bands: int) -> Float[Tensor, "B b T"]:
+    banded: Tensor = levels_db.unflatten(1, (num_bands, -1)).mean(2)  # type: ignore[no-untyped-call]
+    return banded
+
+
+def _swings(bands: Float[Tensor, "B b T"]) -> Float[Tensor, "B bs"]:
+    details = wavedec(bands, _SPEEDS, "haar", grid_dims=1).details
+    return torch.cat([(detail.square().mean(-1) + _FLOOR).log().flatten(1) for (detail,) in details], 1)
+
+
+def _pooled(features: Float[Tensor, "B D G G"]) -> Float[Tensor, "B 3Db"]:
+    bands = features.unflatten(2, (_FEATURE_BANDS, -1)).flatten(3)  # type: ignore[no-untyped-call]
+    statistics = torch.stack([bands.mean(3), bands.std(3, correction=0), bands.amax(3)], 1)
+    return statistics.flatten(1)

@@ -1,0 +1,165 @@
+"""`read_audio`: any source of sound to an `AudioSet`; nothing decoded, nothing lost, every decision noted.
+
+Sources: a folder (flat, nested, or in MVTec layout), one file, a glob, a list of paths, arrays with their sample rate.
+Read `source_files.py` for which files count and what they are called, `audio_items.py` for what comes out, and
+`audio_decode.py` for what a recording may be. Legend: n samples, C channels.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Shaped
+
+from oddwave.errors import ConfigError, DataError
+from oddwave.modalities.audio_decode import LOWEST_RATE, RECORDINGS
+from oddwave.modalities.audio_items import AudioFailure, AudioItem, AudioSet
+from oddwave.modalities.source_files import FoundFiles, OnError, Part, find_files, find_listed
+
+__all__ = ["Channels", "read_audio"]
+
+Channels = Literal["mix", "each"]
+_MOST_CHANNELS_FIRST = 32  # in an array (C, n); more is taken for samples
+_PAIR = "(samples, sample_rate in Hz), with samples of shape (n,) or (n, channels)"
+
+
+def read_audio(
+    source: Any,
+    *,
+    channels: Channels = "mix",
+    part: Part = "all",
+    on_error: OnError = "skip",
+    recursive: bool = True,
+) -> AudioSet:
+    """Read where recordings are, their rate, length, and a hash of each; their samples are decoded when asked for.
+
+    Arrays come as (samples, sample_rate), a list of such pairs, or a mapping from ids to them: samples (n,) or (n, C)
+    of 8, 16 or 32 bit, or floats in [-1, 1]. `channels` mixes all to one, or makes an item of each. `part` applies to
+    folders in MVTec layout: "train" takes train/good, "test" takes all of test. `on_error` skips what cannot be read
+    (see `AudioSet.failures`) or stops at the first.
+    Raises: DataError where nothing can be read, in one line that says why; ConfigError for an option.
+    """
+    _check_options(channels, part, on_error)
+    found = _find(source, part, recursive)
+    items: list[AudioItem] = []
+    failures = list(found.failures)
+    for candidate in found.candidates:
+        outcome = candidate.read()
+        if isinstance(outcome, AudioItem):
+            items += outcome.each_channel() if channels == "each" else (outcome,)
+        else:
+            failures.append(outcome)
+        if failures and on_error == "stop":
+            raise DataError(failures[-1].message)
+    if not items:
+        first = f", the first: {failures[0].message}" if failures else ": give one or more"
+        raise DataError(f"the source holds no recording that can be read{first}")
+    return AudioSet(tuple(items), (*found.notes, *_notes_on_all(items)), tuple(failures))
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A recording that was found but not looked at yet."""
+
+    id: str
+    path: Path | None
+    make: Callable[[], AudioItem]
+
+    def read(self) -> AudioItem | AudioFailure:
+        try:
+            return self.make()
+        except DataError as error:
+            return AudioFailure(self.id, self.path, str(error))
+
+
+@dataclass(frozen=True)
+class _Found:
+    candidates: tuple[_Candidate, ...]
+    notes: tuple[str, ...] = ()
+    failures: tuple[AudioFailure, ...] = ()
+
+
+def _find(source: Any, part: Part, recursive: bool) -> _Found:
+    """Look into the source, whatever it is, without reading any recording."""
+    if isinstance(source, str | os.PathLike):
+        return _files(find_files(source, RECORDINGS, part, recursive))
+    if isinstance(source, Mapping):
+        return _in_memory((str(identifier), sound) for identifier, sound in source.items())
+    if hasattr(source, "__array__") or not isinstance(source, Iterable):
+        raise DataError(
+            f"cannot read sound from {type(source).__name__}: give a folder, file, glob, list of paths, or {_PAIR}"
+        )
+    if _is_pair(source):
+        return _in_memory([("recording_0000", source)])
+    entries = list(source)
+    if entries and all(isinstance(entry, str | os.PathLike) for entry in entries):
+        return _files(find_listed(entries))
+    return _in_memory((f"recording_{i:04d}", sound) for i, sound in enumerate(entries))
+
+
+def _files(found: FoundFiles) -> _Found:
+    def candidate(identifier: str, path: Path) -> _Candidate:
+        return _Candidate(identifier, path, lambda: AudioItem.from_file(identifier, path))
+
+    blind = tuple(AudioFailure(identifier, path, reason) for identifier, path, reason in found.unreadable)
+    return _Found(tuple(candidate(identifier, path) for identifier, path in found.files), found.notes, blind)
+
+
+def _in_memory(sounds: Iterable[tuple[str, Any]]) -> _Found:
+    def candidate(identifier: str, sound: Any) -> _Candidate:
+        return _Candidate(identifier, None, lambda: _item_in_memory(identifier, sound))
+
+    return _Found(tuple(candidate(identifier, sound) for identifier, sound in sounds))
+
+
+def _is_pair(source: Any) -> bool:
+    return isinstance(source, tuple) and len(source) == 2 and any(_is_rate(part) for part in source)
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _item_in_memory(identifier: str, sound: Any) -> AudioItem:
+    if not _is_pair(sound) or not hasattr(sound[0], "__array__") or not _is_rate(sound[1]):
+        form = f"({', '.join(type(part).__name__ for part in sound)})" if isinstance(sound, tuple) else ""
+        raise DataError(f"is of type {type(sound).__name__}{form}: expected {_PAIR}, or paths only")
+    rate = float(sound[1])
+    if not (rate >= LOWEST_RATE and rate.is_integer()):
+        raise DataError(f"has a sample rate of {sound[1]} Hz: expected a whole number, {LOWEST_RATE} or more")
+    values, notes = _as_channels_last(np.asarray(sound[0]))
+    return AudioItem.from_values(identifier, values, int(rate), notes)
+
+
+def _as_channels_last(values: np.ndarray) -> tuple[Shaped[np.ndarray, "n C"], tuple[str, ...]]:
+    """Bring (n,), (n, C) or (C, n) to (n, C), with a note where channels were taken to come first."""
+    if values.ndim not in (1, 2) or not values.size:
+        raise DataError(f"has samples of shape {values.shape}: expected (n,) or (n, channels), with n above 0")
+    if values.ndim == 1:
+        return values[:, None], ()
+    if values.shape[0] < values.shape[1] and values.shape[0] <= _MOST_CHANNELS_FIRST:
+        return values.T, (f"shape {values.shape} read as (channels, samples)",)
+    return values, ()
+
+
+def _notes_on_all(items: list[AudioItem]) -> list[str]:
+    """Repeat what was noted about each recording, and say which have the same contents."""
+    notes = [f"'{item.id}' {note}" for item in items if not item.channel for note in item.notes]
+    first: dict[tuple[str, int | None], str] = {}
+    pairs = [(item.id, first.setdefault((item.digest, item.channel), item.id)) for item in items]
+    copies = [(identifier, other) for identifier, other in pairs if identifier != other]
+    if copies:
+        notes.append(f"{len(copies)} recording(s) are copies of others, such as '{copies[0][0]}' of '{copies[0][1]}'")
+    return notes
+
+
+def _check_options(channels: str, part: str, on_error: str) -> None:
+    if channels not in ("mix", "each"):
+        raise ConfigError(f"channels is {channels!r}: give 'mix' or 'each'")
+    if part not in ("all", "train", "test"):
+        raise ConfigError(f"part is {part!r}: give 'all', 'train' or 'test'")
+    if on_error not in ("skip", "stop"):
+        raise ConfigError(f"on_error is {on_error!r}: give 'skip' or 'stop'")

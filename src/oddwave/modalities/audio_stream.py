@@ -1,0 +1,96 @@
+"""`SoundStream`: one channel or the mix of a recording at the model's sample rate, block by block.
+
+Clipping is counted here, in the samples as they were recorded: resampling and mixing smooth it away. Samples that are
+NaN or infinite become zero, with a note. Read `audio_resample.py` next, and `audio_clips.py` for who reads streams.
+Legend: n samples, C channels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from oddwave.errors import ConfigError
+from oddwave.modalities.audio_decode import SoundHeader
+from oddwave.modalities.audio_resample import SoundPart, resample_parts, resampling_ratio
+
+__all__ = ["SoundBlock", "SoundStream"]
+
+_RUN = 3  # samples at full scale in a row that count as clipped
+
+
+@dataclass(frozen=True, eq=False)
+class SoundBlock:
+    """Samples at the model's rate, 1 being full scale; each stands for so many clipped samples of the recording."""
+
+    samples: Float[np.ndarray, " n"]
+    num_clipped: Int[np.ndarray, " n"]
+
+
+class SoundStream(Iterator[SoundBlock]):
+    """Iterate once over the blocks of a recording; `notes` grow while it does.
+
+    `channel` is None for the mean of all channels. Raises, here and while iterating: DataError whose text is a
+    predicate; ConfigError for a rate or block that is not positive.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterator[Float[np.ndarray, "n C"]],
+        header: SoundHeader,
+        *,
+        channel: int | None,
+        sample_rate: int,
+        block_s: float,
+        notes: list[str],
+    ) -> None:
+        if sample_rate < 1 or not block_s > 0:
+            raise ConfigError(f"sample_rate is {sample_rate} Hz and block_s {block_s} s: both must be above 0")
+        up, down = resampling_ratio(header.sample_rate, sample_rate)
+        self._header, self._channel, self._found = header, channel, notes
+        self._num_bad = 0
+        self._parts = resample_parts(self._recorded(chunks), up, down, max(1, round(block_s * sample_rate)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found wrong up to the block that was given last."""
+        bad = f"{self._num_bad} sample(s) are NaN or infinite: taken as 0"
+        return (*self._found, *[bad] * (self._num_bad > 0))
+
+    def __next__(self) -> SoundBlock:
+        return SoundBlock(*next(self._parts))
+
+    def _recorded(self, chunks: Iterator[Float[np.ndarray, "n C"]]) -> Iterator[SoundPart]:
+        """Give one channel or the mix of all, at the recording's own rate."""
+        past: Float[np.ndarray, "3 C"] | None = None
+        for every in chunks:
+            chunk = every if self._channel is None else every[:, self._channel : self._channel + 1]
+            finite = np.isfinite(chunk)
+            if not finite.all():
+                self._num_bad += int((~finite).sum())
+                chunk = np.where(finite, chunk, np.float32(0))
+            before = np.zeros((_RUN, chunk.shape[1]), np.float32) if past is None else past
+            joined = np.concatenate([before, chunk])
+            counts = _count_clipped(joined, self._header.full_scale, self._header.is_float)
+            past = joined[-_RUN:]
+            # A product, because a mean over so short an axis takes ten times as long.
+            yield chunk @ np.full(chunk.shape[1], 1 / chunk.shape[1], np.float32), counts
+
+
+def _count_clipped(joined: Float[np.ndarray, "n_3 C"], full_scale: float, must_repeat: bool) -> Int[np.ndarray, " n"]:
+    """Count the samples in runs at full scale, in the channel that has most; `joined` opens with three samples before.
+
+    A run's third sample stands for its first three, each further one for itself, so that no run need be known whole.
+    """
+    at_limit: Bool[np.ndarray, "n_3 C"] = np.abs(joined) >= full_scale
+    if not at_limit.any():
+        return np.zeros(len(joined) - _RUN, np.int64)
+    if must_repeat:
+        same = np.zeros_like(at_limit)
+        same[1:] = joined[1:] == joined[:-1]
+        same[:-1] |= same[1:]
+        at_limit &= same
+    in_run = at_limit[_RUN:] & at_limit[_RUN - 1 : -1] & at_limit[_RUN - 2 : -2]
+    counts: np.ndarray = np.where(in_run, np.where(at_limit[:-_RUN], 1, _RUN), 0).max(axis=1).astype(np.int64)
+    return counts

@@ -1,0 +1,95 @@
+"""How much more a vector belongs to everything else than to the normals: a ratio of two nearest-neighbour densities.
+
+    s(q) = ln d_k(q, normals) - ln d_k(q, background)
+
+with d_k the mean Euclidean distance to the k nearest items, every dimension divided by its deviation in the background.
+In D dimensions the density at q is about proportional to d_k^-D, so s estimates ln(p_background / p_normal) / D, what a
+likelihood-ratio test would look at. The distance to the normals alone calls odd whatever is rare in any world (loud,
+long, many-voiced); the ratio takes that away.
+
+Source: Wang, Kulkarni and Verdu 2009, Divergence estimation for multidimensional densities via k-nearest-neighbor
+distances, IEEE Trans. Inf. Theory 55(5); Ren et al. 2019, Likelihood ratios for out-of-distribution detection
+(NeurIPS). That the background is synthesised is ours. Legend: N normals, M background items, Q queries, D dimensions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from oddwave.errors import DataError, ShapeError
+
+__all__ = ["DensityRatio"]
+
+_SMALLEST_SHARE = 1e-3  # of the usual deviation: a dimension that hardly moves in the background must not decide
+_TINY = 1e-9
+_BLOCK = 512
+
+
+@dataclass(frozen=True, eq=False)
+class DensityRatio:
+    """Normals and background, standardised, in one vector space. Higher scores are more anomalous."""
+
+    normals: Float[np.ndarray, "N D"]
+    background: Float[np.ndarray, "M D"]
+    centre: Float[np.ndarray, " D"]
+    scale: Float[np.ndarray, " D"]
+    num_neighbors: int = 5
+
+    @classmethod
+    def fit(
+        cls, normals: Float[np.ndarray, "N D"], background: Float[np.ndarray, "M D"], num_neighbors: int = 5
+    ) -> "DensityRatio":
+        """Standardise both by the background's mean and deviation.
+
+        Raises: ShapeError for another number of dimensions; DataError where one of them is empty or not finite.
+        """
+        if normals.shape[1:] != background.shape[1:]:
+            raise ShapeError(f"normals have shape {normals.shape} and the background {background.shape}: give both as "
+                             "(items, dimensions) of the same vector space")  # fmt: skip
+        if (
+            not len(normals)
+            or not len(background)
+            or not (np.isfinite(normals).all() and np.isfinite(background).all())
+        ):
+            raise DataError(f"{len(normals)} normals, {len(background)} background items: give one or more, all finite")
+        centre = background.mean(0)
+        deviation = background.std(0)
+        scale = np.maximum(deviation, _SMALLEST_SHARE * max(float(background.std()), _TINY))
+        near, far = (((items - centre) / scale).astype(np.float32) for items in (normals, background))
+        return cls(near, far, centre.astype(np.float32), scale.astype(np.float32), num_neighbors)
+
+    def score(self, queries: Float[np.ndarray, "Q D"]) -> Float[np.ndarray, " Q"]:
+        """Give ln d_k(q, normals) - ln d_k(q, background). Raises: ShapeError for another number of dimensions."""
+        if queries.ndim != 2 or queries.shape[1] != len(self.centre):
+            raise ShapeError(f"queries have shape {queries.shape}, expected (queries, {len(self.centre)})")
+        scaled = ((queries - self.centre) / self.scale).astype(np.float32)
+        near, far = (self._mean_distance(scaled, items) for items in (self.normals, self.background))
+        ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
+        return ratio
+
+    def _mean_distance(
+        self, queries: Float[np.ndarray, "Q D"], items: Float[np.ndarray, "n D"]
+    ) -> Float[np.ndarray, " Q"]:
+        count = min(self.num_neighbors, len(items))
+        squares, mean = np.square(items).sum(1), np.empty(len(queries))
+        for first in range(0, len(queries), _BLOCK):
+            block = queries[first : first + _BLOCK]
+            squared = np.square(block).sum(1)[:, None] - 2.0 * block @ items.T + squares
+            nearest = np.partition(squared, count - 1, axis=1)[:, :count]
+            mean[first : first + _BLOCK] = np.sqrt(np.maximum(nearest, 0.0)).mean(1)
+        return mean
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give what a saved model holds."""
+        return {
+            "normals": self.normals,
+            "background": self.background,
+            "centre": self.centre,
+            "scale": self.scale,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "DensityRatio":
+        """Undo `arrays`."""
+        return cls(arrays["normals"], arrays["background"], arrays["centre"], arrays["scale"])

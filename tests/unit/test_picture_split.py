@@ -1,0 +1,83 @@
+"""Training pictures: what is held back, what cannot be read, and copies or look-alikes among them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oddwave.config import preset
+from oddwave.detection.picture_split import split_pictures
+from oddwave.errors import DataError
+from oddwave.modalities.image_source import read_images
+
+CONFIG = preset("fast", "image")
+
+
+def parts(num=20, noise=0.02, shift=True, size=48, low=0.3, high=0.7):
+    """Make grey pictures of one bar each, at another place where `shift` is set."""
+    rng = np.random.default_rng(0)
+    made = []
+    for _ in range(num):
+        picture = np.full((size, size), low)
+        start = int(rng.integers(0, size // 2)) if shift else 10
+        picture[:, start : start + size // 4] = high
+        made.append(np.clip(picture + rng.normal(0, noise, picture.shape), 0, 1))
+    return made
+
+
+def split(pictures, config=CONFIG, **options):
+    return split_pictures(read_images(pictures).items, config, **options)
+
+
+def test_a_fifth_is_held_back_and_nothing_is_in_both_parts():
+    train, held, notes = split(parts(40))
+    assert (len(train), len(held), notes) == (32, 8, [])
+    assert not {item.id for item in train} & {item.id for item in held}
+    again, _, _ = split(parts(40))
+    assert [item.id for item in again] == [item.id for item in train]
+    few, _, notes = split(parts(40), CONFIG.with_overrides(["image.max_pictures=10"]))
+    assert len(few) == 10
+    assert notes == ["10 of 32 training pictures kept, evenly spread (image.max_pictures)"]
+
+
+def test_copies_on_both_sides_are_counted_and_one_is_named(tmp_path):
+    for number, picture in enumerate(parts(20)):
+        Image.fromarray((255 * picture).astype(np.uint8)).save(tmp_path / f"{number:02d}.png")
+    train, held, notes = split(tmp_path)
+    assert notes == []
+    (tmp_path / f"{held[1].id}.png").write_bytes((tmp_path / f"{train[5].id}.png").read_bytes())
+    (tmp_path / f"{train[7].id}.png").write_bytes((tmp_path / f"{train[8].id}.png").read_bytes())  # does no harm
+    _, _, (note,) = split(tmp_path)
+    assert note.startswith(
+        f"1 of the 4 pictures held back are copies of pictures learnt from, such as '{held[1].id}' of '{train[5].id}':"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pictures", "said"),
+    [
+        (parts(), None),
+        (parts(shift=False, noise=1e-4), "nearly so"),  # no two are equal
+        (parts(low=0.100, high=0.104, noise=1e-4), None),  # of little contrast, but differing by all of it
+        (parts(low=0.500, high=0.500, noise=0.0), "look the same"),
+        (parts(low=0.500, high=0.500, noise=0.02), None),  # a surface without a shape is its noise
+    ],
+    ids=["different", "nearly the same", "faint", "blank", "rough"],
+)
+def test_pictures_that_all_look_the_same_are_noted(pictures, said):
+    _, _, notes = split(pictures)
+    assert [said in note for note in notes] == ([] if said is None else [True])
+
+
+def test_a_picture_that_cannot_be_decoded_is_left_out_with_a_note_or_stops(tmp_path):
+    for number, picture in enumerate(parts(12)):
+        Image.fromarray((255 * picture).astype(np.uint8)).save(tmp_path / f"{number:02d}.png")
+    items = read_images(tmp_path).items
+    (tmp_path / "03.png").write_bytes((tmp_path / "04.png").read_bytes())  # somebody writes to it in the meantime
+    train, held, (note,) = split_pictures(items, CONFIG)
+    assert len(train) + len(held) == 11
+    assert "03.png" in note
+    assert note.endswith("; left out")
+    with pytest.raises(DataError, match=r"03\.png"):
+        split_pictures(items, CONFIG, stop_on_error=True)
+    with pytest.raises(DataError, match="give at least 10 good ones"):
+        split(parts(9))

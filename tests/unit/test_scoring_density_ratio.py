@@ -1,0 +1,62 @@
+"""The ratio of two nearest-neighbour densities."""
+
+import numpy as np
+import pytest
+
+from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.density_ratio import DensityRatio
+
+
+@pytest.fixture
+def clouds() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(200, 4)) * 0.3 + [2.0, 0.0, 0.0, 0.0]
+    return normals, rng.normal(size=(400, 4)) * 3.0
+
+
+def test_it_equals_the_distances_of_the_definition(clouds: tuple[np.ndarray, np.ndarray]) -> None:
+    normals, background = clouds
+    query = np.array([[1.0, -1.0, 0.5, 2.0]])
+    spread = background.std(0)
+
+    def mean_distance(items: np.ndarray) -> float:
+        return float(np.sort(np.linalg.norm((items - query) / spread, axis=1))[:5].mean())
+
+    expected = np.log(mean_distance(normals)) - np.log(mean_distance(background))
+    assert DensityRatio.fit(normals, background).score(query)[0] == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_is_rare_everywhere_is_not_odd_for_that(clouds: tuple[np.ndarray, np.ndarray]) -> None:
+    """A far-off point is as far from the normals as from all else; one in the midst of all else is not."""
+    normals, background = clouds
+    ratio = DensityRatio.fit(normals, background)
+    usual, elsewhere, far_off = ratio.score(np.array([[2.0, 0, 0, 0], [-2.0, 2, -2, 2], [60.0, 60, 60, 60]]))
+    assert usual < far_off < elsewhere
+
+
+def test_units_do_not_matter(clouds: tuple[np.ndarray, np.ndarray]) -> None:
+    normals, background = clouds
+    units = np.array([0.5, 1.0, 5.0, 3.0])
+    queries = background[:20] + 0.5
+    plain = DensityRatio.fit(normals, background).score(queries)
+    scaled = DensityRatio.fit(normals * units, background * units).score(queries * units)
+    np.testing.assert_allclose(plain, scaled, atol=1e-3)
+
+
+def test_saved_and_restored(clouds: tuple[np.ndarray, np.ndarray]) -> None:
+    ratio = DensityRatio.fit(*clouds)
+    np.testing.assert_array_equal(
+        DensityRatio.from_arrays(ratio.arrays()).score(clouds[1][:9]), ratio.score(clouds[1][:9])
+    )
+
+
+def test_bad_input_is_refused(clouds: tuple[np.ndarray, np.ndarray]) -> None:
+    normals, background = clouds
+    with pytest.raises(ShapeError, match="same vector space"):
+        DensityRatio.fit(normals, background[:, :3])
+    with pytest.raises(DataError, match="0 normals"):
+        DensityRatio.fit(normals[:0], background)
+    with pytest.raises(DataError, match="all finite"):
+        DensityRatio.fit(np.where(normals > 2.5, np.nan, normals), background)
+    with pytest.raises(ShapeError, match="expected"):
+        DensityRatio.fit(normals, background).score(normals[:, :2])
