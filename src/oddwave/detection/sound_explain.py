@@ -1,7 +1,7 @@
 """Explanation of sound: what an abnormal stretch would have been, its events, and the stretch to listen to.
 
-The normal version is the recording itself wherever it is normal. Where it is not, its map is repaired as a picture is
-(`picture_explain.py`), and its wavelet coefficients are moved to the repaired levels (`audio_back.py`).
+The normal version is the recording itself wherever it is normal. Where it is not, its map is repaired, and its wavelet
+coefficients are moved to the repaired levels (`audio_back.py`).
 
 Legend: n samples, R rows and T columns of a map, M side of a common map.
 """
@@ -97,15 +97,24 @@ def _normal_levels(
     unusual: Float[Tensor, "B R T"],
     threshold: float,
 ) -> Float[Tensor, "B R T"]:
-    """Repair the maps where they stand out; everything else keeps its very levels."""
+    """Bring to their normal level the cells that stand out; everything else keeps its very level.
+
+    With a pixel-space denoiser that is what it makes of the map; else the row's mean in training, which was measured to
+    be nearer to the truth than the drawing of a decoder.
+    """
     sound = engine.sound
     assert sound.scale is not None
-    x0 = sound.x0(levels)
-    share = np.stack([repair_share(own, threshold) for own in maps])
-    change = torch.from_numpy(changes_to_normal(engine.scorer, x0, torch.from_numpy(share)))
-    change = F.interpolate(change, size=tuple(x0.shape[2:]), mode="bilinear", align_corners=False)
-    repaired = levels + unusual * (sound.scale.inverse((x0 + change).clamp(-1, 1), levels) - levels)
-    return torch.where((repaired - levels).abs() >= _SMALLEST_CHANGE_DB, repaired, levels)
+    share = torch.from_numpy(np.stack([repair_share(own, threshold) for own in maps]))
+    size = tuple(levels.shape[1:])
+    if engine.scorer.pixel_net is not None:
+        x0 = sound.x0(levels)
+        change = torch.from_numpy(changes_to_normal(engine.scorer, x0, share))
+        drawn = x0 + F.interpolate(change, size=size, mode="bilinear", align_corners=False)
+        amount = unusual * (sound.scale.inverse(drawn.clamp(-1, 1), levels) - levels)
+    else:
+        fine = F.interpolate(share[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+        amount = fine * unusual * (torch.from_numpy(sound.scale.mean_db).float()[:, None] - levels)
+    return torch.where(amount.abs() >= _SMALLEST_CHANGE_DB, levels + amount, levels)
 
 
 def _sharpened(maps: Float[np.ndarray, "B M M"], unusual: Float[Tensor, "B R T"]) -> Float[np.ndarray, "B R T"]:
