@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from oddwave.results import DetectionResult as DetectionResult
     from oddwave.results import Event as Event
     from oddwave.results import ItemResult as ItemResult
+    from oddwave.results import PictureResult as PictureResult
+    from oddwave.results import Region as Region
+    from oddwave.results import SoundEvent as SoundEvent
+    from oddwave.results import SoundExcerpt as SoundExcerpt
+    from oddwave.results import SoundResult as SoundResult
+    from oddwave.results import WaveletShare as WaveletShare
+    from oddwave.wavelets.frame import WaveletFrame as WaveletFrame
 
 _HOMES = {
     "BandShare": "results",
@@ -47,7 +54,14 @@ _HOMES = {
     "MissingExtraError": "errors",
     "NotFittedError": "errors",
     "OddwaveError": "errors",
+    "PictureResult": "results",
+    "Region": "results",
     "ShapeError": "errors",
+    "SoundEvent": "results",
+    "SoundExcerpt": "results",
+    "SoundResult": "results",
+    "WaveletFrame": "wavelets.frame",
+    "WaveletShare": "results",
     "preset": "config",
 }
 
@@ -65,7 +79,14 @@ __all__ = [
     "MissingExtraError",
     "NotFittedError",
     "OddwaveError",
+    "PictureResult",
+    "Region",
     "ShapeError",
+    "SoundEvent",
+    "SoundExcerpt",
+    "SoundResult",
+    "WaveletFrame",
+    "WaveletShare",
     "__version__",
     "load",
     "preset",

@@ -134,8 +134,10 @@ def test_too_little_sound_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_sound_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(run("fit", "audio", tmp_path / "empty", "-o", tmp_path / "model", *TINY))
-    refused(run("fit", "audio", tmp_path / "nowhere", "-o", tmp_path / "model", *TINY))
+    for name in ("empty", "nowhere"):
+        line = refused(run("fit", "audio", tmp_path / name, "-o", tmp_path / "model", *TINY))
+        assert name in line
+    assert not (tmp_path / "model").exists()
 
 
 def test_settings_that_cannot_work_are_refused(healthy: Path, tmp_path: Path) -> None:
