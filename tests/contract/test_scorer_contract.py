@@ -77,7 +77,12 @@ def planted(kind, waves, beats):
     return items, (place >= before + 150) & (place < before + 170)
 
 
-CASES = [(name, kind) for kind in KINDS for name in ("oddwave", *BASELINES) if kind != "streams" or name == "oddwave"]
+CASES = [
+    (name, kind)
+    for kind in KINDS
+    for name in ("oddwave", *(name for name in BASELINES if not hasattr(BASELINES[name], "method")))
+    if kind != "streams" or name == "oddwave"
+]
 SEEING = [case for case in CASES if case[0] != "random"]
 WITH_NEIGHBOURS = [case for case in SEEING if case[1] in ("panel", "streams")]
 

@@ -5,6 +5,9 @@ from oddwave.baselines.clip_base import ClipBaseline
 from oddwave.baselines.clip_knn import FrozenKNN, FrozenMelKNN
 from oddwave.baselines.isolation_forest import IsolationForest
 from oddwave.baselines.knn import KNN
+from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
+from oddwave.baselines.learned.plain_ddpm import PlainDDPM
+from oddwave.baselines.learned.vae import VAE
 from oddwave.baselines.log_mel_autoencoder import LogMelAutoencoder
 from oddwave.baselines.log_mel_knn import LogMelKNN
 from oddwave.baselines.patch_knn import PatchKNN
@@ -47,12 +50,15 @@ BASELINES: dict[str, type[SeriesBaseline]] = {
     "knn": KNN,
     "pca": PCAReconstruction,
     "isolation_forest": IsolationForest,
+    "vae": on_series(VAE),
+    "plain_ddpm": on_series(PlainDDPM),
 }
 
 PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
     "random": RandomPictures,
     "patch_knn": PatchKNN,
     "padim": PaDiM,
+    "vae": on_pictures(VAE),
 }
 
 CLIP_BASELINES: dict[str, type[ClipBaseline]] = {
@@ -61,4 +67,5 @@ CLIP_BASELINES: dict[str, type[ClipBaseline]] = {
     "log_mel_autoencoder": LogMelAutoencoder,
     "frozen_knn_mel": FrozenMelKNN,
     "frozen_knn": FrozenKNN,
+    "vae": on_clips(VAE),
 }
