@@ -37,6 +37,7 @@ __all__ = [
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
 WindowSize = Annotated[int, Field(ge=4)]
+GridSide = Annotated[int, Field(ge=2)]
 Representation = Literal["window", "scalogram", "folded"]
 MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
 
@@ -139,11 +140,12 @@ class ImageConfig(_Frozen):
 
     `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the picture itself, at `pixel_size_px`)
     or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
-    feature-space denoiser. Its `error` is what the one-step estimate leaves over, or where the grid arrives when it is
-    carried to the noise level by inversion. `statistics` keeps a Gaussian per place of the grid, which helps where
-    pictures are aligned. `aligned` says what a place is for Gaussians: "places", each by itself, or "rows", where only
-    the row means something (maps of sounds). `top_share` is the share of the map whose mean is the picture's score.
-    `augment` adds turned or mirrored copies of the training pictures: only for parts that may lie in any direction.
+    feature-space denoiser; "auto" tries several on the normals themselves. The denoiser's `error` is what the one-step
+    estimate leaves over, or where the grid arrives when it is carried to the noise level by inversion. `statistics`
+    keeps a Gaussian per place of the grid, which helps where pictures are aligned. `aligned` says what a place is for
+    Gaussians: "places", each by itself, or "rows", where only the row means something (maps of sounds). `top_share` is
+    the share of the map whose mean is the picture's score. `augment` adds turned or mirrored copies of the training
+    pictures: only for parts that may lie in any direction.
     """
 
     size_px: int = Field(default=256, ge=32)
@@ -155,8 +157,8 @@ class ImageConfig(_Frozen):
     perceptual: str = "efficientnet_lite0"
     perceptual_path: str | None = None
     taps: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
-    memory_grid: int = Field(default=32, ge=2)
-    denoiser_grid: int = Field(default=16, ge=2)
+    memory_grid: GridSide | Literal["auto"] = "auto"
+    denoiser_grid: GridSide | Literal["auto"] = "auto"
     pixel_size_px: int = Field(default=64, ge=16)
     patch_memory: bool = True
     statistics: bool = False
@@ -164,6 +166,12 @@ class ImageConfig(_Frozen):
     top_share: Fraction | Literal["auto"] = "auto"
     augment: tuple[Literal["mirror", "turn"], ...] = ()
     max_pictures: int = Field(default=1000, ge=2, description="training pictures kept; more are thinned evenly")
+
+    @property
+    def grids(self) -> tuple[int, int]:
+        """The sides of the memory's and the denoiser's grid, 32 and 16 where nothing was chosen (yet)."""
+        memory = 32 if self.memory_grid == "auto" else self.memory_grid
+        return memory, 16 if self.denoiser_grid == "auto" else self.denoiser_grid
 
 
 class AudioConfig(_Frozen):

@@ -30,7 +30,7 @@ PRESETS: dict[Modality, dict[str, dict[str, Any]]] = {
             "network": {"base_channels": 16, "channel_mult": (1, 2)},
             "training": {"num_steps": 200, "batch_size": 16},
             "scoring": {"noise_levels": (0.3,), "num_noise_draws": 0, "memory_size": 2000},
-            "image": {"max_pictures": 300},
+            "image": {"max_pictures": 300, "memory_grid": 32, "denoiser_grid": 16},
         },
         "balanced": {
             "network": {"base_channels": 64, "channel_mult": (1, 2)},

@@ -32,7 +32,7 @@ def picture_state(engine: PictureDetection) -> State:
     tensors, constants = _map_state(engine)
     if engine.roi is not None:
         tensors["roi"] = torch.from_numpy(engine.roi.astype(np.uint8))
-    return tensors, {**constants, "frame": engine.frame.to_dict()}
+    return tensors, {**constants, "frame": engine.frame.to_dict(), "grids": list(engine.config.image.grids)}
 
 
 def restore_pictures(engine: PictureDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:

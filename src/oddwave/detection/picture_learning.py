@@ -39,15 +39,19 @@ _VALIDATION_SHARE = 0.1
 _SMALLEST_SCALE = 1e-4
 
 
-def make_networks(scorer: PictureScorer, channels: int) -> None:
-    """Give the scorer untrained networks for its space; their first weights follow from the seed."""
+def make_networks(scorer: PictureScorer, channels: int, *, shows: bool = True) -> None:
+    """Give the scorer untrained networks for its space; their first weights follow from the seed.
+
+    Without `shows` there is no decoder: of what lives in feature space there will then be no normal version to look at.
+    """
     config = scorer.config
     image, settings = config.image, config.network.model_dump()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if image.space in ("feature", "both"):
             scorer.feature_net = UNet(scorer.grid.width, grid_dims=2, **settings).eval()
-            scorer.decoder = FeatureDecoder(scorer.grid.width, image.denoiser_grid, channels, DECODED_PX).eval()
+            if shows:
+                scorer.decoder = FeatureDecoder(scorer.grid.width, image.grids[1], channels, DECODED_PX).eval()
             scorer.noise_levels["feature"] = config.scoring.noise_levels
         if image.space in ("pixel", "both"):
             scorer.pixel_net = UNet(channels, grid_dims=2, **settings).eval()
@@ -85,8 +89,9 @@ def learn(
         evidence["feature"] = _told(last)
         scorer.residuals = _fit_residuals(scorer, coarse)
         folder, own = _beside(checkpoint_dir, resume)
-        assert scorer.decoder is not None
-        evidence["decoder_loss"] = _train_decoder(scorer, scorer.decoder, coarse / FEATURE_SCALE, small, show_progress)
+        if scorer.decoder is not None:
+            grids = coarse / FEATURE_SCALE
+            evidence["decoder_loss"] = _train_decoder(scorer, scorer.decoder, grids, small, show_progress)
     if scorer.pixel_net is not None:
         last = _train(scorer, scorer.pixel_net, pixels.float(), "pixel", show_progress, folder, own)
         evidence["pixel"] = _told(last)

@@ -78,7 +78,7 @@ class PictureScorer:
 
     def feature_x0(self, features: Float[Tensor, "B D G G"]) -> Float[Tensor, "B D g g"]:
         """Give the feature-space denoiser's x_0: the grid, coarser."""
-        coarse = F.adaptive_avg_pool2d(features, self.config.image.denoiser_grid)
+        coarse = F.adaptive_avg_pool2d(features, self.config.image.grids[1])
         return (coarse * FEATURE_SCALE).clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT)
 
     def pixel_x0(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C s s"]:

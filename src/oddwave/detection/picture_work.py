@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.grid_choice import choose_grids, with_grids
 from oddwave.detection.map_state import picture_state, restore_pictures
 from oddwave.detection.picture_detection import PictureDetection, PictureScore
 from oddwave.detection.picture_explain import find_regions, normal_version, repair_share, wavelet_shares
@@ -77,10 +78,11 @@ class PictureWork(Work):
             raise DataError(
                 f"the region of interest is too small to be seen at image.size_px={image.size_px}: paint a larger one"
             )
-        scorer = new_scorer(self.config)
+        config, grids = choose_grids(self.config, frame, roi, train, held, new_scorer, show_progress)
+        scorer = new_scorer(config)
         make_networks(scorer, channels)
-        engine = PictureDetection(self.config, scorer, frame, roi)
-        engine.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
+        engine = PictureDetection(config, scorer, frame, roi)
+        engine.evidence |= {"frame": {"chosen": frame.to_dict(), "why": why}, **grids}
         scored = engine.fit(train, held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         self._calibrate(scored)
         self.engine = engine
@@ -152,9 +154,10 @@ class PictureWork(Work):
     def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         frame = ImageFrame.from_dict(constants["frame"])
-        scorer = new_scorer(self.config)
+        config = with_grids(self.config, *constants.get("grids", self.config.image.grids))
+        scorer = new_scorer(config)
         make_networks(scorer, frame.channels)
-        self.engine = PictureDetection(self.config, scorer, frame)
+        self.engine = PictureDetection(config, scorer, frame)
         restore_pictures(self.engine, tensors, constants)
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
@@ -287,7 +290,7 @@ def new_scorer(config: DetectorConfig) -> PictureScorer:
     image = config.image
     network = load_perceptual(image.perceptual, None if image.perceptual_path is None else Path(image.perceptual_path))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    grid = FeatureGrid(network, image.memory_grid, image.taps)
+    grid = FeatureGrid(network, image.grids[0], image.taps)
     schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
     return PictureScorer(config, grid, schedule, torch.zeros(grid.width), torch.ones(grid.width))
 

@@ -199,7 +199,7 @@ class SoundWork(Work):
 
     def _new_engine(self) -> SoundDetection:
         maps = new_scorer(self.config)
-        make_networks(maps, 1)
+        make_networks(maps, 1, shows=False)  # its normal version is a level, not a drawing
         return SoundDetection(self.config, maps, SoundScorer(audio_map_of(self.config.audio), maps))
 
     def _read(self, source: Any, part: str) -> AudioSet:
