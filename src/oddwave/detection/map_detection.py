@@ -24,7 +24,7 @@ from oddwave.scoring.selection import auroc_error, near_best, select_weights, se
 
 __all__ = ["BATCH", "MapDetection", "Maps"]
 
-Maps = dict[str, Float[np.ndarray, "N *K M M"]]
+Maps = dict[str, Float[np.ndarray, "_ ... M M"]]  # rows of normals and of synthetic ones differ in number
 
 BATCH = 8
 NEUTRAL_TOP_SHARE = 0.002
@@ -136,7 +136,7 @@ class MapDetection:
         self.fusion = Fusion(chosen.reconstruction_weight, chosen.memory_weight)
         self.evidence["weights"] = chosen.to_dict()
 
-    def _choose_top_share(self, normal: Float[np.ndarray, "N M M"], odd: Float[np.ndarray, "N M M"]) -> None:
+    def _choose_top_share(self, normal: Float[np.ndarray, "N M M"], odd: Float[np.ndarray, "K M M"]) -> None:
         """Choose how much of the map makes the score; the neutral share stays unless another is clearly better."""
         wanted = self.config.image.top_share
         if wanted != "auto":

@@ -133,7 +133,7 @@ class PictureDetection(MapDetection):
 
     def _synthetic(
         self, tensors: Float[np.ndarray, "N C S S"], monitored: Bool[np.ndarray, "N M M"], rng: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "N C S S"], list[str]]:
+    ) -> tuple[Float[np.ndarray, "_ C S S"], list[str]]:
         """Plant defects, several times over, where the pictures are monitored."""
         focus = None
         if not monitored.all():

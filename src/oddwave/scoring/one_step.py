@@ -11,7 +11,7 @@ Legend: B items, C channels, K noise levels, R draws, *grid = L or H, W.
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from oddwave.diffusion.process import Denoiser, PredictionType, denoise_once
@@ -20,7 +20,6 @@ from oddwave.diffusion.schedule import NoiseSchedule
 __all__ = ["one_step_estimates"]
 
 
-@torch.inference_mode()
 def one_step_estimates(
     net: Denoiser,
     x0: Float[Tensor, "B C *grid"],
@@ -33,14 +32,25 @@ def one_step_estimates(
 ) -> Iterator[Float[Tensor, "B C *grid"]]:
     """Yield x0_bar for each noise level (fractions of T in (0, 1])."""
     for number, level in enumerate(noise_levels):
-        step = schedule.timestep_at(level)
-        t = torch.full((len(x0),), step, dtype=torch.long, device=x0.device)
-        if num_noise_draws == 0:
-            yield denoise_once(net, x0, t, schedule, prediction_type)
-            continue
-        estimate = torch.zeros_like(x0)
-        for draw in range(num_noise_draws):
-            generator = torch.Generator().manual_seed((seed * 1009 + number) * 1009 + draw)
-            noise = torch.randn(x0.shape[1:], generator=generator).to(x0).expand_as(x0)
-            estimate += denoise_once(net, x0, t, schedule, prediction_type, noise) / num_noise_draws
-        yield estimate
+        t = torch.full((len(x0),), schedule.timestep_at(level), dtype=torch.long, device=x0.device)
+        seeds = [(seed * 1009 + number) * 1009 + draw for draw in range(num_noise_draws)]
+        yield _estimate(net, x0, t, schedule, prediction_type, seeds)
+
+
+@torch.inference_mode()
+def _estimate(
+    net: Denoiser,
+    x0: Float[Tensor, "B C *grid"],
+    t: Int[Tensor, " B"],
+    schedule: NoiseSchedule,
+    prediction_type: PredictionType,
+    seeds: Sequence[int],
+) -> Float[Tensor, "B C *grid"]:
+    """Average the estimates over one noise draw per seed; without seeds no noise is added."""
+    if not seeds:
+        return denoise_once(net, x0, t, schedule, prediction_type)
+    estimate = torch.zeros_like(x0)
+    for own in seeds:
+        noise = torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(own)).to(x0).expand_as(x0)
+        estimate += denoise_once(net, x0, t, schedule, prediction_type, noise) / len(seeds)
+    return estimate

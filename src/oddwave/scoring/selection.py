@@ -21,7 +21,7 @@ __all__ = ["WeightSelection", "auroc_error", "near_best", "select_weights", "sep
 
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-Groups = Mapping[str, Float[np.ndarray, "N *map"]]
+Groups = Mapping[str, Float[np.ndarray, "_ *map"]]
 
 
 @dataclass(frozen=True)
