@@ -66,7 +66,8 @@ def choose_grids(
             error = auroc_error(own[best], len(some_held), 2 * len(some_held))
             neutral = own[str(chosen[name])]
             chosen[name] = int(best) if own[best] > neutral + error else chosen[name]
-    evidence = {"chosen": chosen, "synthetic_auroc": values, "cpu_s": round(time.process_time() - started, 2)}
+    told = {f"{name} {side}": value for name, own in values.items() for side, value in own.items()}
+    evidence = {"chosen": chosen, "synthetic_auroc": told, "cpu_s": round(time.process_time() - started, 2)}
     return with_grids(config, chosen["memory_grid"], chosen["denoiser_grid"]), {"grids": evidence}
 
 

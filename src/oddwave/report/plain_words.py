@@ -18,6 +18,7 @@ CHOICES = {
     "terms": "Terms of the score",
     "weights": "Weights of the terms",
     "top_share": "Share of the map that makes the score",
+    "grids": "Places a side that a picture is looked at in",
 }
 
 # The evidence for a choice, and the parts of a value; an empty word is left out
@@ -30,6 +31,8 @@ ENTRIES = {
     "standard_error": "Standard error of the AUROC",
     "reconstruction_weight": "Weight of the reconstruction error",
     "memory_weight": "Weight of the memory distance",
+    "memory_grid": "memory",
+    "denoiser_grid": "denoiser",
     "size_px": "",
     "fit": "",
     "aspect": "aspect ratio",
