@@ -133,6 +133,11 @@ def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, n
     np.testing.assert_allclose(again.decision_function(new), detector.decision_function(new), rtol=1e-3)
 
 
+def test_no_grid_is_tried_that_no_term_looks_at(good):
+    paper = tiny("image.memory_grid=auto", "image.denoiser_grid=auto", "image.space=pixel", "image.patch_memory=false")
+    assert "grids" not in Detector(paper).fit(good).work.choices
+
+
 @pytest.mark.parametrize(("fine", "chosen"), [(0.9, 32), (0.51, 16)])
 def test_another_grid_is_taken_only_where_it_is_clearly_better(good, monkeypatch, fine, chosen):
     found = {16: {"recon.feature": 0.5, "memory.patch": 0.5}, 32: {"recon.feature": fine, "memory.patch": 0.5}}

@@ -40,11 +40,12 @@ def choose_grids(
 ) -> tuple[DetectorConfig, dict[str, Any]]:
     """Give the config with both grids settled, and the evidence for it: AUROC on synthetic defects by side.
 
-    Nothing is tried, and there is no evidence, where both sides were given.
+    Nothing is tried, and there is no evidence, where both sides were given, or no term looks at a grid.
     Raises: DataError for a picture that cannot be read.
     """
     started = time.process_time()
-    open_ones = [name for name in _TERMS if getattr(config.image, name) == "auto"]
+    used = {"memory_grid": config.image.patch_memory, "denoiser_grid": config.image.space != "pixel"}
+    open_ones = [name for name in _TERMS if used[name] and getattr(config.image, name) == "auto"]
     if not open_ones:
         return config, {}
     values: dict[str, dict[str, float]] = {name: {} for name in open_ones}
@@ -57,15 +58,13 @@ def choose_grids(
         engine.fit(some, some_held, show_progress=show_progress)
         found = engine.evidence["terms"]["synthetic_auroc"]
         for name in open_ones:
-            if _TERMS[name] in found:  # there is no such term without a memory, or in pixel space
-                values[name][str(side)] = found[_TERMS[name]]
+            values[name][str(side)] = found[_TERMS[name]]
     chosen = dict(zip(_TERMS, config.image.grids, strict=True))
     for name, own in values.items():
-        if own:
-            best = max(own, key=lambda side: own[side])
-            error = auroc_error(own[best], len(some_held), 2 * len(some_held))
-            neutral = own[str(chosen[name])]
-            chosen[name] = int(best) if own[best] > neutral + error else chosen[name]
+        best = max(own, key=lambda side: own[side])
+        error = auroc_error(own[best], len(some_held), 2 * len(some_held))
+        if own[best] > own[str(chosen[name])] + error:
+            chosen[name] = int(best)
     told = {f"{name} {side}": value for name, own in values.items() for side, value in own.items()}
     evidence = {"chosen": chosen, "synthetic_auroc": told, "cpu_s": round(time.process_time() - started, 2)}
     return with_grids(config, chosen["memory_grid"], chosen["denoiser_grid"]), {"grids": evidence}
@@ -88,7 +87,8 @@ def _smaller(config: DetectorConfig) -> DetectorConfig:
         section, _, key = name.partition(".")
         own = getattr(config, section)
         sections[section] = own.model_copy(update={key: min(value, getattr(own, key))})
-    return config.model_copy(update=sections)
+    image = config.image.model_copy(update={"space": "feature"})  # grids are of features
+    return config.model_copy(update={**sections, "image": image})
 
 
 def _evenly(items: Sequence[ImageItem], most: int) -> list[ImageItem]:
