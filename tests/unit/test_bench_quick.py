@@ -1,0 +1,65 @@
+"""The quick benchmark: few items, thinned, under protocols of their own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from oddwave.bench.protocol import PictureTask, SoundTask, Task
+from oddwave.bench.quick import QUICK_EFFORT, effort_of, quick_tasks
+from oddwave.datasets.pictures import PictureSplit
+from oddwave.datasets.recordings import ClipSplit
+
+
+def paths(stem, num):
+    return tuple(Path(f"{stem}{i:03d}.png") for i in range(num))
+
+
+def sound(name, num_normal=40, num_odd=400):
+    label = np.array([0] * num_normal + [1] * num_odd)
+    kinds = tuple("own" if not own else "other" for own in label)
+    return SoundTask("urbansound8k", name, "one_class", ClipSplit(name, paths("a", 200), paths("b", 440), label, kinds))
+
+
+def pictures(num_normal=3, num_odd=90):
+    label = np.array([1] * num_odd + [0] * num_normal)
+    masks = tuple(Path(f"mask{i}.png") if own else None for i, own in enumerate(label))
+    kinds = tuple("hole" if own else "good" for own in label)
+    split = PictureSplit("screw", paths("a", 30), paths("b", num_normal + num_odd), label, masks, kinds)
+    return PictureTask("mvtec_ad", "screw", "one_class", split)
+
+
+def stream(name, points, ends=()):
+    values = np.arange(points, dtype=float)[:, None]
+    return Task("nab", name, "semi", values[:50], values, np.zeros(points, int), test_ends=ends)
+
+
+def test_two_items_of_a_data_set_stay_and_half_of_the_test_items_are_normal():
+    tasks = quick_tasks([sound(name) for name in "abcdef"])
+    assert [task.item for task in tasks] == ["a", "d"]
+    assert [len(task.split.train_paths) for task in tasks] == [64, 64]
+    assert [np.bincount(task.gt_label).tolist() for task in tasks] == [[32, 32], [32, 32]]
+
+
+def test_labels_masks_and_kinds_stay_with_their_pictures():
+    (task,) = quick_tasks([pictures()])
+    assert len(task.split.train_paths) == 30
+    assert np.bincount(task.gt_label).tolist() == [3, 61]
+    for path, label, mask, kind in zip(
+        task.split.test_paths, task.gt_label, task.split.mask_paths, task.split.defect_kinds, strict=True
+    ):
+        number = int(path.stem[1:])
+        assert (number < 90) == bool(label)
+        assert mask == (Path(f"mask{number}.png") if label else None)
+        assert kind == ("hole" if label else "good")
+
+
+def test_long_and_joint_series_are_left_out_and_the_others_stay_whole():
+    tasks = quick_tasks([stream("long", 9000), stream("short", 300), stream("joint", 400, (200, 400))])
+    assert [(task.item, len(task.test)) for task in tasks] == [("short", 300)]
+
+
+def test_quick_rows_have_protocols_and_an_effort_of_their_own():
+    whole = pictures()
+    (quick,) = quick_tasks([whole])
+    assert (whole.protocol, quick.protocol) == ("one_class", "one_class-quick")
+    assert (effort_of(whole), effort_of(quick)) == (1.0, QUICK_EFFORT)
