@@ -1,6 +1,7 @@
 """The methods under comparison: oddwave's presets, and the baselines with the very windows that oddwave uses.
 
-Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others. A method is a function
+Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others, and `ablation.py` for
+the variants of oddwave that `oddwave bench ablation` runs as methods `ablation/name`. A method is a function
 of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's
 window sizes for that series, standardised per size and averaged; `knn_max` takes the largest instead. oddwave's
 combination lies between the two, so a difference to both is the method's alone. `knn_256` is the window that did best
@@ -16,16 +17,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from oddwave.baselines import BASELINES
+from oddwave.bench.ablation import is_variant, run_variant, variant_applies, variant_methods, variant_of
+from oddwave.bench.own_methods import score_series, streams_of
 from oddwave.bench.picture_methods import PICTURE_METHODS
 from oddwave.bench.protocol import AnyTask, BenchModality, Outcome, Task
 from oddwave.bench.sound_methods import SOUND_METHODS
 from oddwave.config import preset
 from oddwave.errors import ConfigError
 
-__all__ = ["METHODS", "Outcome", "is_seeded", "method_names", "run_method"]
+__all__ = ["METHODS", "Outcome", "applies", "is_seeded", "method_names", "run_method"]
 
 _CALIBRATION_SHARE = 0.2
 _HINDSIGHT_WINDOW = 256
@@ -39,6 +41,8 @@ def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
         ConfigError: no such method for tasks of this kind.
     """
     _require(name, task.modality)
+    if is_variant(name):
+        return run_variant(name, task, seed)
     return _methods(task.modality)[name](name, task, seed)
 
 
@@ -55,7 +59,12 @@ def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -
 
 def is_seeded(name: str) -> bool:
     """Say whether a method's scores depend on the seed."""
-    return name.startswith(("oddwave", "plain_ddpm")) or name in _SEEDED
+    return name.startswith(("oddwave", "plain_ddpm")) or name in _SEEDED or is_variant(name)
+
+
+def applies(name: str, task: AnyTask) -> bool:
+    """Say whether a method means something for this task: all do, but for some variants of the ablation."""
+    return not is_variant(name) or variant_applies(name, task)
 
 
 def _methods(modality: BenchModality) -> Mapping[str, Callable[[str, Any, int], Outcome]]:
@@ -68,30 +77,14 @@ def _methods(modality: BenchModality) -> Mapping[str, Callable[[str, Any, int], 
 
 
 def _require(name: str, modality: BenchModality) -> None:
-    if name not in _methods(modality):
+    if is_variant(name):
+        variant_methods(modality, [variant_of(name).name])
+    elif name not in _methods(modality):
         raise ConfigError(f"method '{name}' does not exist; choose from {', '.join(_methods(modality))}")
 
 
 def _oddwave(name: str, task: Task, seed: int) -> Outcome:
-    from oddwave.detection.series_work import SeriesWork
-    from oddwave.detector import Detector
-
-    started = time.process_time()
-    config = preset(name.removeprefix("oddwave").lstrip("_") or "balanced", seed=seed)
-    if task.train is None:
-        scores = np.concatenate([s.scores for s in SeriesWork(config, {}).fit_scores(task.test)])
-        return Outcome(scores, time.process_time() - started, 0.0)
-    detector = Detector(config).fit(_streams(task.train, task.train_ends))
-    fitted = time.process_time()
-    scores = detector.decision_function(_streams(task.test, task.test_ends))
-    return Outcome(scores, fitted - started, time.process_time() - fitted)
-
-
-def _streams(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
-    """Give the array itself, or the streams of a joint task as a dictionary."""
-    if not ends:
-        return joined
-    return {f"stream_{i:02d}": part for i, part in enumerate(np.split(joined, ends[:-1]))}
+    return score_series(preset(name.removeprefix("oddwave").lstrip("_") or "balanced", seed=seed), task)
 
 
 def _baseline(name: str, task: Task, seed: int) -> Outcome:
@@ -129,7 +122,7 @@ def _window_sizes(task: Task) -> tuple[int, ...]:
     from oddwave.detection.series_work import SeriesWork
 
     share = 0.0 if task.train is None else preset("balanced").calibration.calibration_share
-    data = task.test if task.train is None else _streams(task.train, task.train_ends)
+    data = task.test if task.train is None else streams_of(task.train, task.train_ends)
     return SeriesWork(preset("balanced"), {}).plan(data, held_back=share).sizes
 
 

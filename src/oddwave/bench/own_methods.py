@@ -1,4 +1,4 @@
-"""oddwave itself on pictures and on sound: its presets, the paper's own setting, and a plain DDPM.
+"""oddwave itself: on pictures and sound its presets, the paper's own setting, a plain DDPM; on series any setting.
 
     oddwave_pixel, oddwave_audio_pixel
                        the paper: diffusion over pixels (of a picture, or of a sound's map), all four additions, noise
@@ -8,24 +8,30 @@
     plain_ddpm_pixel, plain_ddpm_audio
                        the same budget, none of the additions, pixel error only
 
-A detector is told the files to train on and the files to judge, nothing else. Read `picture_methods.py` and
-`sound_methods.py` next, which have a row's other methods.
+A detector is told the data to train on and the data to judge, nothing else. Read `methods.py`, `picture_methods.py` and
+`sound_methods.py` next, which have a row's other methods, and `ablation.py` for what each part is worth.
+
+Legend: n points of all streams.
 """
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float
 
 from oddwave.bench.clock import Clock
-from oddwave.bench.protocol import PictureTask, SoundTask
+from oddwave.bench.protocol import Outcome, PictureTask, SoundTask, Task
 from oddwave.config import DetectorConfig, preset
 from oddwave.errors import DataError
 from oddwave.results import DetectionResult, PictureResult, SoundResult
 
-__all__ = ["fit_and_score", "own_settings"]
+__all__ = ["PAPER_SETTING", "fit_and_score", "own_settings", "score_pictures", "score_series", "streams_of"]
 
 AnyResult = TypeVar("AnyResult", PictureResult, SoundResult)
 
-_PAPER = (
+PAPER_SETTING = (
     "image.space=pixel",
     "image.patch_memory=false",
     "image.statistics=false",
@@ -45,10 +51,10 @@ _PLAIN = (
 )
 _MAP_ALONE = ("audio.clip_spaces=[]",)  # what is known of a clip as a whole is remembered, not denoised
 _OVERRIDES: dict[str, tuple[str, ...]] = {
-    "oddwave_pixel": _PAPER,
-    "plain_ddpm_pixel": (*_PAPER, *_PLAIN),
-    "oddwave_audio_pixel": (*_PAPER, *_MAP_ALONE),
-    "plain_ddpm_audio": (*_PAPER, *_MAP_ALONE, *_PLAIN),
+    "oddwave_pixel": PAPER_SETTING,
+    "plain_ddpm_pixel": (*PAPER_SETTING, *_PLAIN),
+    "oddwave_audio_pixel": (*PAPER_SETTING, *_MAP_ALONE),
+    "plain_ddpm_audio": (*PAPER_SETTING, *_MAP_ALONE, *_PLAIN),
 }
 _ITEMS = {"image": "pictures", "audio": "recordings"}
 _PRESETS = {"oddwave_fast": "fast", "oddwave_accurate": "accurate"}
@@ -67,10 +73,47 @@ def fit_and_score(
 
     Raises: DataError where an item could not be judged.
     """
+    return _fit_and_score(own_settings(name, task, seed), task, items_of)
+
+
+def score_pictures(settings: DetectorConfig, task: PictureTask) -> Outcome:
+    """Fit a detector with these settings; give each test picture its score and map. Raises: DataError."""
+    pictures, clock = _fit_and_score(settings, task, lambda result: result.pictures)
+    scores = np.array([float(picture.scores[0]) for picture in pictures])
+    return clock.outcome(scores, [picture.anomaly_map for picture in pictures], settings.model_dump(mode="json"))
+
+
+def score_series(settings: DetectorConfig, task: Task) -> Outcome:
+    """Fit a detector with these settings; give each test point or instance its score. Raises: DataError."""
+    from oddwave.detection.series_work import SeriesWork
+    from oddwave.detector import Detector
+
+    started = time.process_time()
+    if task.train is None:
+        scores = np.concatenate([s.scores for s in SeriesWork(settings, {}).fit_scores(task.test)])
+        return Outcome(scores, time.process_time() - started, 0.0)
+    detector = Detector(settings).fit(streams_of(task.train, task.train_ends))
+    fitted = time.process_time()
+    scores = detector.decision_function(streams_of(task.test, task.test_ends))
+    return Outcome(scores, fitted - started, time.process_time() - fitted)
+
+
+def streams_of(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
+    """Give the array itself, or the streams of a joint task as a dictionary."""
+    if not ends:
+        return joined
+    return {f"stream_{i:02d}": part for i, part in enumerate(np.split(joined, ends[:-1]))}
+
+
+def _fit_and_score(
+    settings: DetectorConfig,
+    task: PictureTask | SoundTask,
+    items_of: Callable[[DetectionResult], Sequence[AnyResult]],
+) -> tuple[Sequence[AnyResult], Clock]:
     from oddwave.detector import Detector
 
     clock = Clock()
-    detector = Detector(own_settings(name, task, seed)).fit(list(task.split.train_paths))
+    detector = Detector(settings).fit(list(task.split.train_paths))
     clock.fitted()
     items = items_of(detector.score(list(task.split.test_paths)))
     unread = [item for item in items if item.error]

@@ -45,19 +45,18 @@ def _thinned(task: AnyTask) -> AnyTask:
         return replace(task, protocol=protocol)
     train = _evenly(len(task.split.train_paths), _MOST_TRAINED)
     kept = _stratified(task.gt_label, _MOST_TESTED)
-    paths = {
-        "train_paths": tuple(task.split.train_paths[i] for i in train),
-        "test_paths": tuple(task.split.test_paths[i] for i in kept),
-    }
+    train_paths = tuple(task.split.train_paths[i] for i in train)
+    test_paths = tuple(task.split.test_paths[i] for i in kept)
     label = task.gt_label[kept]
     if isinstance(task, SoundTask):
         kinds = tuple(task.split.kinds[i] for i in kept)
-        return replace(task, protocol=protocol, split=replace(task.split, gt_label=label, kinds=kinds, **paths))
+        heard = replace(task.split, train_paths=train_paths, test_paths=test_paths, gt_label=label, kinds=kinds)
+        return replace(task, protocol=protocol, split=heard)
     assert isinstance(task, PictureTask)
     masks = tuple(task.split.mask_paths[i] for i in kept)
     kinds = tuple(task.split.defect_kinds[i] for i in kept)
-    split = replace(task.split, gt_label=label, mask_paths=masks, defect_kinds=kinds, **paths)
-    return replace(task, protocol=protocol, split=split)
+    seen = replace(task.split, train_paths=train_paths, test_paths=test_paths, gt_label=label)
+    return replace(task, protocol=protocol, split=replace(seen, mask_paths=masks, defect_kinds=kinds))
 
 
 def _stratified(gt_label: Int[np.ndarray, " n"], most: int) -> list[int]:

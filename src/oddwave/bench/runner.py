@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from oddwave.bench.ablation import is_variant
 from oddwave.bench.environment import environment, peak_memory_mb, reset_peak_memory
 from oddwave.bench.label_metrics import auroc_by_kind, sound_metrics
-from oddwave.bench.methods import is_seeded, method_names, run_method
+from oddwave.bench.methods import applies, is_seeded, method_names, run_method
 from oddwave.bench.picture_metrics import picture_metrics
 from oddwave.bench.protocol import (
     COLUMNS,
@@ -50,6 +51,7 @@ def run_benchmark(
     *,
     modality: BenchModality = "series",
     only: Sequence[str] | None = None,
+    tasks: Sequence[AnyTask] | None = None,
     methods: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     jobs: int | None = None,
@@ -58,21 +60,26 @@ def run_benchmark(
 ) -> list[dict[str, str]]:
     """Run all cells of a modality that `out/results.csv` does not hold yet, and return all its rows of that modality.
 
-    `jobs` cells run at once (as many as there are cores, unless told otherwise), each on `num_threads`.
+    The tasks are those under `root` that `only` names, unless they are given. `jobs` cells run at once (as many as
+    there are cores, unless told otherwise), each on `num_threads`. Rows of the ablation come back to the ablation
+    alone: its variants are no rivals of the other methods, with which they may share a folder.
 
     Raises:
         ConfigError: an unknown method, item or seed.
         DataError: no data, or `out` cannot be written.
     """
     chosen = method_names(modality, methods)
-    tasks = {(t.dataset, t.item, t.protocol): t for t in load_tasks(root, only, modality)}
+    loaded = load_tasks(root, only, modality) if tasks is None else tasks
+    places = {(t.dataset, t.item, t.protocol): t for t in loaded}
     _prepare_folder(out, modality, num_threads)
     done = {_cell_of(row) for row in read_results(out) if not row["error"]}
-    cells = [c for c in _all_cells(list(tasks.values()), chosen, seeds) if c not in done]
-    work = [(cell, tasks[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
+    cells = [c for c in _all_cells(list(places.values()), chosen, seeds) if c not in done]
+    work = [(cell, places[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
     for row in _rows(work, jobs or os.cpu_count() or 1, num_threads, show_progress):
         _append(out, row)
-    return [row for row in read_results(out) if modality_of(row["dataset"]) == modality]
+    wanted = {is_variant(name) for name in chosen}
+    rows = [row for row in read_results(out) if modality_of(row["dataset"]) == modality]
+    return [row for row in rows if is_variant(row["method"]) in wanted]
 
 
 def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
@@ -154,7 +161,7 @@ def _all_cells(tasks: Sequence[AnyTask], methods: Sequence[str], seeds: Sequence
         for seed in seeds
         for method in methods
         for task in tasks
-        if is_seeded(method) or seed == seeds[0]
+        if (is_seeded(method) or seed == seeds[0]) and applies(method, task)
     ]
 
 

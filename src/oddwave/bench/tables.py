@@ -5,17 +5,22 @@ and interquartile range, its threshold chosen on the labels as NAB's rule demand
 and `sound_tables.py` for the tables of the others, `markdown.py` for what one table looks like.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from oddwave.bench.intervals import read_evidence
 from oddwave.bench.markdown import Row, csv_text, failed_cells, section
+from oddwave.bench.paper import beside_the_paper
 from oddwave.bench.picture_tables import write_picture_tables
+from oddwave.bench.plots import write_plots
 from oddwave.bench.protocol import COLUMNS, AnyTask, BenchModality, Cell, Task
 from oddwave.bench.sound_tables import write_sound_tables
-from oddwave.errors import DataError
+from oddwave.bench.verdict import write_verdict
+from oddwave.errors import DataError, MissingExtraError
 from oddwave.metrics.nab_score import nab_score
 from oddwave.training.checkpoint import write_bytes_atomic
 
@@ -25,17 +30,31 @@ _SINGLE_ITEMS = ("realKnownCause/nyc_taxi", "realKnownCause/machine_temperature_
 
 
 def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modality: BenchModality = "series") -> Path:
-    """Write the tables of a modality beside its `results.csv` and return the Markdown file.
+    """Write the tables and plots of a modality beside its `results.csv` and return the Markdown file.
 
-    `series.md` and `series.csv` (all cells and the pooled ones), or Markdown, CSV and JSON called `image` or `audio`.
+    `series.md` and `series.csv` (all cells and the pooled ones), or Markdown, CSV and JSON called `image` or `audio`;
+    the verdict closes the Markdown. `<modality>_plots.html` is left out, with a warning, where plotly is missing.
 
     Raises:
         CheckpointError: `out` cannot be written.
     """
     if modality == "image":
-        return write_picture_tables(out, rows)
-    if modality == "audio":
-        return write_sound_tables(out, rows)
+        path = write_picture_tables(out, rows)
+    elif modality == "audio":
+        path = write_sound_tables(out, rows)
+    else:
+        path = _write_series_tables(out, rows, tasks)
+    evidence = read_evidence(out, rows, tasks)
+    verdict = write_verdict(out, modality, rows, tasks, evidence)
+    write_bytes_atomic(path, (path.read_text(encoding="utf-8") + "\n".join(verdict) + "\n").encode())
+    try:
+        write_plots(out, modality, rows, tasks, evidence)
+    except MissingExtraError as error:
+        warnings.warn(f"{error}; {modality}_plots.html is left out", stacklevel=2)
+    return path
+
+
+def _write_series_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask]) -> Path:
     everything = [*rows, *pooled_rows(out, rows, [task for task in tasks if isinstance(task, Task)])]
     write_bytes_atomic(out / "series.csv", csv_text(everything, COLUMNS).encode())
     write_bytes_atomic(out / "series.md", summary_markdown(everything).encode())
@@ -81,7 +100,7 @@ def summary_markdown(rows: Sequence[Row]) -> str:
         singles = [i for i in sorted({r["item"] for r in plain}) if dataset == "ucr" or i in _SINGLE_ITEMS]
         for item in [*singles, "corpus"]:
             parts += section(f"{dataset}, {protocol}: {item}", [r for r in own if r["item"] == item])
-    return "\n".join([*parts, *failed_cells(rows)]) + "\n"
+    return "\n".join([*parts, *beside_the_paper("series", rows), *failed_cells(rows)]) + "\n"
 
 
 def _standardised(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

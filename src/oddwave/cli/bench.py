@@ -9,6 +9,8 @@ from oddwave.cli.options import Quiet, listed, seed_numbers
 from oddwave.console import PlainGroup, shows_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from oddwave.bench.protocol import BenchModality
 
 __all__ = ["bench_app"]
@@ -95,6 +97,56 @@ def bench_audio(
     _run("audio", out, data, only, methods, seeds, jobs, threads, quiet)
 
 
+@bench_app.command("ablation")
+def bench_ablation(
+    out: Out,
+    data: DataFolder = None,
+    modality: Annotated[
+        str | None, typer.Option(metavar="image|series", help="[default: what there are data of]")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Data sets or items.  [default: a few of each]")
+    ] = None,
+    variants: Annotated[str | None, typer.Option(metavar="A,B", help="Variants.  [default: all]")] = None,
+    seeds: Seeds = "0",
+    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what each part of oddwave is worth, in the paper's setting and in its own.
+
+    May be interrupted: the same command goes on where it stopped.
+
+    \b
+    Example:
+        oddwave bench ablation --data data -o results --modality series --variants no_attention --seeds 0,1,2
+    """
+    from oddwave.bench.ablation import ablation_work
+    from oddwave.datasets.records import data_root
+    from oddwave.report.outputs import require_writable
+
+    numbers, root = seed_numbers(seeds), data_root(data)
+    work = ablation_work(root, modality, listed(only), listed(variants))
+    require_writable(out)
+    from oddwave.bench.ablation_tables import write_ablation_tables
+    from oddwave.bench.runner import read_results, run_benchmark
+
+    rows: list[dict[str, str]] = []
+    for each, tasks, methods in work:
+        rows += run_benchmark(
+            root,
+            out,
+            modality=each,
+            tasks=tasks,
+            methods=methods,
+            seeds=numbers,
+            jobs=jobs,
+            num_threads=threads,
+            show_progress=shows_progress(quiet),
+        )
+    _say(rows, write_ablation_tables(out, read_results(out)))
+
+
 def _run(
     modality: "BenchModality",
     out: Path,
@@ -128,7 +180,10 @@ def _run(
         num_threads=threads,
         show_progress=shows_progress(quiet),
     )
-    table = write_tables(out, rows, load_tasks(root, None, modality), modality)
+    _say(rows, write_tables(out, rows, load_tasks(root, None, modality), modality))
+
+
+def _say(rows: "Sequence[Mapping[str, str]]", table: Path) -> None:
     failed = sum(bool(row["error"]) for row in rows)
     print(
         f"{len(rows)} cells" + (f", {failed} of them failed (column error)" if failed else "") + f". Written: {table}"

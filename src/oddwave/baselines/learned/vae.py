@@ -14,18 +14,16 @@ Legend: B batch, C channels, ... the grid, D numbers of a code.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from oddwave.baselines.learned.autoencoder_network import AutoencoderNetwork
 from oddwave.baselines.learned.method import LearnedMethod
 
 __all__ = ["VAE"]
-
-_WIDTHS = (16, 32, 64)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,52 +38,25 @@ class VAE(LearnedMethod):
     def error_maps(self, items: Float[Tensor, "B C ..."]) -> Float[Tensor, "B ..."]:
         """Return the squared error at each place, mean over channels."""
         network = self.network
-        assert isinstance(network, _Autoencoder)
+        assert isinstance(network, AutoencoderNetwork)
         with torch.inference_mode():
-            return (items - network.decode(network.encode(items)[0])).square().mean(1)
+            return (items - network.decode(_distribution(network, items)[0])).square().mean(1)
 
     def _build(self, channels: int, grid: tuple[int, ...]) -> nn.Module:
-        return _Autoencoder(channels, grid, self.code_size)
+        return AutoencoderNetwork(channels, grid, 2 * self.code_size, self.code_size)
 
     def _loss(self, network: nn.Module, batch: Float[Tensor, "B C ..."]) -> Float[Tensor, ""]:
-        assert isinstance(network, _Autoencoder)
-        mean, log_variance = network.encode(batch)
+        assert isinstance(network, AutoencoderNetwork)
+        mean, log_variance = _distribution(network, batch)
         code = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         error = (batch - network.decode(code).float()).square().sum() / 2
         divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum()
         return (error + divergence) / batch.numel()
 
 
-class _Autoencoder(nn.Module):
-    """Three strided convolutions to a code and back; grids that cannot be halved are cut back at the end."""
-
-    def __init__(self, channels: int, grid: tuple[int, ...], code_size: int) -> None:
-        super().__init__()
-        conv, deconv = (nn.Conv2d, nn.ConvTranspose2d) if len(grid) == 2 else (nn.Conv1d, nn.ConvTranspose1d)
-        self.grid = grid
-        sizes = [grid]
-        for _ in _WIDTHS:
-            sizes.append(tuple(-(-size // 2) for size in sizes[-1]))
-        self.coarse = (_WIDTHS[-1], *sizes[-1])
-        down: list[nn.Module] = []
-        for before, after in pairwise((channels, *_WIDTHS)):
-            down += [conv(before, after, 3, 2, 1), nn.SiLU()]
-        self.down = nn.Sequential(*down)
-        flat = torch.Size(self.coarse).numel()
-        self.to_code, self.from_code = nn.Linear(flat, 2 * code_size), nn.Linear(code_size, flat)
-        up: list[nn.Module] = []
-        for before, after in pairwise((*reversed(_WIDTHS), channels)):
-            up += [nn.SiLU(), deconv(before, after, 4, 2, 1)]
-        self.up = nn.Sequential(*up)
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance of the code."""
-        mean, log_variance = self.to_code(self.down(x).flatten(1)).float().chunk(2, dim=1)
-        return mean, log_variance.clamp(-10.0, 10.0)
-
-    def decode(self, code: Tensor) -> Tensor:
-        """Return the item that a code stands for."""
-        shown: Tensor = self.up(self.from_code(code).reshape(-1, *self.coarse))
-        for axis, size in enumerate(self.grid, start=2):
-            shown = shown.narrow(axis, 0, size)
-        return shown
+def _distribution(
+    network: AutoencoderNetwork, items: Float[Tensor, "B C ..."]
+) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+    """Return mean and log variance of the code."""
+    mean, log_variance = network.encode(items).chunk(2, dim=1)
+    return mean, log_variance.clamp(-10.0, 10.0)

@@ -1,0 +1,214 @@
+"""The rivals that compare an item with a denoised normal version of it: their promises and their own mathematics."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from oddwave.baselines.learned.addm import ADDM
+from oddwave.baselines.learned.ddad import DDAD
+from oddwave.baselines.learned.diffusionad import DiffusionAD
+from oddwave.baselines.learned.items import on_pictures, on_series
+from oddwave.baselines.learned.mdps import MDPS
+from oddwave.baselines.learned.residual_scale import ResidualScale
+from oddwave.diffusion import ddim, inference_timesteps
+
+METHODS = [DDAD, DiffusionAD, MDPS, ADDM]
+PLANTED = 2
+
+
+def windows(seed, num=24):
+    """Draw windows of two channels with a smooth wave each, (num, 2, 20)."""
+    rng = np.random.default_rng(seed)
+    waves = np.sin(np.arange(20) / 3 + rng.uniform(0, 0.6, (num, 2, 1)))
+    return waves * [[1.0], [20.0]] + 0.05 * rng.normal(size=(num, 2, 20))
+
+
+def odd_windows(seed=1):
+    items = windows(seed, 5)
+    items[PLANTED, :, 4:14] += np.random.default_rng(9).normal(0, 4, (2, 10)) * [[1.0], [20.0]]
+    return items
+
+
+def pictures(seed, num=6):
+    """Draw pictures of 32 px: a soft disc on a gradient, (num, 3, 32, 32)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32] / 31 - 0.5
+    disc = np.tanh(8 * (0.3 - np.hypot(x, y)))
+    shade = np.stack([0.5 * disc + 0.2 * x, 0.4 * disc, 0.3 * disc - 0.2 * y])
+    return (shade + 0.02 * rng.normal(size=(num, 3, 32, 32))).astype(np.float32)
+
+
+def odd_pictures(seed=1):
+    items = pictures(seed, 4)
+    items[PLANTED, :, 8:20, 8:20] = np.where(np.indices((12, 12)).sum(0) % 8 < 4, 0.9, -0.9)
+    return items
+
+
+def made(method, kind, num_steps=0):
+    if kind == "series":
+        return on_series(method)(num_steps=num_steps or 20)
+    return on_pictures(method, kind)(num_steps=num_steps or 8, size_px=16)
+
+
+CASES = [*((method, "series") for method in METHODS), (DDAD, "feature"), (MDPS, "pixel"), (ADDM, "pixel")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
+def case(request):
+    """Give (fitted baseline, test items with one planted anomaly, their scores)."""
+    method, kind = request.param
+    train, test = (windows(0), odd_windows()) if kind == "series" else (pictures(0), odd_pictures())
+    fitted = made(method, kind).fit(train)
+    return fitted, test, fitted.decision_function(test)
+
+
+def test_scores_are_finite_and_what_is_planted_scores_highest(case):
+    _, _, scores = case
+    assert np.isfinite(scores).all()
+    assert int(np.argmax(scores)) == PLANTED
+
+
+def test_a_saved_and_loaded_one_gives_the_same_scores(case, tmp_path):
+    fitted, test, scores = case
+    loaded = type(fitted).load(fitted.save(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.decision_function(test), scores)
+
+
+def test_order_and_company_do_not_matter(case):
+    fitted, test, scores = case
+    np.testing.assert_allclose(fitted.decision_function(test[::-1].copy()), scores[::-1], rtol=2e-4)
+    np.testing.assert_allclose(fitted.decision_function(test[:1]), scores[:1], rtol=2e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_second_fit_is_the_same_and_four_short_windows_are_enough(method):
+    train = windows(0, 4)[..., :8]
+    first, second = (made(method, "series", num_steps=2).fit(train).decision_function(train) for _ in range(2))
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, second)
+
+
+# What the methods compute, with the exact denoiser of a known distribution in place of a trained one.
+
+
+class GaussianDenoiser(nn.Module):
+    """The best noise estimate there is where every number of x_0 is drawn from N(0, variance)."""
+
+    def __init__(self, method, variance, channels=1):
+        super().__init__()
+        self.schedule, self.variance = method.schedule, variance
+        self.scale = ResidualScale(channels, 1)
+
+    def forward(self, x_t, t):
+        a, s = self.schedule.scales(t, x_t)
+        return s * x_t / (a**2 * self.variance + s**2)
+
+
+def with_denoiser(method, variance=0.25):
+    method._network = GaussianDenoiser(method, variance)
+    return method
+
+
+def items(num=3, length=50):
+    return torch.randn(num, 1, length, generator=torch.Generator().manual_seed(5))
+
+
+def test_ddad_without_guidance_is_ddim_and_more_guidance_keeps_more_of_the_input():
+    x = items()
+    plain = with_denoiser(DDAD(noise_level=0.5, guidance_weight=0.0, num_inference_steps=6, num_draws=1))
+    start = plain._at(0.5, x)
+    steps = inference_timesteps(plain.schedule, 6, start=int(start[0]))
+    x_t = plain._noised(x, start, plain._fixed_noise(x, 0))
+    *_, last = ddim(plain.network, x_t, plain.schedule, steps)
+    np.testing.assert_allclose(plain._normal_version(x), last.x0_hat, atol=1e-6)
+    errors = []
+    for weight in (0.0, 0.3, 0.9):
+        method = with_denoiser(DDAD(noise_level=0.5, guidance_weight=weight, num_draws=1))
+        errors.append(float((x - method._normal_version(x)).square().mean()))
+    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
+
+
+def test_diffusionad_draws_the_small_scale_towards_the_large_one():
+    x, weight = items(), 0.7
+    method = with_denoiser(DiffusionAD(small_level=0.2, large_level=0.5, guidance_weight=weight, num_draws=1))
+    alone = []
+    for level, draw in ((0.5, 0), (0.2, 1)):
+        t = method._at(level, x)
+        alone.append(method._denoise(method._noised(x, t, method._fixed_noise(x, draw)), t)[0])
+    s = method.schedule.scales(method._at(0.2, x), x)[1]
+    np.testing.assert_allclose(method._normal_version(x), alone[1] + weight * s**2 * (alone[0] - alone[1]), atol=1e-5)
+
+
+def test_diffusionad_learns_from_both_scales(monkeypatch):
+    method, seen = DiffusionAD(), []
+    monkeypatch.setattr(
+        "oddwave.baselines.learned.diffusionad.diffusion_loss",
+        lambda network, x, t, noise, schedule: (seen.append(t), (x.flatten(1).mean(1), x))[1],
+    )
+    method._loss(nn.Identity(), items(64))
+    assert sum(int(t < 200) for t in seen[0]) == 32
+
+
+def test_mdps_returns_what_is_observed_and_samples_the_prior_elsewhere():
+    x = 3.0 + 0.0 * items(2, 400)  # a level the prior N(0, 0.25) does not know
+    method = with_denoiser(MDPS(noise_level=1.0, num_inference_steps=40, guidance_weight=0.0, num_draws=1))
+    observed = torch.zeros(2, 1, 400, dtype=torch.bool)
+    observed[..., :200] = True
+    sampled = method._sampled(x, observed)
+    assert float((sampled - x)[..., :200].square().mean()) < 0.1**2 * 3.0
+    assert abs(float(sampled[..., 200:].mean())) < 0.1
+    assert float(sampled[0, 0, 200:].var()) == pytest.approx(0.2, abs=0.07)
+
+
+def test_mdps_guidance_draws_towards_the_item():
+    x = items()
+    errors = []
+    for weight in (0.0, 0.05, 0.2):
+        method = with_denoiser(MDPS(guidance_weight=weight))
+        errors.append(float((x - method._normal_version(x)).square().mean()))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_mdps_masks_the_stated_share_of_normal_places_and_knows_how_they_come_out():
+    train = items(40)
+    method = with_denoiser(MDPS(masked_share=0.2))
+    method.network.add_module("masked_scale", ResidualScale(1, 1))
+    method._finish(method.network, train)
+    first = method.scale(train - method._normal_version(train))
+    masked = first > method.network.get_buffer("threshold")
+    assert float(masked.float().mean()) == pytest.approx(0.2, abs=0.01)
+    weights = (method.error_maps(train) / first).square()
+    np.testing.assert_allclose(weights[~masked], 1.0, rtol=1e-5)
+    assert float(weights[masked].mean()) == pytest.approx(1.0, abs=0.05)
+
+
+def test_residual_scale_is_the_mahalanobis_distance_of_the_place():
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(3, 3)) * [[1.0], [10.0], [0.3]]
+    normal = np.einsum("cd,ndp->ncp", mixing, rng.normal(size=(4000, 3, 6))) + 5.0
+    scale = ResidualScale(3, 1)
+    scale.measure(torch.tensor(normal, dtype=torch.float32))
+    fresh = np.einsum("cd,ndp->ncp", mixing, rng.normal(size=(5, 3, 6))) + 5.0
+    away = np.linalg.solve(mixing, (fresh - 5.0).transpose(1, 0, 2).reshape(3, -1))
+    expected = np.square(away).mean(0).reshape(5, 6)
+    np.testing.assert_allclose(scale(torch.tensor(fresh, dtype=torch.float32)), expected, rtol=0.15, atol=0.1)
+
+
+def test_residual_scale_knows_each_place_only_as_far_as_it_has_seen_it():
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.tensor([1.0, 1.0, 1.0, 8.0])
+    for num, low, high in ((2, 1.0, 6.0), (2000, 7.0, 9.0)):
+        scale = ResidualScale(1, 1)
+        scale.measure(spread * torch.randn(num, 1, 4, generator=generator))
+        assert low < float(scale.deviation[0, 3]) < high
+
+
+def test_a_channel_that_never_moved_does_not_drown_the_others():
+    normal = torch.randn(50, 2, 8, generator=torch.Generator().manual_seed(0)) * torch.tensor([[1.0], [0.0]])
+    scale = ResidualScale(2, 1)
+    scale.measure(normal)
+    twitch, burst = torch.zeros(2, 1, 2, 8)
+    twitch[0, 1], burst[0, 0] = 0.05, 4.0
+    assert torch.isfinite(scale(twitch)).all()
+    assert (scale(burst) > scale(twitch)).all()

@@ -1,0 +1,181 @@
+"""Transformer-AD, Autoformer and the convolutional autoencoder: what every baseline promises, and their mathematics."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import uniform_filter1d
+
+from oddwave.baselines.learned.autoformer import AutoCorrelation, Autoformer, Decomposition
+from oddwave.baselines.learned.conv_autoencoder import ConvAutoencoder
+from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
+from oddwave.baselines.learned.transformer import PatchTokens, TransformerAD
+from oddwave.errors import ShapeError
+
+SERIES = (TransformerAD, Autoformer)
+PLANTED = 4
+
+
+def instances(seed=0, num=40):
+    rng, time = np.random.default_rng(seed), np.arange(32)
+    phase = rng.uniform(0, 0.6, (num, 2, 1))
+    return np.sin(time / 4 + phase) + 0.05 * rng.normal(size=(num, 2, 32))
+
+
+def spoiled(items):
+    items[PLANTED, :, 6:26] += np.random.default_rng(9).normal(0, 8, (2, 20))
+    return items
+
+
+def pictures(seed=0, num=8):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32] / 31 - 0.5
+    disc = np.tanh(8 * (0.3 - np.hypot(x, y)))
+    shade = np.stack([0.5 * disc + 0.2 * x, 0.4 * disc, 0.3 * disc - 0.2 * y])
+    return (shade + 0.02 * rng.normal(size=(num, 3, 32, 32))).astype(np.float32)
+
+
+def spoiled_pictures(items):
+    items[PLANTED, :, 8:20, 8:20] = np.where(np.indices((12, 12)).sum(0) % 4 < 2, 0.9, -0.9)
+    return items
+
+
+def clips(seed=0, num=6):
+    rng, time = np.random.default_rng(seed), np.arange(8192) / 16000
+    phase = rng.uniform(0, 6, (num, 1))
+    return (0.1 * np.sin(2 * np.pi * 120 * time + phase) + 0.01 * rng.normal(size=(num, 8192))).astype(np.float32)
+
+
+def spoiled_clips(items):
+    items[PLANTED, 2000:6000] += 0.5 * np.sin(2 * np.pi * 3000 * np.arange(4000) / 16000).astype(np.float32)
+    return items
+
+
+CASES = {
+    "transformer": (on_series(TransformerAD), instances, spoiled),
+    "autoformer": (on_series(Autoformer), instances, spoiled),
+    "conv_autoencoder": (on_series(ConvAutoencoder), instances, spoiled),
+    "conv_autoencoder-pictures": (on_pictures(ConvAutoencoder), pictures, spoiled_pictures),
+    "conv_autoencoder-clips": (on_clips(ConvAutoencoder), clips, spoiled_clips),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_planted_scores_highest_and_saving_order_and_company_do_not_matter(case, tmp_path):
+    kind, draw, spoil = CASES[case]
+    fitted, test = kind(num_steps=30).fit(draw()), spoil(draw(seed=1))
+    scores = fitted.decision_function(test)
+    assert scores.shape == (len(test),)
+    assert np.isfinite(scores).all()
+    assert int(np.argmax(scores)) == PLANTED
+    loaded = kind.load(fitted.save(tmp_path))
+    np.testing.assert_array_equal(loaded.decision_function(test), scores)
+    order = np.random.default_rng(0).permutation(len(test))
+    np.testing.assert_allclose(loaded.decision_function(test[order]), scores[order], rtol=2e-4)
+    np.testing.assert_allclose(loaded.decision_function(test[:1]), scores[:1], rtol=2e-4)
+
+
+@pytest.mark.parametrize("method", [*SERIES, ConvAutoencoder])
+def test_equal_seeds_give_equal_networks_on_windows_as_short_as_four_points(method):
+    windows = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
+    maps = []
+    for seed in (0, 0, 1):
+        made = method(num_steps=2, batch_size=4, seed=seed)
+        made.fit(windows)
+        maps.append(made.error_maps(windows))
+    assert maps[0].shape == (5, 4)
+    assert torch.equal(maps[0], maps[1])
+    assert not torch.equal(maps[0], maps[2])
+
+
+@pytest.mark.parametrize("method", [*SERIES, ConvAutoencoder])
+def test_training_explains_most_of_what_varies_in_normal_windows(method):
+    """Two sines of any phase have four degrees of freedom: a code of that size or more can hold them."""
+    rng, time = np.random.default_rng(0), np.arange(64)
+    phase = rng.uniform(0, 2 * np.pi, (200, 2, 1))
+    waves = torch.from_numpy(np.sin(time / 5 + phase)).float()
+    made = method(num_steps=120, learning_rate=3e-3)
+    made.fit(waves[:150])
+    assert float(made.error_maps(waves[150:]).mean()) < 0.5 * float(waves.square().mean())
+
+
+@pytest.mark.parametrize("method", SERIES)
+def test_values_far_off_cannot_be_reconstructed(method):
+    windows = torch.from_numpy(instances(num=12)).float()
+    made = method(num_steps=3)
+    made.fit(windows)
+    far = windows[:2].clone()
+    far[0] += 1e6
+    maps = made.error_maps(far)
+    assert torch.isfinite(maps).all()
+    torch.testing.assert_close(maps[0], torch.full((32,), 1e12), rtol=1e-3, atol=0.0)
+
+
+@pytest.mark.parametrize("method", SERIES)
+def test_pictures_are_refused(method):
+    with pytest.raises(ShapeError, match=f"'{method.name}' was given items on a grid .* windows of series"):
+        method(num_steps=1).fit(torch.zeros(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize("length", [4, 8, 13, 64, 127, 128, 129, 500, 640])
+def test_patches_join_to_the_windows_they_were_cut_from(length):
+    windows = torch.randn(2, 3, length)
+    patches = PatchTokens(3, length)
+    tokens = patches.cut(windows)
+    assert tokens.shape == (2, patches.num_tokens, patches.size)
+    assert 4 <= patches.num_tokens <= 128
+    assert torch.equal(patches.join(tokens), windows)
+    # a token holds neighbouring points of all channels
+    torch.testing.assert_close(tokens[0, 1], windows[0, :, patches.patch : 2 * patches.patch].flatten())
+
+
+def test_the_second_phase_sees_where_the_first_one_erred():
+    windows = torch.from_numpy(instances(num=12)).float()
+    made = TransformerAD(num_steps=3)
+    made.fit(windows)
+    with torch.inference_mode():
+        first, second = made.network(windows)
+        focus = (first - windows).square()
+        torch.testing.assert_close(second, made.network._reconstructed(windows, focus, phase=1))
+        assert not torch.allclose(second, made.network._reconstructed(windows, 0 * focus, phase=1))
+        expected = (focus + (second - windows).square()).mean(1) / 2
+    torch.testing.assert_close(made.error_maps(windows), expected)
+
+
+@pytest.mark.parametrize("num_tokens", [4, 8, 16, 64, 125])
+def test_decomposition_is_a_moving_average_and_the_rest(num_tokens):
+    tokens = torch.randn(2, num_tokens, 5, dtype=torch.float64)
+    decompose = Decomposition(num_tokens)
+    seasonal, trend = decompose(tokens)
+    expected = uniform_filter1d(tokens.numpy(), 2 * decompose.reach + 1, axis=1, mode="nearest")
+    np.testing.assert_allclose(trend.numpy(), expected, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(seasonal + trend, tokens)
+
+
+def test_auto_correlation_equals_the_sum_over_shifted_products():
+    query, key = (
+        torch.randn(3, 10, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in (0, 1)
+    )
+    expected = [(query * torch.roll(key, delay, dims=1)).sum(1).mean(1) for delay in range(10)]
+    torch.testing.assert_close(AutoCorrelation.correlation(query, key), torch.stack(expected, dim=1))
+
+
+def test_auto_correlation_brings_a_delayed_memory_back_into_place():
+    """With plain projections and one dominant delay, the mixture is the memory shifted by that delay."""
+    mix = AutoCorrelation(16, 4)
+    with torch.no_grad():
+        for layer in (mix.query, mix.key, mix.value, mix.out):
+            layer.weight.copy_(torch.eye(4))
+            layer.bias.zero_()
+    tokens = 10 * torch.randn(2, 16, 4, generator=torch.Generator().manual_seed(0))
+    memory = torch.stack([torch.roll(tokens[0], 3, dims=0), torch.roll(tokens[1], -5, dims=0)])
+    with torch.inference_mode():
+        torch.testing.assert_close(mix(tokens, memory), tokens, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("channels", "grid", "size"), [(1, (64,), 8), (3, (4,), 1), (3, (64, 64), 64), (1, (640,), 64)]
+)
+def test_the_code_of_the_convolutional_autoencoder_is_narrow(channels, grid, size):
+    network = ConvAutoencoder()._build(channels, grid)
+    assert network.encode(torch.zeros(2, channels, *grid)).shape == (2, size)
+    assert network.decode(torch.zeros(2, size)).shape == (2, channels, *grid)
