@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.baselines.learned.diffusion_time import DiffusionTimeMethod
+from oddwave.baselines.learned.diffusion_time import TrainedTimeMethod
 
 __all__ = ["DTECategorical"]
 
 
 @dataclass(kw_only=True, eq=False)
-class DTECategorical(DiffusionTimeMethod):
+class DTECategorical(TrainedTimeMethod):
     """Expected bin of the diffusion time of an item."""
 
     name: ClassVar[str] = "dte_categorical"

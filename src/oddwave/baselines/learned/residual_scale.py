@@ -6,7 +6,8 @@
 A denoiser is far better in some channels and at some places than at others, so a plain squared error says where items
 are hard to reconstruct, not where they are odd. `ResidualScale` is measured on training items after training and lives
 in the network, a part without weights; `StandardisedReconstruction` is the ground of the methods whose answer is a
-normal version of the item. d takes the place of the plain difference in all of them. Read `ddad.py` for the simplest.
+normal version of the item. d takes the place of the plain difference in all of them.
+Read `diffusionad.py` for one of them.
 
 Legend: N items, B of a batch, C channels, ... the grid, P its places.
 """
