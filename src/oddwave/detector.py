@@ -144,6 +144,11 @@ class Detector:
         return self.work.choices
 
     @property
+    def num_parameters(self) -> int:
+        """How many weights were trained; what is remembered and the frozen network are not. Raises: NotFittedError."""
+        return self.work.num_parameters
+
+    @property
     def threshold_(self) -> float:
         """The score at and above which p <= the default alpha. Raises: NotFittedError."""
         return self.work.threshold_

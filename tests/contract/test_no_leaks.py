@@ -18,7 +18,7 @@ import soundfile
 from PIL import Image
 
 from oddwave.baselines import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
-from oddwave.bench import methods, own_methods, picture_methods, sound_methods
+from oddwave.bench import methods, own_methods, picture_methods, rivals, sound_methods
 from oddwave.bench.methods import METHODS, run_method
 from oddwave.bench.picture_methods import PICTURE_METHODS
 from oddwave.bench.protocol import PictureTask, SoundTask, Task, load_tasks
@@ -106,10 +106,8 @@ def pictures_of():
 @pytest.fixture
 def small_budgets(monkeypatch, tiny_config):
     """Make every method of the benchmark quick, wherever it takes its budget from."""
-    monkeypatch.setattr(methods, "BASELINES", cheap(BASELINES))
-    monkeypatch.setattr(picture_methods, "PICTURE_BASELINES", cheap(PICTURE_BASELINES))
+    monkeypatch.setattr(rivals, "effort_of", lambda task: 0.01)
     monkeypatch.setattr(picture_methods, "_SIZE_PX", 64)
-    monkeypatch.setattr(sound_methods, "CLIP_BASELINES", cheap(CLIP_BASELINES))
 
     def small_preset(name, modality="series", **sections):
         if modality == "series":

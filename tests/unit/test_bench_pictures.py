@@ -164,6 +164,7 @@ class FakeDetector:
 
     config: object
     error: str = ""
+    num_parameters: int = 7
     seen: list = field(default_factory=list)
 
     def fit(self, paths):
@@ -204,7 +205,7 @@ def test_our_own_method_gets_its_settings_and_only_the_paths(method, bottle, mon
 def test_pictures_that_could_not_be_judged_are_an_error(bottle, out, monkeypatch):
     monkeypatch.setattr("oddwave.detector.Detector", lambda config: FakeDetector(config, error="'x' is empty"))
     row = runner.run_cell(Cell("mvtec_ad", "bottle", "one_class", "oddwave", 0), bottle, out)
-    assert row["error"] == "DataError: 12 test pictures could not be judged, the first: 'x' is empty"
+    assert row["error"] == "DataError: 12 of 12 test items could not be judged, the first: 'x' is empty"
 
 
 def true_masks(task, height, width):

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from oddwave.baselines import BASELINES, CLIP_BASELINES
 from oddwave.bench.protocol import PictureTask, SoundTask, Task
-from oddwave.bench.quick import QUICK_EFFORT, effort_of, quick_tasks
+from oddwave.bench.quick import QUICK_EFFORT, at_effort, effort_of, quick_tasks
+from oddwave.bench.rivals import make_baseline
+from oddwave.config import preset
 from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.recordings import ClipSplit
 
@@ -31,6 +34,17 @@ def pictures(num_normal=3, num_odd=90):
 def stream(name, points, ends=()):
     values = np.arange(points, dtype=float)[:, None]
     return Task("nab", name, "semi", values[:50], values, np.zeros(points, int), test_ends=ends)
+
+
+def test_a_quick_task_has_a_quarter_of_the_training_and_the_seed():
+    (quick,) = quick_tasks([stream("pump", 60)])
+    learned, forest = (make_baseline(BASELINES[name], quick, seed=7) for name in ("vae", "isolation_forest"))
+    assert (learned.num_steps, learned.seed, forest.seed) == (BASELINES["vae"].method.num_steps // 4, 7, 7)
+    assert make_baseline(BASELINES["vae"], stream("pump", 60), seed=7).num_steps == 0  # the method's own
+    assert make_baseline(CLIP_BASELINES["log_mel_autoencoder"], quick, seed=0).num_epochs == 8
+    own = preset("balanced")
+    assert at_effort(own, quick).training.num_steps == round(own.training.num_steps / 4)
+    assert at_effort(own, stream("pump", 60)) == own
 
 
 def test_two_items_of_a_data_set_stay_and_half_of_the_test_items_are_normal():

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +29,30 @@ def panel_task():
     waves = np.sin(np.arange(16) / 3 + rng.uniform(0, 0.3, size=(40, 1, 1))) + 0.05 * rng.normal(size=(40, 1, 16))
     waves[30:, :, 5:9] += 3
     return Task("fake", "beats", "one_class", waves[:20], waves[20:], np.repeat([0, 1], 10))
+
+
+class Deadly:
+    """Kills the process that it is handed to."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_killed_process_is_a_row_and_the_other_cells_run(tmp_path):
+    killed = replace(stream_task(item="killed"), test=Deadly())
+    tasks = [stream_task(), killed, stream_task(item="fan")]
+    rows = runner.run_benchmark(tmp_path, tmp_path / "b", tasks=tasks, methods=["zscore"], jobs=2)
+    errors = {row["item"]: row["error"] for row in rows}
+    assert errors.pop("killed").startswith("BrokenProcessPool: its process was killed twice")
+    assert errors == {"pump": "", "fan": ""}
+
+
+def test_as_many_cells_at_once_as_cores_and_memory_hold(monkeypatch):
+    monkeypatch.setattr(runner.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(runner, "available_memory_mb", lambda: 7000.0)
+    assert [runner._jobs("series", 1), runner._jobs("series", 4), runner._jobs("image", 1)] == [4, 2, 2]
+    monkeypatch.setattr(runner, "available_memory_mb", lambda: 100.0)
+    assert runner._jobs("image", 1) == 1
 
 
 @pytest.fixture
@@ -77,7 +103,9 @@ def test_our_own_method_scores_every_test_item(task, tiny_config, monkeypatch):
 
 def test_methods_have_plain_names_and_say_whether_they_have_a_seed():
     assert all(name == name.lower() and " " not in name and "-" not in name for name in METHODS)
-    assert [name for name in METHODS if not is_seeded(name)] == ["knn", "knn_max", "knn_256", "pca", "zscore"]
+    assert [name for name in METHODS if not is_seeded(name)] == [
+        "zscore", "knn", "pca", "one_class_svm", "lof", "matrix_profile", "knn_max", "knn_256",
+    ]  # fmt: skip
     with pytest.raises(ConfigError, match="method 'lstm' does not exist; choose from oddwave, "):
         run_method("lstm", stream_task(), 0)
 
@@ -91,7 +119,11 @@ def test_a_cell_is_a_full_row_and_its_scores_a_file(out):
     assert 0 <= float(row["vus_pr"]) <= 1
     assert row["pixel_auroc"] == row["error"] == ""
     assert float(row["peak_mb"]) > 1
-    assert np.load(out / "scores" / cell.file_name).shape == (240,)
+    scores = np.load(out / "scores" / cell.file_name)
+    assert (scores.shape, scores.dtype) == ((240,), np.float64)
+    facts = json.loads((out / "scores" / cell.facts_name).read_text())
+    assert (facts["num_train"], facts["num_scored"], facts["num_parameters"]) == (240, 240, 0)
+    assert {"settings", "environment"} <= facts.keys()
 
 
 def test_a_panel_has_no_volume_metrics(out):

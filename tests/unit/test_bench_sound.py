@@ -159,7 +159,7 @@ def test_a_seed_reaches_the_methods_that_have_one(siren):
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
     assert [name for name in method_names("audio") if not is_seeded(name)] == [
-        "frozen_knn", "frozen_knn_mel", "log_mel_knn",
+        "log_mel_knn", "frozen_knn_mel", "frozen_knn",
     ]  # fmt: skip
     assert "oddwave_accurate" not in method_names("audio")
     with pytest.raises(ConfigError, match="method 'padim' does not exist; choose from oddwave, "):
@@ -172,6 +172,7 @@ class FakeDetector:
 
     config: object
     error: str = ""
+    num_parameters: int = 7
     seen: list = field(default_factory=list)
 
     def fit(self, paths):
@@ -217,7 +218,7 @@ def test_our_own_method_gets_its_settings_and_only_the_paths(method, siren, monk
 def test_recordings_that_could_not_be_judged_are_an_error(siren, out, monkeypatch):
     monkeypatch.setattr("oddwave.detector.Detector", lambda config: FakeDetector(config, error="'x' is empty"))
     row = runner.run_cell(Cell("urbansound8k", "siren", "one_class", "oddwave", 0), siren, out)
-    assert row["error"] == "DataError: 20 test recordings could not be judged, the first: 'x' is empty"
+    assert row["error"] == "DataError: 20 of 20 test items could not be judged, the first: 'x' is empty"
 
 
 def test_wrong_numbers_are_errors_and_one_kind_of_label_has_no_metric(siren):

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from oddwave.bench.protocol import load_tasks
 from oddwave.datasets.injection import INJECTED_KINDS, inject_anomalies
 from oddwave.datasets.pems_bay import load_pems_bay
 from oddwave.errors import ConfigError, DataError, MissingExtraError
@@ -63,6 +64,20 @@ def test_the_seed_decides_the_events(tmp_path):
     one, two, other = (load_pems_bay(tmp_path, seed=seed, **FEW)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.values, two.values)
     assert one.windows != other.windows
+
+
+def test_the_benchmark_trains_on_the_head_and_scores_the_rest(tmp_path):
+    rows, sensors = 30_000, 20
+    values = 60 + np.random.default_rng(0).normal(size=(rows, sensors))
+    write(tmp_path, values, names=list(range(400001, 400021)), blocks=((0, sensors),))
+    (task,) = load_tasks(tmp_path, ["pems_bay"])
+    (series,) = load_pems_bay(tmp_path)
+    assert (task.item, task.protocol, task.is_panel) == ("20_sensors", "injected", False)
+    np.testing.assert_array_equal(task.train, values[:18_000])
+    np.testing.assert_array_equal(task.test, series.values[18_000:])
+    for start, end in task.windows:
+        assert task.gt_label[start : end + 1].all()
+    assert task.gt_label.sum() == series.gt_label.sum() > 0
 
 
 def test_the_protocol_of_the_whole_file_fits():

@@ -5,11 +5,23 @@ from oddwave.baselines.clip_base import ClipBaseline
 from oddwave.baselines.clip_knn import FrozenKNN, FrozenMelKNN
 from oddwave.baselines.isolation_forest import IsolationForest
 from oddwave.baselines.knn import KNN
+from oddwave.baselines.learned.addm import ADDM
+from oddwave.baselines.learned.autoformer import Autoformer
+from oddwave.baselines.learned.conv_autoencoder import ConvAutoencoder
+from oddwave.baselines.learned.deco_diff import DeCoDiff
+from oddwave.baselines.learned.diffad import DiffAD
+from oddwave.baselines.learned.diffusionad import DiffusionAD
+from oddwave.baselines.learned.imdiffusion import ImDiffusion
 from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
+from oddwave.baselines.learned.mdps import MDPS
 from oddwave.baselines.learned.plain_ddpm import PlainDDPM
+from oddwave.baselines.learned.transformer import TransformerAD
 from oddwave.baselines.learned.vae import VAE
+from oddwave.baselines.lof import LOF
 from oddwave.baselines.log_mel_autoencoder import LogMelAutoencoder
 from oddwave.baselines.log_mel_knn import LogMelKNN
+from oddwave.baselines.matrix_profile import MatrixProfile
+from oddwave.baselines.one_class_svm import OneClassSVM
 from oddwave.baselines.patch_knn import PatchKNN
 from oddwave.baselines.pca import PCAReconstruction
 from oddwave.baselines.picture_base import PictureBaseline
@@ -24,6 +36,7 @@ __all__ = [
     "BASELINES",
     "CLIP_BASELINES",
     "KNN",
+    "LOF",
     "PICTURE_BASELINES",
     "Baseline",
     "ClipBaseline",
@@ -32,6 +45,8 @@ __all__ = [
     "IsolationForest",
     "LogMelAutoencoder",
     "LogMelKNN",
+    "MatrixProfile",
+    "OneClassSVM",
     "PCAReconstruction",
     "PaDiM",
     "PatchKNN",
@@ -50,8 +65,16 @@ BASELINES: dict[str, type[SeriesBaseline]] = {
     "knn": KNN,
     "pca": PCAReconstruction,
     "isolation_forest": IsolationForest,
+    "one_class_svm": OneClassSVM,
+    "lof": LOF,
+    "matrix_profile": MatrixProfile,
     "vae": on_series(VAE),
+    "conv_autoencoder": on_series(ConvAutoencoder),
+    "transformer": on_series(TransformerAD),
+    "autoformer": on_series(Autoformer),
     "plain_ddpm": on_series(PlainDDPM),
+    "diffad": on_series(DiffAD),
+    "imdiffusion": on_series(ImDiffusion),
 }
 
 PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
@@ -59,6 +82,10 @@ PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
     "patch_knn": PatchKNN,
     "padim": PaDiM,
     "vae": on_pictures(VAE),
+    "diffusionad": on_pictures(DiffusionAD, "feature"),
+    "deco_diff": on_pictures(DeCoDiff, "feature"),
+    "mdps": on_pictures(MDPS, "feature"),
+    "addm": on_pictures(ADDM, "feature"),
 }
 
 CLIP_BASELINES: dict[str, type[ClipBaseline]] = {

@@ -36,6 +36,21 @@ class Baseline(ABC):
     def __post_init__(self) -> None:
         self._item_shape: tuple[int, ...] | None = None  # (C,) of a stream, (C, L) of a panel, (C, S, S) of pictures
 
+    @property
+    def num_parameters(self) -> int:
+        """How many weights the fitted baseline's network has; 0 without one."""
+        return 0
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether scores depend on a seed."""
+        return hasattr(self, "seed")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, by name."""
+        return asdict(self)
+
     @final
     def fit(self: AnyBaseline, items: Any) -> AnyBaseline:
         """Learn what is normal.

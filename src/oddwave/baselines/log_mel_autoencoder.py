@@ -68,6 +68,11 @@ class LogMelAutoencoder(ClipBaseline):
             self._network = _network(levels.shape[1] * _NUM_STACKED)
             self._train(self._network, vectors)
 
+    @property
+    def num_parameters(self) -> int:
+        """How many weights the fitted network has; 0 before."""
+        return 0 if self._network is None else sum(weight.numel() for weight in self._network.parameters())
+
     def _train(self, network: "nn.Sequential", vectors: "Float[Tensor, 'N _ R five']") -> None:
         import torch
 

@@ -46,6 +46,11 @@ class PaDiM(GridBaseline):
         self._mean = np.zeros((0, 0), np.float32)  # (P, D), in the features' own units
         self._whitening = np.zeros((0, 0, 0), np.float32)  # (P, D, D): ||W (z - mean)|| is the distance
 
+    @property
+    def is_seeded(self) -> bool:
+        """Whether scores depend on the seed: where it draws some of the features."""
+        return self.num_dimensions is not None
+
     def _fit(self, x: Pictures) -> None:
         sums: _Sums | None = None
         for _, batch in self._batches(x, "features"):

@@ -12,14 +12,15 @@ a row for each error. What a modality does not have, `ABSENT` says with the reas
 the variants called `sampled_*`, and `ablation_tables.py` for what becomes of the rows.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from oddwave.bench.ablation_sampled import score_sampled_pictures, score_sampled_series
-from oddwave.bench.own_methods import PAPER_SETTING, score_pictures, score_series
+from oddwave.bench.own_methods import PAPER_SETTING, score_task
 from oddwave.bench.protocol import AnyTask, Outcome, PictureTask, Task, load_tasks
+from oddwave.bench.quick import at_effort
 from oddwave.config import DetectorConfig, preset
 from oddwave.errors import ConfigError, DataError
 
@@ -247,11 +248,9 @@ def ablation_work(
 def run_variant(method: str, task: AnyTask, seed: int) -> Outcome:
     """Run a variant on one task. Raises: ConfigError for a modality that does not have it."""
     variant_methods(task.modality, [method.removeprefix(_PREFIX)])
-    variant = variant_of(method)
-    if isinstance(task, PictureTask):
-        settings = variant_settings(method, "image", seed)
-        run: Callable[[DetectorConfig, Any], Outcome] = score_sampled_pictures if variant.sampled else score_pictures
-    else:
-        settings = variant_settings(method, "series", seed)
-        run = score_sampled_series if variant.sampled else score_series
-    return run(settings, task)
+    settings = at_effort(variant_settings(method, "image" if isinstance(task, PictureTask) else "series", seed), task)
+    if variant_of(method).sampled and isinstance(task, PictureTask):
+        return score_sampled_pictures(settings, task)
+    if variant_of(method).sampled and isinstance(task, Task):
+        return score_sampled_series(settings, task)
+    return score_task(settings, task)

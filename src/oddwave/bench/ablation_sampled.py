@@ -39,7 +39,7 @@ def score_sampled_pictures(settings: DetectorConfig, task: PictureTask) -> Outco
     clock = Clock()
     work = PictureWork(settings, {"on_error": "stop"})
     work.fit(list(task.split.train_paths))
-    clock.fitted()
+    clock.lap()
     engine = work.engine
     assert engine is not None
     items = work.read(list(task.split.test_paths)).items
@@ -87,7 +87,7 @@ def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
         work.fit_scores(task.test)
     else:
         work.fit(streams_of(task.train, task.train_ends))
-    clock.fitted()
+    clock.lap()
     assert work.engine is not None
     assert work.scaler is not None
     streams = scaled_streams(work.read(streams_of(task.test, task.test_ends)), work.scaler)

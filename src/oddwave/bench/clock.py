@@ -1,4 +1,4 @@
-"""`Clock`: CPU seconds of the process and seconds on the clock, from its making over `fitted` to `outcome`."""
+"""`Clock`: CPU seconds of the process and seconds on the clock, from its making over `lap` to `outcome`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ class Clock:
     def __init__(self) -> None:
         self.laps = [(time.process_time(), time.perf_counter())]
 
-    def fitted(self) -> None:
-        """Mark the end of fitting and the beginning of scoring."""
+    def lap(self) -> None:
+        """Mark the end of fitting and the beginning of scoring, or the other way round."""
         self.laps.append((time.process_time(), time.perf_counter()))
 
     def outcome(
@@ -27,9 +27,14 @@ class Clock:
         scores: Float[np.ndarray, " n"],
         maps: Sequence[Float[np.ndarray, "h w"]] = (),
         settings: Mapping[str, Any] | None = None,
+        num_parameters: int = 0,
     ) -> Outcome:
-        """Give scores, and maps where there are any, with the seconds that they took."""
-        begun, fitted = self.laps
-        fit_s, fit_wall_s = (later - earlier for earlier, later in zip(begun, fitted, strict=True))
-        score_s, score_wall_s = time.process_time() - fitted[0], time.perf_counter() - fitted[1]
-        return Outcome(scores, fit_s, score_s, maps, fit_wall_s, score_wall_s, settings or {})
+        """Give scores, and maps where there are any, with the seconds that they took.
+
+        The first lap is fitting, the others scoring, in turns; of a method that fits and scores at once all is fitting.
+        """
+        self.lap()
+        spent = np.diff(np.array(self.laps), axis=0)
+        fit_s, fit_wall_s = (float(total) for total in spent[::2].sum(axis=0))
+        score_s, score_wall_s = (float(total) for total in spent[1::2].sum(axis=0))
+        return Outcome(scores, fit_s, score_s, maps, fit_wall_s, score_wall_s, settings or {}, num_parameters)

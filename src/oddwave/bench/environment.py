@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["environment", "peak_memory_mb", "reset_peak_memory"]
+__all__ = ["available_memory_mb", "environment", "peak_memory_mb", "reset_peak_memory"]
 
 
 def environment(num_threads: int) -> dict[str, Any]:
@@ -21,6 +21,16 @@ def environment(num_threads: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads_per_cell": num_threads,
     }
+
+
+def available_memory_mb() -> float:
+    """Return the memory that could be had now; without limit where the system does not tell."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) / 1024
+    return float("inf")
 
 
 def reset_peak_memory() -> None:

@@ -3,35 +3,40 @@
 Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others, and `ablation.py` for
 the variants of oddwave that `oddwave bench ablation` runs as methods `ablation/name`. A method is a function
 of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's
-window sizes for that series, standardised per size and averaged; `knn_max` takes the largest instead. oddwave's
-combination lies between the two, so a difference to both is the method's alone. `knn_256` is the window that did best
-in hindsight.
+window sizes for that series, standardised per size and averaged; those that train a network have its strides as well,
+the others a window at every point. `knn_max` takes the largest instead of the mean. oddwave's combination lies between
+the two, so a difference to both is the method's alone. `knn_256` is the window that did best in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
 fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;
 windows across two of them are few.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
-from oddwave.baselines import BASELINES
+from oddwave.baselines import BASELINES, SeriesBaseline
+from oddwave.baselines.learned.items import ByMethod
 from oddwave.bench.ablation import is_variant, run_variant, variant_applies, variant_methods, variant_of
-from oddwave.bench.own_methods import score_series, streams_of
+from oddwave.bench.clock import Clock
+from oddwave.bench.own_methods import run_own_method, streams_of
 from oddwave.bench.picture_methods import PICTURE_METHODS
 from oddwave.bench.protocol import AnyTask, BenchModality, Outcome, Task
+from oddwave.bench.rivals import make_baseline, takes_seed
 from oddwave.bench.sound_methods import SOUND_METHODS
 from oddwave.config import preset
 from oddwave.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oddwave.detection.plan import WindowPlan
 
 __all__ = ["METHODS", "Outcome", "applies", "is_seeded", "method_names", "run_method"]
 
 _CALIBRATION_SHARE = 0.2
 _HINDSIGHT_WINDOW = 256
-_SEEDED = ("random", "isolation_forest", "patch_knn", "log_mel_autoencoder")
 
 
 def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
@@ -59,7 +64,7 @@ def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -
 
 def is_seeded(name: str) -> bool:
     """Say whether a method's scores depend on the seed."""
-    return name.startswith(("oddwave", "plain_ddpm")) or name in _SEEDED or is_variant(name)
+    return name.startswith(("oddwave", "plain_ddpm")) or takes_seed(name) or is_variant(name)
 
 
 def applies(name: str, task: AnyTask) -> bool:
@@ -83,62 +88,72 @@ def _require(name: str, modality: BenchModality) -> None:
         raise ConfigError(f"method '{name}' does not exist; choose from {', '.join(_methods(modality))}")
 
 
-def _oddwave(name: str, task: Task, seed: int) -> Outcome:
-    return score_series(preset(name.removeprefix("oddwave").lstrip("_") or "balanced", seed=seed), task)
-
-
 def _baseline(name: str, task: Task, seed: int) -> Outcome:
-    started = time.process_time()
-    settings = {"seed": seed} if is_seeded(name) else {}
-    base = name.partition("_")[0] if name.startswith("knn") else name
-    if name in ("random", "zscore"):
-        sizes: tuple[int | None, ...] = (None,)
-    elif name == "knn_256":
-        room = len(task.test) // 3 if task.train is None else round(len(task.train) * _CALIBRATION_SHARE) // 2
-        sizes = (max(1, min(_HINDSIGHT_WINDOW, room)),)
-    else:
-        sizes = (None,) if task.is_panel else _window_sizes(task)
-    layers = []
-    for size in sizes:
-        scorer = BASELINES[base](**settings, **({"window_size": size} if size else {}))
-        if task.train is None:
-            scores = scorer.fit_predict(task.test)
-            layers.append((scores - scores.mean()) / _safe(scores.std()))
-        elif task.is_panel:
-            layers.append(scorer.fit(task.train).decision_function(task.test))
-        else:
-            cut = max(len(task.train) - round(len(task.train) * _CALIBRATION_SHARE), 1)
-            scorer.fit(task.train[:cut])
-            usual = scorer.decision_function(task.train[cut:])
-            parts = np.split(task.test, task.test_ends[:-1]) if task.test_ends else [task.test]
-            scores = np.concatenate([scorer.decision_function(part) for part in parts])
-            layers.append((scores - usual.mean()) / _safe(usual.std()))
+    kind = BASELINES["knn" if name.startswith("knn") else name]
+    windows = _windows(name, kind, task)
+    baselines = [make_baseline(kind, task, seed, **window) for window in windows]
+    clock, layers = Clock(), []
+    for number, baseline in enumerate(baselines):
+        if number:
+            clock.lap()
+        layers.append(_standardised_scores(baseline, task, clock))
     combined = np.max(layers, axis=0) if name == "knn_max" else np.mean(layers, axis=0)
-    return Outcome(combined, time.process_time() - started, 0.0)
+    settings = baselines[0].settings | {"windows": windows}
+    return clock.outcome(combined, settings=settings, num_parameters=sum(own.num_parameters for own in baselines))
 
 
-def _window_sizes(task: Task) -> tuple[int, ...]:
-    """Give the sizes that oddwave would use on this task."""
+def _windows(name: str, kind: type[SeriesBaseline], task: Task) -> list[dict[str, int]]:
+    """Give the window settings that a baseline is run with, once each."""
+    if not hasattr(kind, "window_size"):
+        return [{}]
+    if name == "knn_256":
+        room = len(task.test) // 3 if task.train is None else round(len(task.train) * _CALIBRATION_SHARE) // 2
+        return [{"window_size": max(1, min(_HINDSIGHT_WINDOW, room))}]
+    if task.is_panel:
+        return [{}]
+    plan = _plan(task)
+    if not issubclass(kind, ByMethod):
+        return [{"window_size": size} for size in plan.sizes]
+    return [{"window_size": size, "stride": stride} for size, stride in zip(plan.sizes, plan.strides, strict=True)]
+
+
+def _standardised_scores(baseline: SeriesBaseline, task: Task, clock: Clock) -> Float[np.ndarray, " n"]:
+    """Fit, lap the clock, score; in units of what normals score, or of all scores where there is nothing else."""
+    if task.train is None:
+        scores = baseline.fit_predict(task.test)
+        clock.lap()
+        return _in_units_of(scores, scores)
+    if task.is_panel:
+        baseline.fit(task.train)
+        clock.lap()
+        return baseline.decision_function(task.test)
+    cut = max(len(task.train) - round(len(task.train) * _CALIBRATION_SHARE), 1)
+    baseline.fit(task.train[:cut])
+    clock.lap()
+    usual = baseline.decision_function(task.train[cut:])
+    parts = np.split(task.test, task.test_ends[:-1]) if task.test_ends else [task.test]
+    scores = np.concatenate([baseline.decision_function(part) for part in parts])
+    return _in_units_of(usual, scores)
+
+
+def _plan(task: Task) -> "WindowPlan":
+    """Give the windows that oddwave would use on this task."""
     from oddwave.detection.series_work import SeriesWork
 
     share = 0.0 if task.train is None else preset("balanced").calibration.calibration_share
     data = task.test if task.train is None else streams_of(task.train, task.train_ends)
-    return SeriesWork(preset("balanced"), {}).plan(data, held_back=share).sizes
+    return SeriesWork(preset("balanced"), {}).plan(data, held_back=share)
 
 
-def _safe(deviation: float) -> float:
-    return float(deviation) if deviation > 1e-12 else 1.0
+def _in_units_of(usual: Float[np.ndarray, " m"], scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    deviation = float(usual.std())
+    standardised: np.ndarray = (scores - usual.mean()) / (deviation if deviation > 1e-12 else 1.0)
+    return standardised
 
 
 METHODS: dict[str, Callable[[str, Task, int], Outcome]] = {
-    "oddwave": _oddwave,
-    "oddwave_fast": _oddwave,
-    "oddwave_accurate": _oddwave,
-    "knn": _baseline,
-    "knn_max": _baseline,
-    "knn_256": _baseline,
-    "pca": _baseline,
-    "isolation_forest": _baseline,
-    "zscore": _baseline,
-    "random": _baseline,
+    "oddwave": run_own_method,
+    "oddwave_fast": run_own_method,
+    "oddwave_accurate": run_own_method,
+    **dict.fromkeys([*BASELINES, "knn_max", "knn_256"], _baseline),
 }

@@ -1,4 +1,4 @@
-"""oddwave itself: on pictures and sound its presets, the paper's own setting, a plain DDPM; on series any setting.
+"""oddwave itself: its presets in every modality; of pictures and sound also the paper's own setting and a plain DDPM.
 
     oddwave_pixel, oddwave_audio_pixel
                        the paper: diffusion over pixels (of a picture, or of a sound's map), all four additions, noise
@@ -14,20 +14,23 @@ A detector is told the data to train on and the data to judge, nothing else. Rea
 Legend: n points of all streams.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
 from oddwave.bench.clock import Clock
-from oddwave.bench.protocol import Outcome, PictureTask, SoundTask, Task
+from oddwave.bench.protocol import AnyTask, Outcome, PictureTask, Task
+from oddwave.bench.quick import at_effort
 from oddwave.config import DetectorConfig, preset
 from oddwave.errors import DataError
-from oddwave.results import DetectionResult, PictureResult, SoundResult
+from oddwave.results import PictureResult, SoundResult
 
-__all__ = ["PAPER_SETTING", "fit_and_score", "own_settings", "score_pictures", "score_series", "streams_of"]
+if TYPE_CHECKING:
+    from oddwave.detector import Detector
+
+__all__ = ["PAPER_SETTING", "run_own_method", "score_task", "streams_of"]
 
 AnyResult = TypeVar("AnyResult", PictureResult, SoundResult)
 
@@ -56,46 +59,34 @@ _OVERRIDES: dict[str, tuple[str, ...]] = {
     "oddwave_audio_pixel": (*PAPER_SETTING, *_MAP_ALONE),
     "plain_ddpm_audio": (*PAPER_SETTING, *_MAP_ALONE, *_PLAIN),
 }
-_ITEMS = {"image": "pictures", "audio": "recordings"}
 _PRESETS = {"oddwave_fast": "fast", "oddwave_accurate": "accurate"}
 
 
-def own_settings(name: str, task: PictureTask | SoundTask, seed: int) -> DetectorConfig:
-    """Give the settings that a method of this name has on tasks of this modality."""
+def run_own_method(name: str, task: AnyTask, seed: int) -> Outcome:
+    """Run the setting of oddwave that a method of this name stands for. Raises: as `score_task`."""
     settings = preset(_PRESETS.get(name, "balanced"), modality=task.modality, seed=seed)
-    return settings.with_overrides(_OVERRIDES.get(name, ()))
+    return score_task(settings.with_overrides(_OVERRIDES.get(name, ())), task)
 
 
-def fit_and_score(
-    name: str, task: PictureTask | SoundTask, seed: int, items_of: Callable[[DetectionResult], Sequence[AnyResult]]
-) -> tuple[Sequence[AnyResult], Clock]:
-    """Fit a detector and score the task's test files; return what `items_of` takes from the result, and the seconds.
-
-    Raises: DataError where an item could not be judged.
-    """
-    return _fit_and_score(own_settings(name, task, seed), task, items_of)
-
-
-def score_pictures(settings: DetectorConfig, task: PictureTask) -> Outcome:
-    """Fit a detector with these settings; give each test picture its score and map. Raises: DataError."""
-    pictures, clock = _fit_and_score(settings, task, lambda result: result.pictures)
-    scores = np.array([float(picture.scores[0]) for picture in pictures])
-    return clock.outcome(scores, [picture.anomaly_map for picture in pictures], settings.model_dump(mode="json"))
-
-
-def score_series(settings: DetectorConfig, task: Task) -> Outcome:
-    """Fit a detector with these settings; give each test point or instance its score. Raises: DataError."""
-    from oddwave.detection.series_work import SeriesWork
+def score_task(settings: DetectorConfig, task: AnyTask) -> Outcome:
+    """Fit a detector with these settings and score the test items. Raises: DataError for one that cannot be judged."""
     from oddwave.detector import Detector
 
-    started = time.process_time()
-    if task.train is None:
-        scores = np.concatenate([s.scores for s in SeriesWork(settings, {}).fit_scores(task.test)])
-        return Outcome(scores, time.process_time() - started, 0.0)
-    detector = Detector(settings).fit(streams_of(task.train, task.train_ends))
-    fitted = time.process_time()
-    scores = detector.decision_function(streams_of(task.test, task.test_ends))
-    return Outcome(scores, fitted - started, time.process_time() - fitted)
+    own, clock = at_effort(settings, task), Clock()
+    detector = Detector(own)
+    maps: Sequence[np.ndarray] = ()
+    if isinstance(task, Task):
+        scores = _series_scores(detector, task, clock)
+    else:
+        detector.fit(list(task.split.train_paths))
+        clock.lap()
+        result = detector.score(list(task.split.test_paths))
+        if isinstance(task, PictureTask):
+            scores = np.array([float(picture.scores[0]) for picture in _judged(result.pictures)])
+            maps = [picture.anomaly_map for picture in result.pictures]
+        else:
+            scores = np.array([recording.score for recording in _judged(result.recordings)])
+    return clock.outcome(scores, maps, own.model_dump(mode="json"), detector.num_parameters)
 
 
 def streams_of(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
@@ -105,18 +96,19 @@ def streams_of(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
     return {f"stream_{i:02d}": part for i, part in enumerate(np.split(joined, ends[:-1]))}
 
 
-def _fit_and_score(
-    settings: DetectorConfig,
-    task: PictureTask | SoundTask,
-    items_of: Callable[[DetectionResult], Sequence[AnyResult]],
-) -> tuple[Sequence[AnyResult], Clock]:
-    from oddwave.detector import Detector
+def _series_scores(detector: "Detector", task: Task, clock: Clock) -> Float[np.ndarray, " n"]:
+    from oddwave.detection.series_work import SeriesWork
 
-    clock = Clock()
-    detector = Detector(settings).fit(list(task.split.train_paths))
-    clock.fitted()
-    items = items_of(detector.score(list(task.split.test_paths)))
+    if task.train is None:
+        assert isinstance(detector.work, SeriesWork)
+        return np.concatenate([stream.scores for stream in detector.work.fit_scores(task.test)])
+    detector.fit(streams_of(task.train, task.train_ends))
+    clock.lap()
+    return detector.decision_function(streams_of(task.test, task.test_ends))
+
+
+def _judged(items: Sequence[AnyResult]) -> Sequence[AnyResult]:
     unread = [item for item in items if item.error]
     if unread:
-        raise DataError(f"{len(unread)} test {_ITEMS[task.modality]} could not be judged, the first: {unread[0].error}")
-    return items, clock
+        raise DataError(f"{len(unread)} of {len(items)} test items could not be judged, the first: {unread[0].error}")
+    return items

@@ -6,7 +6,6 @@ would choose. Seconds count everything from the files to the scores. Read `pictu
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,9 @@ from jaxtyping import Float
 
 from oddwave.baselines import PICTURE_BASELINES
 from oddwave.bench.clock import Clock
-from oddwave.bench.own_methods import fit_and_score, own_settings
+from oddwave.bench.own_methods import run_own_method
 from oddwave.bench.protocol import Outcome, PictureTask
+from oddwave.bench.rivals import make_baseline
 from oddwave.modalities.image_frame import ImageFrame
 from oddwave.modalities.image_items import ImageItem, common_channels
 from oddwave.modalities.image_source import read_images
@@ -40,25 +40,16 @@ class FramedPictures:
         return self.frame.prepare(self.items[index].pixels())
 
 
-def _oddwave(name: str, task: PictureTask, seed: int) -> Outcome:
-    pictures, clock = fit_and_score(name, task, seed, lambda result: result.pictures)
-    scores = np.array([float(picture.scores[0]) for picture in pictures])
-    maps = [picture.anomaly_map for picture in pictures]
-    return clock.outcome(scores, maps, own_settings(name, task, seed).model_dump(mode="json"))
-
-
 def _baseline(name: str, task: PictureTask, seed: int) -> Outcome:
-    baseline = PICTURE_BASELINES[name]()
-    if hasattr(baseline, "seed"):
-        baseline.seed = seed
-    clock = Clock()
+    clock, baseline = Clock(), make_baseline(PICTURE_BASELINES[name], task, seed)
     train, test = _read(task.split.train_paths), _read(task.split.test_paths)
     frame, _ = ImageFrame.choose([item.size for item in train], common_channels(train), _SIZE_PX)
     baseline.fit(FramedPictures(train, frame))
-    clock.fitted()
+    clock.lap()
     scores, maps = baseline.score_and_maps(FramedPictures(test, frame))
     inside = [frame.placement(*item.size).slices for item in test]
-    return clock.outcome(scores, [own[part] for own, part in zip(maps, inside, strict=True)], asdict(baseline))
+    own_maps = [own[part] for own, part in zip(maps, inside, strict=True)]
+    return clock.outcome(scores, own_maps, baseline.settings, baseline.num_parameters)
 
 
 def _read(paths: Sequence[Path]) -> tuple[ImageItem, ...]:
@@ -66,12 +57,10 @@ def _read(paths: Sequence[Path]) -> tuple[ImageItem, ...]:
 
 
 PICTURE_METHODS: dict[str, Callable[[str, PictureTask, int], Outcome]] = {
-    "oddwave": _oddwave,
-    "oddwave_fast": _oddwave,
-    "oddwave_accurate": _oddwave,
-    "oddwave_pixel": _oddwave,
-    "plain_ddpm_pixel": _oddwave,
-    "patch_knn": _baseline,
-    "padim": _baseline,
-    "random": _baseline,
+    "oddwave": run_own_method,
+    "oddwave_fast": run_own_method,
+    "oddwave_accurate": run_own_method,
+    "oddwave_pixel": run_own_method,
+    "plain_ddpm_pixel": run_own_method,
+    **dict.fromkeys(PICTURE_BASELINES, _baseline),
 }

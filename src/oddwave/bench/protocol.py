@@ -5,6 +5,7 @@
     ucr / one_class      train on the normal rows of TRAIN, score TEST; AUROC over instances
     msl / semi           per channel: train on the telemetry (column 0) of `train`, score `test`
     msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
+    pems_bay / injected  train on the first 60 %, score the rest, in which a seed has planted anomalies
     mvtec_ad, magnetic_tile, visa / one_class
                          per category: train on the good training pictures, score the test pictures and their pixels
     urbansound8k, esc10, esc50 / one_class
@@ -27,6 +28,7 @@ from jaxtyping import Float, Int
 
 from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.recordings import ClipSplit
+from oddwave.datasets.records import LabelledSeries
 from oddwave.errors import ConfigError, DataError
 
 __all__ = [
@@ -46,7 +48,7 @@ __all__ = [
 ]
 
 BenchModality = Literal["series", "image", "audio"]
-SERIES_DATASETS = ("nab", "ucr", "msl")
+SERIES_DATASETS = ("nab", "ucr", "msl", "pems_bay")
 PICTURE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
 SOUND_DATASETS = ("urbansound8k", "esc10", "esc50", "dcase")
 
@@ -75,6 +77,11 @@ class Task:
     test_ends: tuple[int, ...] = ()
 
     @property
+    def num_train(self) -> int:
+        """How many points or instances there are to train on: those to score, where there are no others."""
+        return len(self.test if self.train is None else self.train)
+
+    @property
     def is_panel(self) -> bool:
         """Whether items are instances (N, C, L) instead of the points of one stream (n, C)."""
         return self.test.ndim == 3
@@ -89,6 +96,11 @@ class PictureTask:
     item: str
     protocol: str
     split: PictureSplit
+
+    @property
+    def num_train(self) -> int:
+        """How many there are to train on."""
+        return len(self.split.train_paths)
 
     @property
     def gt_label(self) -> Int[np.ndarray, " n"]:
@@ -112,6 +124,11 @@ class SoundTask:
     split: ClipSplit
 
     @property
+    def num_train(self) -> int:
+        """How many there are to train on."""
+        return len(self.split.train_paths)
+
+    @property
     def gt_label(self) -> Int[np.ndarray, " n"]:
         """0 for the normal test recordings, 1 for the others."""
         return self.split.gt_label
@@ -127,10 +144,9 @@ AnyTask = Task | PictureTask | SoundTask
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a method says of a task: scores of the test items, and the CPU seconds of fitting and of scoring.
+    """What a method says of a task: scores of the test items, seconds of CPU time and on the clock, and what it was.
 
-    Of pictures also a map each, of any size, that covers the whole picture. Of pictures and recordings also the seconds
-    on the clock, and the settings of the method.
+    Of pictures also a map each, of any size, that covers the whole picture. `num_parameters` counts what training set.
     """
 
     scores: Float[np.ndarray, " n"]
@@ -140,6 +156,7 @@ class Outcome:
     fit_wall_s: float | None = None
     score_wall_s: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    num_parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,13 +234,22 @@ def _nab_tasks(root: Path) -> list[Task]:
     tasks = []
     for series in load_nab(root):
         tasks.append(Task("nab", series.name, "unsupervised", None, series.values, series.gt_label, series.windows))
-    for series in load_nab(root):
-        head = series.train_end
-        later = tuple((max(a - head, 0), b - head) for a, b in series.windows if b >= head)
-        tasks.append(
-            Task("nab", series.name, "semi", series.values[:head], series.values[head:], series.gt_label[head:], later)
-        )
-    return tasks
+    return [*tasks, *(_split_task("nab", series, "semi") for series in load_nab(root))]
+
+
+def _pems_tasks(root: Path) -> list[Task]:
+    from oddwave.datasets.pems_bay import load_pems_bay
+
+    return [_split_task("pems_bay", series, "injected") for series in load_pems_bay(root)]
+
+
+def _split_task(dataset: str, series: LabelledSeries, protocol: str) -> Task:
+    """Train on what lies before `train_end`, score the rest."""
+    head = series.train_end
+    later = tuple((max(a - head, 0), b - head) for a, b in series.windows if b >= head)
+    return Task(
+        dataset, series.name, protocol, series.values[:head], series.values[head:], series.gt_label[head:], later
+    )
 
 
 def _ucr_tasks(root: Path) -> list[Task]:
@@ -294,7 +320,7 @@ def _sound_tasks(dataset: str, root: Path) -> list[SoundTask]:
 
 _KINDS: dict[BenchModality, str] = {"series": "series", "image": "picture", "audio": "sound"}
 _LOADERS: dict[BenchModality, dict[str, Callable[[Path], Sequence[Any]]]] = {
-    "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks), strict=True)),
+    "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks, _pems_tasks), strict=True)),
     "image": dict(zip(PICTURE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
     "audio": {name: partial(_sound_tasks, name) for name in SOUND_DATASETS},
 }

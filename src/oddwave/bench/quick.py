@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Int
 
 from oddwave.bench.protocol import AnyTask, PictureTask, SoundTask, Task
+from oddwave.config import DetectorConfig
 
-__all__ = ["QUICK_EFFORT", "effort_of", "quick_tasks"]
+__all__ = ["QUICK_EFFORT", "at_effort", "effort_of", "quick_tasks"]
 
 QUICK_EFFORT = 0.25  # of the training steps
 _SUFFIX = "-quick"
@@ -37,6 +38,14 @@ def quick_tasks(tasks: Sequence[AnyTask]) -> list[AnyTask]:
 def effort_of(task: AnyTask) -> float:
     """Give the share of the usual training steps that a method may spend on a task."""
     return QUICK_EFFORT if task.protocol.endswith(_SUFFIX) else 1.0
+
+
+def at_effort(settings: DetectorConfig, task: AnyTask) -> DetectorConfig:
+    """Give oddwave's settings with the share of the training steps that the task allows."""
+    effort = effort_of(task)
+    if effort == 1.0:
+        return settings
+    return settings.with_overrides([f"training.num_steps={max(1, round(effort * settings.training.num_steps))}"])
 
 
 def _thinned(task: AnyTask) -> AnyTask:

@@ -2,17 +2,20 @@
 
 Interrupt a run whenever you like; the same command goes on where it stopped (cells with an error are tried again).
 Every worker computes on one thread (unless `num_threads` says more), so CPU seconds compare between methods; `peak_mb`
-is the worker's peak resident memory while its method ran. Scores are kept beside the table, for pooled metrics, and of
-pictures and recordings what `results.csv` has no column for: a cell's settings and surroundings among it. All
-modalities may share a folder. Read `tables.py` next.
+is the worker's peak resident memory while its method ran. Beside the table stand a cell's scores, for pooled metrics,
+and what `results.csv` has no column for: settings and surroundings, number of parameters. A cell whose process is
+killed runs again alone, and is a row with an error if that is killed too. All modalities may share a folder. Read
+`tables.py` next.
 """
 
 import csv
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.bench.ablation import is_variant
-from oddwave.bench.environment import environment, peak_memory_mb, reset_peak_memory
+from oddwave.bench.environment import available_memory_mb, environment, peak_memory_mb, reset_peak_memory
 from oddwave.bench.label_metrics import auroc_by_kind, sound_metrics
 from oddwave.bench.methods import applies, is_seeded, method_names, run_method
 from oddwave.bench.picture_metrics import picture_metrics
@@ -42,6 +45,9 @@ from oddwave.training.checkpoint import write_json_atomic
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 
+_Work = tuple[Cell, AnyTask, Path]
+
+_CELL_MB: Mapping[BenchModality, int] = {"series": 1500, "image": 3000, "audio": 2500}  # the largest took two thirds
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -60,9 +66,9 @@ def run_benchmark(
 ) -> list[dict[str, str]]:
     """Run all cells of a modality that `out/results.csv` does not hold yet, and return all its rows of that modality.
 
-    The tasks are those under `root` that `only` names, unless they are given. `jobs` cells run at once (as many as
-    there are cores, unless told otherwise), each on `num_threads`. Rows of the ablation come back to the ablation
-    alone: its variants are no rivals of the other methods, with which they may share a folder.
+    The tasks are those under `root` that `only` names, unless they are given. `jobs` cells run at once, each on
+    `num_threads`; unless told otherwise, as many as cores and memory hold. Rows of the ablation come back to the
+    ablation alone: its variants are no rivals of the other methods, with which they may share a folder.
 
     Raises:
         ConfigError: an unknown method, item or seed.
@@ -75,7 +81,7 @@ def run_benchmark(
     done = {_cell_of(row) for row in read_results(out) if not row["error"]}
     cells = [c for c in _all_cells(list(places.values()), chosen, seeds) if c not in done]
     work = [(cell, places[cell.dataset, cell.item, cell.protocol], out) for cell in cells]
-    for row in _rows(work, jobs or os.cpu_count() or 1, num_threads, show_progress):
+    for row in _rows(work, jobs or _jobs(modality, num_threads), num_threads, show_progress):
         _append(out, row)
     wanted = {is_variant(name) for name in chosen}
     rows = [row for row in read_results(out) if modality_of(row["dataset"]) == modality]
@@ -85,8 +91,7 @@ def run_benchmark(
 def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
     """Run one cell; an error becomes a row that tells it."""
     reset_peak_memory()
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, "")
-    row |= dict(zip(("dataset", "item", "protocol", "method", "seed"), astuple(cell), strict=True))
+    row = _row_of(cell)
     started = time.process_time()
     try:
         outcome = run_method(cell.method, task, cell.seed)
@@ -94,9 +99,8 @@ def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
         metrics = _metrics(task, outcome)
         row |= {name: value for name, value in metrics.items() if name in COLUMNS}
         row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
-        if not isinstance(task, Task):
-            write_json_atomic(out / "scores" / cell.facts_name, _facts(task, outcome, metrics))
-        np.save(out / "scores" / cell.file_name, outcome.scores.astype(np.float32))
+        write_json_atomic(out / "scores" / cell.facts_name, _facts(task, outcome, metrics))
+        np.save(out / "scores" / cell.file_name, outcome.scores)
     except Exception as error:  # whatever it is, the other cells must run
         row["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         row["fit_s"] = round(time.process_time() - started, 2)
@@ -140,16 +144,18 @@ def _series_metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
     return result
 
 
-def _facts(task: PictureTask | SoundTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
+def _facts(task: AnyTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Give what `results.csv` has no column for."""
     seconds = {"fit_wall_s": outcome.fit_wall_s, "score_wall_s": outcome.score_wall_s}
+    kinds = {} if isinstance(task, Task) else auroc_by_kind(task, outcome.scores)
     return {
         **{name: value for name, value in metrics.items() if name not in COLUMNS},
         **{name: round(value, 2) for name, value in seconds.items() if value is not None},
-        "num_train": len(task.split.train_paths),
+        "num_parameters": outcome.num_parameters,
+        "num_train": task.num_train,
         "num_scored": len(outcome.scores),
         "num_normal": int((task.gt_label == 0).sum()),
-        "auroc_by_kind": {kind: round(value, 5) for kind, value in auroc_by_kind(task, outcome.scores).items()},
+        **({"auroc_by_kind": {kind: round(value, 5) for kind, value in kinds.items()}} if kinds else {}),
         "settings": dict(outcome.settings),
         "environment": environment(int(os.environ.get(_THREAD_VARIABLES[0], 1))),
     }
@@ -165,26 +171,71 @@ def _all_cells(tasks: Sequence[AnyTask], methods: Sequence[str], seeds: Sequence
     ]
 
 
-def _rows(
-    work: Sequence[tuple[Cell, AnyTask, Path]], jobs: int, num_threads: int, show: bool
-) -> Iterator[dict[str, str]]:
+def _jobs(modality: BenchModality, num_threads: int) -> int:
+    """Give how many cells run at once within the cores and the memory that there are."""
+    room = available_memory_mb() / _CELL_MB[modality]
+    return max(1, int(min((os.cpu_count() or 1) // num_threads, room)))
+
+
+def _rows(work: Sequence[_Work], jobs: int, num_threads: int, show: bool) -> Iterator[dict[str, str]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(num_threads)))  # read by the workers when they start
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
     try:
         with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
             shown = bar.add_task("cells", total=len(work))
-            for future in as_completed([pool.submit(run_cell, *item) for item in work]):
-                yield future.result()
+            for row in _in_workers(work, jobs):
+                yield row
                 bar.advance(shown)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
         for name, value in saved.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _in_workers(work: Sequence[_Work], jobs: int) -> Iterator[dict[str, str]]:
+    """Run the cells in `jobs` processes, in turn; whoever was under way when a process died runs again, alone."""
+    waiting, suspects = deque(work), list[_Work]()
+    while waiting:
+        under_way: dict[Future[dict[str, str]], _Work] = {}
+        pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+        try:
+            while (waiting or under_way) and not suspects:
+                while waiting and len(under_way) < jobs:
+                    under_way[pool.submit(run_cell, *waiting[0])] = waiting[0]
+                    waiting.popleft()
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    try:
+                        row = future.result()
+                    except BrokenProcessPool:
+                        suspects = list(under_way.values())
+                        break
+                    del under_way[future]
+                    yield row
+        except BrokenProcessPool:  # on being handed more work
+            suspects = list(under_way.values())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        yield from map(_alone, suspects)
+        suspects = []
+
+
+def _alone(each: _Work) -> dict[str, str]:
+    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    try:
+        return pool.submit(run_cell, *each).result()
+    except BrokenProcessPool:
+        why = "its process was killed twice, the second time with nothing beside it: too little memory, most likely"
+        return _row_of(each[0], error=f"BrokenProcessPool: {why}")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _row_of(cell: Cell, **known: Any) -> dict[str, Any]:
+    named = dict(zip(("dataset", "item", "protocol", "method", "seed"), map(str, astuple(cell)), strict=True))
+    return dict.fromkeys(COLUMNS, "") | named | known
 
 
 def _prepare_folder(out: Path, modality: BenchModality, num_threads: int) -> None:

@@ -8,7 +8,6 @@ Legend: m recordings, n samples of a clip.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from jaxtyping import Float
 
 from oddwave.baselines import CLIP_BASELINES
 from oddwave.bench.clock import Clock
-from oddwave.bench.own_methods import fit_and_score, own_settings
+from oddwave.bench.own_methods import run_own_method
 from oddwave.bench.protocol import Outcome, SoundTask
+from oddwave.bench.rivals import make_baseline
 from oddwave.config import AudioConfig, preset
 from oddwave.errors import DataError
 from oddwave.modalities.audio_clips import cut_clips
@@ -53,34 +53,22 @@ class ClipsOfFiles:
         return np.array([own.max() for own in np.split(scores, np.cumsum(self.counts)[:-1])])
 
 
-def _oddwave(name: str, task: SoundTask, seed: int) -> Outcome:
-    recordings, clock = fit_and_score(name, task, seed, lambda result: result.recordings)
-    scores = np.array([recording.score for recording in recordings])
-    return clock.outcome(scores, settings=own_settings(name, task, seed).model_dump(mode="json"))
-
-
 def _baseline(name: str, task: SoundTask, seed: int) -> Outcome:
-    settings = preset("balanced", modality="audio").audio
-    baseline = CLIP_BASELINES[name](sample_rate=settings.sample_rate)
-    if hasattr(baseline, "seed"):
-        baseline.seed = seed
-    clock = Clock()
-    baseline.fit(ClipsOfFiles(task.split.train_paths, settings))
-    clock.fitted()
-    clips = ClipsOfFiles(task.split.test_paths, settings)
+    heard = preset("balanced", modality="audio").audio
+    clock, baseline = Clock(), make_baseline(CLIP_BASELINES[name], task, seed, sample_rate=heard.sample_rate)
+    baseline.fit(ClipsOfFiles(task.split.train_paths, heard))
+    clock.lap()
+    clips = ClipsOfFiles(task.split.test_paths, heard)
     scores = clips.worst(baseline.decision_function(clips))
-    return clock.outcome(scores, settings=asdict(baseline) | {"clip_s": settings.clip_s, "overlap": settings.overlap})
+    settings = baseline.settings | {"clip_s": heard.clip_s, "overlap": heard.overlap}
+    return clock.outcome(scores, settings=settings, num_parameters=baseline.num_parameters)
 
 
 SOUND_METHODS: dict[str, Callable[[str, SoundTask, int], Outcome]] = {
-    "oddwave": _oddwave,
-    "oddwave_fast": _oddwave,
-    "oddwave_accurate": _oddwave,
-    "oddwave_audio_pixel": _oddwave,
-    "plain_ddpm_audio": _oddwave,
-    "frozen_knn": _baseline,
-    "frozen_knn_mel": _baseline,
-    "log_mel_knn": _baseline,
-    "log_mel_autoencoder": _baseline,
-    "random": _baseline,
+    "oddwave": run_own_method,
+    "oddwave_fast": run_own_method,
+    "oddwave_accurate": run_own_method,
+    "oddwave_audio_pixel": run_own_method,
+    "plain_ddpm_audio": run_own_method,
+    **dict.fromkeys(CLIP_BASELINES, _baseline),
 }

@@ -26,6 +26,9 @@ DataFolder = Annotated[
 ]
 Methods = Annotated[str | None, typer.Option(metavar="A,B", help="Methods.  [default: all but accurate]")]
 Seeds = Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the methods that draw at random.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A first look: few items, thinned, a quarter of the training.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cells run at once.  [default: what cores and memory hold]")]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of each cell.")]
 
 
 @bench_app.command("series")
@@ -37,10 +40,11 @@ def bench_series(
     ] = None,
     methods: Methods = None,
     seeds: Seeds = "0",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Cells run at once.  [default: all cores]")] = None,
+    quick: Quick = False,
+    jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on NAB, UCR and MSL.
+    """Compare methods on NAB, UCR, MSL and PEMS-BAY.
 
     May be interrupted: the same command goes on where it stopped.
 
@@ -48,7 +52,7 @@ def bench_series(
     Example:
         oddwave bench series --data data -o results --only nab --methods oddwave,knn --seeds 0,1,2
     """
-    _run("series", out, data, only, methods, seeds, jobs, 1, quiet)
+    _run("series", out, data, only, methods, seeds, quick, jobs, 1, quiet)
 
 
 @bench_app.command("image")
@@ -58,8 +62,9 @@ def bench_image(
     only: Annotated[str | None, typer.Option(metavar="A,B", help="Data sets (mvtec_ad) or categories (screw).")] = None,
     methods: Methods = None,
     seeds: Seeds = "0",
-    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 2,
+    quick: Quick = False,
+    jobs: Jobs = None,
+    threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
     """Compare methods on MVTec AD, magnetic tile and VisA.
@@ -70,7 +75,7 @@ def bench_image(
     Example:
         oddwave bench image --data data -o results --only screw --methods oddwave,padim --seeds 0,1,2
     """
-    _run("image", out, data, only, methods, seeds, jobs, threads, quiet)
+    _run("image", out, data, only, methods, seeds, quick, jobs, threads, quiet)
 
 
 @bench_app.command("audio")
@@ -82,8 +87,9 @@ def bench_audio(
     ] = None,
     methods: Methods = None,
     seeds: Seeds = "0",
-    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 2,
+    quick: Quick = False,
+    jobs: Jobs = None,
+    threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
     """Compare methods on UrbanSound8K, ESC-10, ESC-50 and DCASE Task 2.
@@ -94,7 +100,7 @@ def bench_audio(
     Example:
         oddwave bench audio --data data -o results --only siren --methods oddwave,frozen_knn --seeds 0,1,2
     """
-    _run("audio", out, data, only, methods, seeds, jobs, threads, quiet)
+    _run("audio", out, data, only, methods, seeds, quick, jobs, threads, quiet)
 
 
 @bench_app.command("ablation")
@@ -109,8 +115,9 @@ def bench_ablation(
     ] = None,
     variants: Annotated[str | None, typer.Option(metavar="A,B", help="Variants.  [default: all]")] = None,
     seeds: Seeds = "0",
-    jobs: Annotated[int, typer.Option(min=1, help="Cells run at once.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each cell.")] = 1,
+    quick: Quick = False,
+    jobs: Jobs = None,
+    threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
     """Measure what each part of oddwave is worth, in the paper's setting and in its own.
@@ -129,6 +136,7 @@ def bench_ablation(
     work = ablation_work(root, modality, listed(only), listed(variants))
     require_writable(out)
     from oddwave.bench.ablation_tables import write_ablation_tables
+    from oddwave.bench.quick import quick_tasks
     from oddwave.bench.runner import read_results, run_benchmark
 
     rows: list[dict[str, str]] = []
@@ -137,7 +145,7 @@ def bench_ablation(
             root,
             out,
             modality=each,
-            tasks=tasks,
+            tasks=quick_tasks(tasks) if quick else tasks,
             methods=methods,
             seeds=numbers,
             jobs=jobs,
@@ -154,6 +162,7 @@ def _run(
     only: str | None,
     methods: str | None,
     seeds: str,
+    quick: bool,
     jobs: int | None,
     threads: int,
     quiet: bool,
@@ -166,21 +175,24 @@ def _run(
     root = data_root(data)
     require_writable(out)
     from oddwave.bench.protocol import load_tasks
+    from oddwave.bench.quick import quick_tasks
     from oddwave.bench.runner import run_benchmark
     from oddwave.bench.tables import write_tables
 
+    tasks = load_tasks(root, listed(only), modality)
     rows = run_benchmark(
         root,
         out,
         modality=modality,
-        only=listed(only),
+        tasks=quick_tasks(tasks) if quick else tasks,
         methods=listed(methods),
         seeds=numbers,
         jobs=jobs,
         num_threads=threads,
         show_progress=shows_progress(quiet),
     )
-    _say(rows, write_tables(out, rows, load_tasks(root, None, modality), modality))
+    known = load_tasks(root, None, modality)  # a folder may hold rows of other items, full and quick ones
+    _say(rows, write_tables(out, rows, [*known, *quick_tasks(known)], modality))
 
 
 def _say(rows: "Sequence[Mapping[str, str]]", table: Path) -> None:

@@ -11,6 +11,7 @@ from oddwave.datasets.esc import load_esc10, load_esc50
 from oddwave.datasets.msl import load_msl
 from oddwave.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.datasets.nab import load_nab
+from oddwave.datasets.pems_bay import load_pems_bay
 from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.recordings import ClipSplit
 from oddwave.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit
@@ -57,6 +58,14 @@ DATASETS: dict[str, DatasetEntry] = {
         layout="msl/labeled_anomalies.csv, msl/data/train/<id>.npy, msl/data/test/<id>.npy",
         licence="public (NASA)",
         source="https://github.com/khundman/telemanom",
+    ),
+    "pems_bay": DatasetEntry(
+        load=load_pems_bay,
+        modality="series",
+        description="PEMS-BAY: speeds at 20 of 325 road sensors as one stream, with injected anomalies",
+        layout="pems_bay/pems-bay.h5",
+        licence="none stated; cite Li et al. 2018",
+        source="https://github.com/liyaguang/DCRNN",
     ),
     "mvtec_ad": DatasetEntry(
         load=load_mvtec,

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.diffusion.inversion import invert
@@ -68,6 +68,12 @@ class PictureScorer:
     background_memory: Memory | None = None
     background_residuals: dict[float, PositionGaussian] = field(default_factory=dict)
     noise_levels: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The trained networks that there are."""
+        found = (self.feature_net, self.pixel_net, self.decoder)
+        return tuple(network for network in found if network is not None)
 
     def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
         """Give the standardised feature grid."""

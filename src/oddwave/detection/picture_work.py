@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.grid_choice import choose_grids, with_grids
@@ -162,6 +163,10 @@ class PictureWork(Work):
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Give the denoisers and the decoder, where there is one. Raises: NotFittedError."""
+        return self._fitted()[0].scorer.networks
 
     def facts(self) -> dict[str, str]:
         """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""

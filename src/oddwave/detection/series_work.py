@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
@@ -168,6 +169,10 @@ class SeriesWork(Work):
         self.scaler = SeriesScaler.from_dict(constants["scale"])
         self.engine = restored_engine(self.config, len(self.channel_names), tensors, constants)
         self.engine.evidence = self.choices
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Give the one denoiser of all window sizes. Raises: NotFittedError."""
+        return (self._fitted()[0].net,)
 
     def facts(self) -> dict[str, str]:
         """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""

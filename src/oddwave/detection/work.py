@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import nn
 
 from oddwave import __version__
 from oddwave.config import DetectorConfig, Modality
@@ -82,6 +83,15 @@ class Work(ABC):
     @abstractmethod
     def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
+
+    @abstractmethod
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Give the networks that were trained. Raises: NotFittedError."""
+
+    @property
+    def num_parameters(self) -> int:
+        """How many weights the trained networks have; the frozen perceptual network is not counted."""
+        return sum(weight.numel() for network in self.networks() for weight in network.parameters())
 
     @abstractmethod
     def facts(self) -> dict[str, str]:

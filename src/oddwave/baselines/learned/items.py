@@ -17,8 +17,8 @@ Legend: N items, b of one batch, C channels, S side in pixels, n samples or poin
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from jaxtyping import Float
 from scipy import ndimage
 from torch import Tensor
 
+from oddwave.baselines.base import Baseline
 from oddwave.baselines.clip_base import ClipBaseline
 from oddwave.baselines.learned.method import LearnedMethod
 from oddwave.baselines.picture_base import PictureBaseline, Pictures
@@ -35,7 +36,16 @@ from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.scoring.picture_maps import top_mean
 
-__all__ = ["ClipsByMethod", "PicturesByMethod", "Space", "WindowsByMethod", "on_clips", "on_pictures", "on_series"]
+__all__ = [
+    "ByMethod",
+    "ClipsByMethod",
+    "PicturesByMethod",
+    "Space",
+    "WindowsByMethod",
+    "on_clips",
+    "on_pictures",
+    "on_series",
+]
 
 Space = Literal["pixel", "feature"]
 
@@ -48,39 +58,54 @@ _OWN = "method."
 
 
 @dataclass(kw_only=True, eq=False)
-class PicturesByMethod(PictureBaseline):
-    """A learned method over pictures; `num_steps` of 0 is the method's own budget."""
+class ByMethod(Baseline):
+    """What the three have in common: `learned`, the method itself; `num_steps` of 0 is its own budget."""
 
     method: ClassVar[type[LearnedMethod]]
-    space: ClassVar[Space] = "pixel"
     num_steps: int = 0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = self.method(seed=self.seed)
+        self.learned = replace(own, num_steps=self.num_steps) if self.num_steps else own
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the method learnt. Raises: NotFittedError."""
+        return self.learned.num_parameters
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, with those of the method."""
+        return super().settings | asdict(self.learned)
+
+
+@dataclass(kw_only=True, eq=False)
+class PicturesByMethod(ByMethod, PictureBaseline):
+    """A learned method over pictures."""
+
+    space: ClassVar[Space] = "pixel"
     size_px: int = 64
     perceptual: str = "efficientnet_lite0"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._learned = _made(self.method, self.num_steps, self.seed)
         self._centre, self._scale = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
         self._grid: FeatureGrid | None = None
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the method learnt. Raises: NotFittedError."""
-        return self._learned.num_parameters
 
     def _fit(self, x: Pictures) -> None:
         raw = torch.cat([self._raw(batch) for _, batch in self._batches(x, "pictures")])
         if self.space == "feature":
             deviation, mean = torch.std_mean(raw, dim=(0, 2, 3), correction=0)
             self._centre, self._scale = mean[:, None, None], deviation.clamp(min=1e-4)[:, None, None]
-        self._learned.fit(self._scaled(raw), lambda done, total: self._tell("training", done, total))
+        self.learned.fit(self._scaled(raw), lambda done, total: self._tell("training", done, total))
 
     def _score_batch(
         self, batch: Float[np.ndarray, "b C S S"]
     ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b S S"]]:
         side = batch.shape[-1]
-        maps = self._learned.error_maps(self._scaled(self._raw(batch)))
+        maps = self.learned.error_maps(self._scaled(self._raw(batch)))
         pixels = F.interpolate(maps[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
         smooth = ndimage.gaussian_filter(pixels.detach().numpy(), (0.0, _BLUR_SHARE * side, _BLUR_SHARE * side))
         return top_mean(smooth, _TOP_SHARE).astype(np.float64), smooth
@@ -100,65 +125,42 @@ class PicturesByMethod(PictureBaseline):
         return ((raw - self._centre) / self._scale * _FEATURE_SCALE).clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"centre": self._centre.numpy(), "scale": self._scale.numpy(), **_prefixed(self._learned)}
+        return {"centre": self._centre.numpy(), "scale": self._scale.numpy(), **_prefixed(self.learned)}
 
     def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._centre, self._scale = (torch.from_numpy(arrays[name].copy()) for name in ("centre", "scale"))
-        _give_back(self._learned, arrays)
+        _give_back(self.learned, arrays)
 
 
 @dataclass(kw_only=True, eq=False)
-class WindowsByMethod(WindowBaseline):
-    """A learned method over windows of streams or whole instances; `num_steps` of 0 is the method's own budget."""
-
-    method: ClassVar[type[LearnedMethod]]
-    num_steps: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._learned = _made(self.method, self.num_steps, self.seed)
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the method learnt. Raises: NotFittedError."""
-        return self._learned.num_parameters
+class WindowsByMethod(ByMethod, WindowBaseline):
+    """A learned method over windows of streams or whole instances."""
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        self._learned.fit(self._tensor(windows[evenly_spaced(len(windows), _MOST_WINDOWS)]))
+        self.learned.fit(self._tensor(windows[evenly_spaced(len(windows), _MOST_WINDOWS)]))
 
     def _score_windows(self, windows: Float[np.ndarray, "N C L"]) -> Float[np.ndarray, " N"]:
         blocks = (windows[i : i + _WINDOWS_AT_ONCE] for i in range(0, len(windows), _WINDOWS_AT_ONCE))
-        maps = [self._learned.error_maps(self._tensor(block)).detach().double() for block in blocks]
+        maps = [self.learned.error_maps(self._tensor(block)).detach().double() for block in blocks]
         return np.concatenate([own.mean(1).numpy() for own in maps])
 
     def _tensor(self, windows: Float[np.ndarray, "N C L"]) -> Float[Tensor, "N C L"]:
         return torch.from_numpy(np.ascontiguousarray(windows, np.float32))
 
     def _state(self) -> dict[str, np.ndarray]:
-        return _prefixed(self._learned)
+        return _prefixed(self.learned)
 
     def _restore(self, state: dict[str, np.ndarray]) -> None:
-        _give_back(self._learned, state)
+        _give_back(self.learned, state)
 
 
 @dataclass(kw_only=True, eq=False)
-class ClipsByMethod(ClipBaseline):
-    """A learned method over the wavelet maps of clips; `num_steps` of 0 is the method's own budget."""
-
-    method: ClassVar[type[LearnedMethod]]
-    num_steps: int = 0
-    seed: int = 0
+class ClipsByMethod(ByMethod, ClipBaseline):
+    """A learned method over the wavelet maps of clips."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._learned = _made(self.method, self.num_steps, self.seed)
         self._rows = np.zeros((2, 0))  # mean and deviation of each row, in dB
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers the method learnt. Raises: NotFittedError."""
-        return self._learned.num_parameters
 
     def _fit(self, batches: Iterator[Float[np.ndarray, "b n"]]) -> None:
         from oddwave.modalities.audio_map import RowScale
@@ -166,10 +168,10 @@ class ClipsByMethod(ClipBaseline):
         levels = torch.from_numpy(np.concatenate([self._levels_db(batch, "cwt") for batch in batches]))
         scale = RowScale.fit(levels)
         self._rows = np.stack([scale.mean_db, scale.deviation_db])
-        self._learned.fit(self._tensor(levels))
+        self.learned.fit(self._tensor(levels))
 
     def _score_batch(self, batch: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
-        maps = self._learned.error_maps(self._tensor(torch.from_numpy(self._levels_db(batch, "cwt"))))
+        maps = self.learned.error_maps(self._tensor(torch.from_numpy(self._levels_db(batch, "cwt"))))
         scores: np.ndarray = maps.detach().double().mean((1, 2)).numpy()
         return scores
 
@@ -179,11 +181,11 @@ class ClipsByMethod(ClipBaseline):
         return F.avg_pool2d(RowScale(self._rows[0], self._rows[1]).scale(levels).float(), _POOLED)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {"rows": self._rows, **_prefixed(self._learned)}
+        return {"rows": self._rows, **_prefixed(self.learned)}
 
     def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._rows = arrays["rows"]
-        _give_back(self._learned, arrays)
+        _give_back(self.learned, arrays)
 
 
 def on_pictures(method: type[LearnedMethod], space: Space = "pixel") -> type[PicturesByMethod]:
@@ -203,11 +205,6 @@ def on_clips(method: type[LearnedMethod]) -> type[ClipsByMethod]:
 
 def _named(method: type[LearnedMethod]) -> dict[str, object]:
     return {"name": method.name, "method": method, "__doc__": method.__doc__, "__module__": method.__module__}
-
-
-def _made(method: type[LearnedMethod], num_steps: int, seed: int) -> LearnedMethod:
-    own = method(seed=seed)
-    return replace(own, num_steps=num_steps) if num_steps else own
 
 
 def _prefixed(method: LearnedMethod) -> dict[str, np.ndarray]:
