@@ -291,7 +291,7 @@ def test_series_and_pictures_share_a_folder_without_mixing(data, tmp_path, one_p
     with (out / "image.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
     known = json.loads((out / "image.json").read_text())
-    assert {"f1_max", "auroc_by_kind"} <= set(known[0])
+    assert {"f1_max", "auroc_by_kind"} <= set(known["cells"][0])
 
 
 def test_a_task_travels_to_a_worker(bottle, out):

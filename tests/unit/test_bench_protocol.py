@@ -103,7 +103,9 @@ def test_a_part_of_the_tasks_can_be_named(data, only, expected):
 
 
 def test_names_that_are_not_there_are_refused(data, tmp_path_factory):
-    with pytest.raises(ConfigError, match=r"--only 'ECG500' is not there; data sets: nab, ucr, msl, pems_bay, items such as"):
+    with pytest.raises(
+        ConfigError, match=r"--only 'ECG500' is not there; data sets: nab, ucr, msl, pems_bay, items such as"
+    ):
         load_tasks(data, ["nab", "ECG500"])
     with pytest.raises(DataError, match="no series data set under"):
         load_tasks(tmp_path_factory.mktemp("empty"))

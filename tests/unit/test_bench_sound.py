@@ -269,7 +269,8 @@ def test_all_modalities_share_a_folder_without_mixing(data, tmp_path, one_proces
     with (out / "audio.csv").open(newline="") as file:
         assert {row["item"] for row in csv.DictReader(file)} == {"siren", "drilling"}
     known = json.loads((out / "audio.json").read_text())
-    assert {"settings", "environment", "auroc_by_kind", "fit_wall_s", "seed"} <= set(known[0])
+    assert {"settings", "environment", "auroc_by_kind", "fit_wall_s", "seed"} <= set(known["cells"][0])
+    assert known["cells"][0]["settings"] in known["settings"]
 
 
 def test_the_command_writes_the_tables(data, tmp_path, one_process):

@@ -1,9 +1,10 @@
-"""What the tables of pictures and of sound share: what is known of a cell beside its row, and the three files.
+"""What the tables of all modalities share: what is known of a cell beside its row, and the three files.
 
 Figures that `results.csv` has no column for come from the files that `runner.py` wrote beside the scores. Read
 `picture_tables.py` and `sound_tables.py` next.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from oddwave.errors import CheckpointError
 from oddwave.training.checkpoint import read_json, write_bytes_atomic
 
 __all__ = ["Facts", "facts_of", "with_figures", "write_item_tables"]
+
+_SHARED = ("settings", "environment")
 
 Facts = Mapping[str, Any]
 
@@ -41,11 +44,20 @@ def write_item_tables(
 ) -> Path:
     """Write `<modality>.csv` (all cells), `.json` (with all that is known of them) and `.md`; return the last.
 
+    In the JSON a cell's `settings` and `environment` are keys of the objects of these names, which many cells share.
+
     Raises:
         CheckpointError: `out` cannot be written.
     """
-    known = [{**row, **own} for row, own in zip(rows, facts, strict=True)]
+    shared: dict[str, dict[str, Any]] = {name: {} for name in _SHARED}
+    cells = [{**row, **own} for row, own in zip(rows, facts, strict=True)]
+    for cell in cells:
+        for name in shared.keys() & cell.keys():
+            text = json.dumps(cell[name], sort_keys=True)
+            key = hashlib.sha256(text.encode()).hexdigest()[:8]
+            shared[name][key], cell[name] = cell[name], key
+    known = {"cells": cells, **shared}
     write_bytes_atomic(out / f"{modality}.csv", csv_text(rows, COLUMNS).encode())
-    write_bytes_atomic(out / f"{modality}.json", (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes_atomic(out / f"{modality}.json", (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
     write_bytes_atomic(out / f"{modality}.md", markdown.encode())
     return out / f"{modality}.md"

@@ -3,9 +3,10 @@
 Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others, and `ablation.py` for
 the variants of oddwave that `oddwave bench ablation` runs as methods `ablation/name`. A method is a function
 of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's
-window sizes for that series, standardised per size and averaged; those that train a network have its strides as well,
-the others a window at every point. `knn_max` takes the largest instead of the mean. oddwave's combination lies between
-the two, so a difference to both is the method's alone. `knn_256` is the window that did best in hindsight.
+window sizes for that series, standardised per size and averaged; those that train a network have its strides too and
+divide their training steps among the sizes, the others see a window at every point. `knn_max` takes the largest instead
+of the mean. oddwave's combination lies between the two, so a difference to both is the method's alone. `knn_256` is the
+window that did best in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
 fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;
@@ -91,7 +92,7 @@ def _require(name: str, modality: BenchModality) -> None:
 def _baseline(name: str, task: Task, seed: int) -> Outcome:
     kind = BASELINES["knn" if name.startswith("knn") else name]
     windows = _windows(name, kind, task)
-    baselines = [make_baseline(kind, task, seed, **window) for window in windows]
+    baselines = [make_baseline(kind, task, seed, share=1 / len(windows), **window) for window in windows]
     clock, layers = Clock(), []
     for number, baseline in enumerate(baselines):
         if number:

@@ -25,11 +25,13 @@ def takes_seed(name: str) -> bool:
     return any(kinds[name]().is_seeded for kinds in registered if name in kinds)
 
 
-def make_baseline(kind: type[AnyBaseline], task: AnyTask, seed: int, **settings: Any) -> AnyBaseline:
-    """Make an unfitted baseline of this class; `settings` beyond seed and budget are the caller's."""
+def make_baseline(
+    kind: type[AnyBaseline], task: AnyTask, seed: int, *, share: float = 1.0, **settings: Any
+) -> AnyBaseline:
+    """Make an unfitted baseline of this class, with a share of its training; `settings` beyond are the caller's."""
     known = _settings(kind)
     told = {"seed": seed} if "seed" in known else {}
-    effort = effort_of(task)
+    effort = share * effort_of(task)
     if effort < 1.0:
         told |= {name: max(1, round(effort * _usual(kind, name))) for name in _BUDGETS if name in known}
     return kind(**told, **settings)

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.bench.intervals import read_evidence
-from oddwave.bench.markdown import Row, csv_text, failed_cells, section
+from oddwave.bench.item_tables import facts_of, write_item_tables
+from oddwave.bench.markdown import Row, failed_cells, section
 from oddwave.bench.paper import beside_the_paper
 from oddwave.bench.picture_tables import write_picture_tables
 from oddwave.bench.plots import write_plots
@@ -32,8 +33,8 @@ _SINGLE_ITEMS = ("realKnownCause/nyc_taxi", "realKnownCause/machine_temperature_
 def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modality: BenchModality = "series") -> Path:
     """Write the tables and plots of a modality beside its `results.csv` and return the Markdown file.
 
-    `series.md` and `series.csv` (all cells and the pooled ones), or Markdown, CSV and JSON called `image` or `audio`;
-    the verdict closes the Markdown. `<modality>_plots.html` is left out, with a warning, where plotly is missing.
+    Markdown, CSV and JSON are called after the modality; the verdict closes the Markdown. `<modality>_plots.html` is
+    left out, with a warning, where plotly is missing.
 
     Raises:
         CheckpointError: `out` cannot be written.
@@ -56,9 +57,8 @@ def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modal
 
 def _write_series_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask]) -> Path:
     everything = [*rows, *pooled_rows(out, rows, [task for task in tasks if isinstance(task, Task)])]
-    write_bytes_atomic(out / "series.csv", csv_text(everything, COLUMNS).encode())
-    write_bytes_atomic(out / "series.md", summary_markdown(everything).encode())
-    return out / "series.md"
+    facts = [facts_of(out, row) for row in everything]
+    return write_item_tables(out, "series", everything, facts, summary_markdown(everything))
 
 
 def pooled_rows(out: Path, rows: Sequence[Row], tasks: Sequence[Task]) -> list[dict[str, str]]:
