@@ -119,7 +119,7 @@ class ScoringConfig(_Frozen):
     memory_size: int = Field(default=4096, ge=1)
     num_neighbors: int = Field(default=5, ge=1)
     local_scaling: bool = Field(default=True, description="weigh distances by how dense normal data are around them")
-    aggregate: Literal["window", "point", "blend"] = "window"
+    aggregate: Literal["window", "point", "blend"] = Field(default="window", description="of streams")
 
 
 class SeriesConfig(_Frozen):

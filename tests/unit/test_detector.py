@@ -126,6 +126,15 @@ def test_channels_are_found_by_name_in_any_order(tiny_config, waves, bumpy):
     np.testing.assert_array_equal(detector.decision_function(new[["heat", "flow"]]), detector.decision_function(new))
 
 
+def test_an_instance_is_judged_whole_whatever_the_aggregate(tiny_config, beats):
+    test = beats(6, seed=1)
+    whole, point = (
+        Detector(tiny_config(f"scoring.aggregate={name}")).fit(beats()).decision_function(test)
+        for name in ("window", "point")
+    )
+    np.testing.assert_array_equal(whole, point)
+
+
 def test_a_detector_can_be_fitted_again_on_other_data(tiny_config, waves, beats):
     config = tiny_config("calibration.alpha=0.2")
     detector = Detector(config).fit(waves(400, channels=2))

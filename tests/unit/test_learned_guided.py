@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from oddwave.baselines.learned.addm import ADDM
+from oddwave.baselines.learned.ddad import DDAD
 from oddwave.baselines.learned.diffusionad import DiffusionAD
 from oddwave.baselines.learned.items import on_pictures, on_series
 from oddwave.baselines.learned.mdps import MDPS
 from oddwave.baselines.learned.residual_scale import ResidualScale
+from oddwave.diffusion import ddim, inference_timesteps
 
-METHODS = [DiffusionAD, MDPS, ADDM]
+METHODS = [DDAD, DiffusionAD, MDPS, ADDM]
 PLANTED = 2
 
 
@@ -49,7 +51,8 @@ def made(method, kind, num_steps=0):
     return on_pictures(method, kind)(num_steps=num_steps or 8, size_px=16)
 
 
-CASES = [*((method, "series") for method in METHODS), (DiffusionAD, "feature"), (MDPS, "pixel"), (ADDM, "pixel")]
+CASES = [*((method, "series") for method in METHODS), (DDAD, "feature")]
+CASES += [(DiffusionAD, "feature"), (MDPS, "pixel"), (ADDM, "pixel")]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
@@ -110,6 +113,21 @@ def with_denoiser(method, variance=0.25):
 
 def items(num=3, length=50):
     return torch.randn(num, 1, length, generator=torch.Generator().manual_seed(5))
+
+
+def test_ddad_without_guidance_is_ddim_and_more_guidance_keeps_more_of_the_input():
+    x = items()
+    plain = with_denoiser(DDAD(noise_level=0.5, guidance_weight=0.0, num_inference_steps=6, num_draws=1))
+    start = plain._at(0.5, x)
+    steps = inference_timesteps(plain.schedule, 6, start=int(start[0]))
+    x_t = plain._noised(x, start, plain._fixed_noise(x, 0))
+    *_, last = ddim(plain.network, x_t, plain.schedule, steps)
+    np.testing.assert_allclose(plain._normal_version(x), last.x0_hat, atol=1e-6)
+    errors = []
+    for weight in (0.0, 0.3, 0.9):
+        method = with_denoiser(DDAD(noise_level=0.5, guidance_weight=weight, num_draws=1))
+        errors.append(float((x - method._normal_version(x)).square().mean()))
+    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
 
 
 def test_diffusionad_draws_the_small_scale_towards_the_large_one():

@@ -8,9 +8,13 @@ from oddwave.baselines.knn import KNN
 from oddwave.baselines.learned.addm import ADDM
 from oddwave.baselines.learned.autoformer import Autoformer
 from oddwave.baselines.learned.conv_autoencoder import ConvAutoencoder
+from oddwave.baselines.learned.ddad import DDAD
 from oddwave.baselines.learned.deco_diff import DeCoDiff
 from oddwave.baselines.learned.diffad import DiffAD
 from oddwave.baselines.learned.diffusionad import DiffusionAD
+from oddwave.baselines.learned.dte_categorical import DTECategorical
+from oddwave.baselines.learned.dte_inverse_gamma import DTEInverseGamma
+from oddwave.baselines.learned.dte_nonparametric import DTENonparametric
 from oddwave.baselines.learned.imdiffusion import ImDiffusion
 from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
 from oddwave.baselines.learned.mdps import MDPS
@@ -75,6 +79,10 @@ BASELINES: dict[str, type[SeriesBaseline]] = {
     "plain_ddpm": on_series(PlainDDPM),
     "diffad": on_series(DiffAD),
     "imdiffusion": on_series(ImDiffusion),
+    "ddad": on_series(DDAD),
+    "dte_categorical": on_series(DTECategorical),
+    "dte_inverse_gamma": on_series(DTEInverseGamma),
+    "dte_nonparametric": on_series(DTENonparametric),
 }
 
 PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
@@ -86,6 +94,10 @@ PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
     "deco_diff": on_pictures(DeCoDiff, "feature"),
     "mdps": on_pictures(MDPS, "feature"),
     "addm": on_pictures(ADDM, "feature"),
+    "ddad": on_pictures(DDAD, "feature"),
+    "dte_categorical": on_pictures(DTECategorical, "feature"),
+    "dte_inverse_gamma": on_pictures(DTEInverseGamma, "feature"),
+    "dte_nonparametric": on_pictures(DTENonparametric, "feature"),
 }
 
 CLIP_BASELINES: dict[str, type[ClipBaseline]] = {

@@ -290,7 +290,7 @@ class SeriesDetection:
             groups = scorer.groups(own.terms)
             named = {"score": self.fusion.score(groups), **groups}
             layer = {k: points_from_windows(v, cut, streams, scorer.window_size) for k, v in named.items()}
-            if self.config.scoring.aggregate != "window":
+            if self.config.scoring.aggregate != "window" and not self.plan.panel:  # an instance has one score
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
             layer["score"] = [scorer.standardised_score(points) for points in layer["score"]]
             layers.append(layer)

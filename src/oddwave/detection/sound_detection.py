@@ -70,8 +70,8 @@ class SoundDetection(MapDetection):
 
     def fit(
         self,
-        train: Samples,
-        held: Samples,
+        train: Float[np.ndarray, "_ n"],
+        held: Float[np.ndarray, "_ n"],
         *,
         show_progress: bool = False,
         checkpoint_dir: Path | None = None,
@@ -143,7 +143,7 @@ class SoundDetection(MapDetection):
         normal, other = sound.vectors(levels), sound.vectors(background)
         sound.ratios = {name: DensityRatio.fit(normal[name], other[name]) for name in normal}
 
-    def _choose(self, held: Samples, all_held: Samples, show: bool) -> ClipScores:
+    def _choose(self, held: Float[np.ndarray, "_ n"], all_held: Float[np.ndarray, "_ n"], show: bool) -> ClipScores:
         """Plant anomalies in held-out clips and choose by them; return the scores of all held-out clips."""
         rng = np.random.default_rng([self.config.seed, 2])
         sample = np.sort(rng.choice(len(held), min(_SELECTION_CLIPS, len(held)), replace=False))

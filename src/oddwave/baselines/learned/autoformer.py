@@ -19,7 +19,7 @@ repeats itself. Auto-correlation has one head, as its delays are chosen from the
 cut into patches, at most 128 tokens, and the moving average spans 25 of them at most. Read `transformer.py` first,
 whose patches these are.
 
-Legend: B batch, C channels, L points, N tokens, D width, K delays, E numbers of a code.
+Legend: B batch, C channels, L points, N tokens, D width, K delays.
 """
 
 import math
@@ -47,6 +47,7 @@ class Autoformer(LearnedMethod):
     name: ClassVar[str] = "autoformer"
     num_steps: int = 600
     batch_size: int = 32
+    learning_rate: float = 2e-3
     width: int = 32
     num_layers: int = 2
     code_size: int = 16

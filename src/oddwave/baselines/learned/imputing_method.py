@@ -21,12 +21,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from oddwave.baselines.learned.denoiser_method import DenoiserMethod
-from oddwave.baselines.learned.residual_scale import ResidualScale
+from oddwave.baselines.learned.residual_scale import ResidualScale, training_batches
 
 __all__ = ["ImputingMethod"]
 
 _MOST_WEIGHT = 20.0
-_MOST_ITEMS, _AT_ONCE = 512, 32
+_MOST_ITEMS = 512
 
 
 @dataclass(kw_only=True, eq=False)
@@ -59,8 +59,8 @@ class ImputingMethod(DenoiserMethod):
         return (weight * away.square()).sum() / (weight.sum() * batch.shape[1]).clamp(min=1.0)
 
     def _finish(self, network: nn.Module, items: Float[Tensor, "N C ..."]) -> None:
-        chosen = items[torch.linspace(0, len(items) - 1, min(len(items), _MOST_ITEMS)).long()]
-        parts = [[some - filled for filled in self._imputations(some)] for some in torch.split(chosen, _AT_ONCE)]
+        batches = training_batches(items, _MOST_ITEMS)
+        parts = [[some - filled for filled in self._imputations(some)] for some in batches]
         for scale, residuals in zip(self._scales(), zip(*parts, strict=True), strict=True):
             scale.measure(torch.cat(residuals))
 

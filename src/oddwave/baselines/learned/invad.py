@@ -25,12 +25,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.baselines.learned.denoiser_method import DenoiserMethod
-from oddwave.baselines.learned.residual_scale import ResidualScale
+from oddwave.baselines.learned.residual_scale import ResidualScale, training_batches
 from oddwave.diffusion import invert
 
 __all__ = ["InvAD"]
 
-_MOST_ITEMS, _AT_ONCE = 512, 32
+_MOST_ITEMS = 512
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,10 +54,9 @@ class InvAD(DenoiserMethod):
         return network
 
     def _finish(self, network: nn.Module, items: Float[Tensor, "N C ..."]) -> None:
-        chosen = items[torch.linspace(0, len(items) - 1, min(len(items), _MOST_ITEMS)).long()]
         scale = network.get_submodule("scale")
         assert isinstance(scale, ResidualScale)
-        scale.measure(torch.cat([self._arrival(batch) for batch in torch.split(chosen, _AT_ONCE)]))
+        scale.measure(torch.cat([self._arrival(batch) for batch in training_batches(items, _MOST_ITEMS)]))
 
     def _arrival(self, items: Float[Tensor, "B C ..."]) -> Float[Tensor, "B C ..."]:
         """Return x_T."""

@@ -68,9 +68,11 @@ class ResidualScale(nn.Module):
         return (self.whitening @ unit).square().mean(1).reshape(len(residuals), *residuals.shape[2:])
 
 
-def training_batches(items: Float[Tensor, "N C ..."]) -> tuple[Float[Tensor, "B C ..."], ...]:
+def training_batches(
+    items: Float[Tensor, "N C ..."], at_most: int = _MOST_ITEMS
+) -> tuple[Float[Tensor, "B C ..."], ...]:
     """Return evenly chosen training items, in batches, to measure residuals on."""
-    return torch.split(items[torch.linspace(0, len(items) - 1, min(len(items), _MOST_ITEMS)).long()], _AT_ONCE)
+    return torch.split(items[torch.linspace(0, len(items) - 1, min(len(items), at_most)).long()], _AT_ONCE)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -13,7 +13,7 @@ keep equal weights. TranAD's decoders see the window and are asked for its last 
 reconstructed, so the decoders see learned positions and a narrow code of the window alone, or they would copy. Windows
 are cut into patches, at most 128 tokens. Read `method.py` first.
 
-Legend: B batch, C channels, L points, N tokens, P points of a patch, D width, E numbers of a code.
+Legend: B batch, C channels, L points, N tokens, V numbers of a token (its points of all channels), D width.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,7 @@ class TransformerAD(LearnedMethod):
     name: ClassVar[str] = "transformer"
     num_steps: int = 600
     batch_size: int = 32
+    learning_rate: float = 2e-3
     width: int = 32
     num_layers: int = 2
     code_size: int = 16
@@ -71,12 +72,12 @@ class PatchTokens(nn.Module):
         self.num_tokens = -(-length // self.patch)
         self.size = channels * self.patch  # numbers of a token
 
-    def cut(self, windows: Float[Tensor, "B C L"]) -> Float[Tensor, "B N C*P"]:
+    def cut(self, windows: Float[Tensor, "B C L"]) -> Float[Tensor, "B N V"]:
         """Return the patches; the last one is filled up with the last point."""
         whole = F.pad(windows, (0, self.num_tokens * self.patch - self.length), mode="replicate")
         return whole.reshape(len(windows), self.channels, self.num_tokens, self.patch).transpose(1, 2).flatten(2)
 
-    def join(self, tokens: Float[Tensor, "B N C*P"]) -> Float[Tensor, "B C L"]:
+    def join(self, tokens: Float[Tensor, "B N V"]) -> Float[Tensor, "B C L"]:
         """Return the windows that the patches came from."""
         patches = tokens.reshape(len(tokens), self.num_tokens, self.channels, self.patch)
         whole = patches.transpose(1, 2).flatten(2)

@@ -1,0 +1,260 @@
+"""The three forms of diffusion time estimation: their promises and their own mathematics."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+
+from oddwave.baselines.learned.diffusion_time import Whitening, as_maps, as_vectors
+from oddwave.baselines.learned.dte_categorical import DTECategorical
+from oddwave.baselines.learned.dte_inverse_gamma import DTEInverseGamma
+from oddwave.baselines.learned.dte_nonparametric import DTENonparametric
+from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
+from oddwave.errors import ConfigError
+
+METHODS = [DTECategorical, DTEInverseGamma, DTENonparametric]
+TRAINED = METHODS[:2]
+PLANTED = 2
+
+
+def windows(seed, num=24):
+    """Draw windows of two channels with a smooth wave each, (num, 2, 20)."""
+    rng = np.random.default_rng(seed)
+    waves = np.sin(np.arange(20) / 3 + rng.uniform(0, 0.6, (num, 2, 1)))
+    return waves * [[1.0], [20.0]] + 0.05 * rng.normal(size=(num, 2, 20))
+
+
+def odd_windows(seed=1):
+    items = windows(seed, 5)
+    items[PLANTED, :, 4:14] += np.random.default_rng(9).normal(0, 4, (2, 10)) * [[1.0], [20.0]]
+    return items
+
+
+def pictures(seed, num=6):
+    """Draw pictures of 32 px: a soft disc on a gradient, (num, 3, 32, 32)."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32] / 31 - 0.5
+    disc = np.tanh(8 * (0.3 - np.hypot(x, y)))
+    shade = np.stack([0.5 * disc + 0.2 * x, 0.4 * disc, 0.3 * disc - 0.2 * y])
+    return (shade + 0.02 * rng.normal(size=(num, 3, 32, 32))).astype(np.float32)
+
+
+def odd_pictures(seed=1):
+    items = pictures(seed, 4)
+    items[PLANTED, :, 8:20, 8:20] = np.where(np.indices((12, 12)).sum(0) % 8 < 4, 0.9, -0.9)
+    return items
+
+
+def clips(seed, num=6):
+    """Draw clips of half a second: a hum and noise, (num, 8192)."""
+    rng, time = np.random.default_rng(seed), np.arange(8192) / 16000
+    hum = 0.1 * np.sin(2 * np.pi * 120 * time + rng.uniform(0, 6, (num, 1)))
+    return (hum + 0.01 * rng.normal(size=(num, 8192))).astype(np.float32)
+
+
+def odd_clips(seed=1):
+    items = clips(seed, 4)
+    items[PLANTED, 2000:6000] += 0.5 * np.sin(2 * np.pi * 3000 * np.arange(4000) / 16000).astype(np.float32)
+    return items
+
+
+DATA = {"series": (windows, odd_windows), "clips": (clips, odd_clips)}
+
+
+def made(method, kind, num_steps=30):
+    if kind in DATA:
+        return {"series": on_series, "clips": on_clips}[kind](method)(num_steps=num_steps)
+    return on_pictures(method, kind)(num_steps=num_steps, size_px=32)
+
+
+CASES = [(method, kind) for method in METHODS for kind in ("series", "feature")]
+CASES += [(DTEInverseGamma, "pixel"), (DTECategorical, "clips")]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
+def case(request):
+    """Give (fitted baseline, test items with one planted anomaly, their scores)."""
+    method, kind = request.param
+    draw, spoiled = DATA.get(kind, (pictures, odd_pictures))
+    fitted, test = made(method, kind).fit(draw(0)), spoiled()
+    return fitted, test, fitted.decision_function(test)
+
+
+def test_scores_are_finite_and_what_is_planted_scores_highest(case):
+    _, _, scores = case
+    assert np.isfinite(scores).all()
+    assert int(np.argmax(scores)) == PLANTED
+
+
+def test_a_saved_and_loaded_one_gives_the_same_scores(case, tmp_path):
+    fitted, test, scores = case
+    loaded = type(fitted).load(fitted.save(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.decision_function(test), scores)
+
+
+def test_order_and_company_do_not_matter(case):
+    fitted, test, scores = case
+    np.testing.assert_allclose(fitted.decision_function(test[::-1].copy()), scores[::-1], rtol=2e-4)
+    np.testing.assert_allclose(fitted.decision_function(test[:1]), scores[:1], rtol=2e-4)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_a_second_fit_is_the_same_and_few_short_windows_are_enough(method):
+    for train in (windows(0, 4)[..., :8], windows(0, 1)):
+        first, second = (made(method, "series", 2).fit(train).decision_function(train) for _ in range(2))
+        assert np.isfinite(first).all()
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (64, 4, 4)], ids=str)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+def test_however_gross_an_anomaly_is_a_grosser_one_scores_higher(method, shape):
+    """From one half of the most noise seen in training to a thousand times as much."""
+    normal, direction = torch.randn(2, 40, *shape, generator=torch.Generator().manual_seed(0))
+    fitted = method(num_steps=60)
+    fitted.fit(normal)
+    sizes = 3.0 * torch.logspace(0, 3.3, 12).reshape(-1, *(1,) * len(shape))
+    scores = fitted.error_maps(sizes * direction[:1]).flatten(1).mean(1)
+    assert (scores.diff() > 0).all()
+    assert float(fitted.error_maps(normal).mean()) < float(scores[0])
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 32, 48), (2, 3, 30, 31), (2, 2, 8, 8), (2, 80, 8, 9)], ids=str)
+def test_patches_lie_around_the_places_that_get_their_score(shape):
+    items = torch.zeros(shape)
+    row, column = shape[2] // 2, shape[3] // 3
+    items[1, :, row, column] = 1.0
+    vectors, counts = as_vectors(items)
+    maps = as_maps(vectors.square().sum(2), counts, shape[2:])
+    assert maps.shape == (2, *shape[2:])
+    assert float(maps[0].abs().max()) == 0.0
+    assert float(maps[1, row, column]) > 0.75 * float(maps[1].max())
+
+
+# DTE-NP
+
+
+def brute_force(method, queries, memory, k):
+    """Give the mean distance to the k nearest vectors, in the method's whitened space."""
+    whitened = [method.network[0](x).numpy() for x in (queries, memory)]
+    distance = np.linalg.norm(whitened[0][:, None] - whitened[1], axis=2)
+    return np.sort(distance, axis=1)[:, :k].mean(1)
+
+
+def test_nonparametric_windows_have_the_mean_distance_to_their_neighbours():
+    train, test = (torch.randn(40, 2, 9, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    method = DTENonparametric(num_neighbors=3)
+    method.fit(train)
+    expected = brute_force(method, test.flatten(1), train.flatten(1), 3)
+    np.testing.assert_allclose(method.error_maps(test), np.repeat(expected[:, None], 9, axis=1), rtol=1e-4)
+
+
+def test_nonparametric_places_are_compared_with_normal_items_there():
+    train, test = (torch.randn(30, 64, 4, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    train[:, :, 0, 0] *= 3.0
+    test[:, :, 0, 0] *= 3.0
+    method = DTENonparametric()
+    method.fit(train)
+    places = [x.flatten(2).transpose(1, 2).reshape(-1, 64) for x in (test, train)]
+    expected = brute_force(method, *places, 5).reshape(30, 4, 4)
+    np.testing.assert_allclose(method._scores(test)[0].reshape(30, 4, 4), expected, rtol=1e-4)
+    maps = method.error_maps(test)
+    assert expected[:, 0, 0].mean() > 2 * expected.mean()
+    assert float(maps[:, 0, 0].mean()) < float(maps.mean()) + 1.0
+
+
+def test_nonparametric_memory_is_bounded():
+    method = DTENonparametric()
+    method.fit(torch.randn(60, 64, 16, 16, generator=torch.Generator().manual_seed(0)))
+    assert method.network[1].memory.shape == (3000, 64)
+
+
+# DTE-C and DTE-IG
+
+
+def said_by(logits, log_size=0.0, beyond=0.0):
+    """Give what a network says, with the vector's log size and how far that exceeds the limit."""
+    rest = torch.tensor([[log_size, beyond]]).expand(len(logits), 2)
+    return torch.cat([logits, rest], 1)
+
+
+def test_categorical_score_is_the_expected_bin():
+    method = DTECategorical(num_bins=4)
+    said = said_by(torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4], [1.0, 1e-9, 1e-9, 1e-9]])))
+    np.testing.assert_allclose(method._time_score(said), [3.0, 1.0], atol=1e-6)
+
+
+def test_categorical_time_goes_on_where_the_bins_end():
+    method = DTECategorical(num_bins=4, least_noise=0.1, most_noise=10.0)
+    sure = torch.tensor([[0.0, 0.0, 0.0, 90.0]])  # one bin is half a decade
+    np.testing.assert_allclose(method._time_score(said_by(sure, beyond=math.log(10.0))), [6.0], atol=1e-5)
+
+
+def test_categorical_bins_share_out_the_range_of_times():
+    method, sure = DTECategorical(num_bins=4), said_by(50.0 * torch.eye(4))
+    shares = torch.tensor([0.1, 0.3, 0.74, 1.0])
+    assert float(method._time_loss(sure, shares)) < 1e-6
+    assert float(method._time_loss(sure, shares.flip(0))) > 10.0
+
+
+def inverse_gamma(numbers, **settings):
+    """Give a method for vectors of so many numbers."""
+    method = DTEInverseGamma(**settings)
+    method._shape = (1, numbers)
+    return method
+
+
+@pytest.mark.parametrize("numbers", [6, 10, 50])
+def test_inverse_gamma_loss_is_the_negative_log_posterior_up_to_its_constants(numbers):
+    method, a = inverse_gamma(numbers, least_noise=0.1, most_noise=3.0), numbers / 2 - 1
+    share, added, log_size = torch.tensor([0.5]), torch.tensor([-1.0, 0.3, 1.2]), 0.4
+    losses = [float(method._time_loss(said_by(one[None, None], log_size), share)) for one in added]
+    scales = a * (added + 2 * log_size).exp().double().numpy()
+    expected = [-stats.invgamma(a, scale=b).logpdf((0.1 * 30**0.5) ** 2) / a for b in scales]
+    np.testing.assert_allclose(np.diff(losses), np.diff(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize("numbers", [6, 10, 50])
+def test_inverse_gamma_score_is_the_root_of_the_mode_of_the_posterior(numbers):
+    a, added, log_size = numbers / 2 - 1, 0.3, 0.4
+    posterior = stats.invgamma(a, scale=a * math.exp(added + 2 * log_size))
+    mode = optimize.minimize_scalar(lambda s2: -posterior.logpdf(s2), bounds=(0.1, 10.0), method="bounded").x
+    score = inverse_gamma(numbers)._time_score(said_by(torch.tensor([[added]]), log_size))
+    np.testing.assert_allclose(score.square(), [mode], rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", TRAINED, ids=lambda method: method.name)
+def test_with_one_normal_item_the_time_is_that_of_its_distance(method, monkeypatch):
+    """Where all normals are one x_0, 1 / E[1 / s^2 | x] = |x - x_0|^2 / D in closed form under log-uniform noise."""
+    monkeypatch.setattr("oddwave.baselines.learned.diffusion_time.Whitening.measure", lambda own, vectors: None)
+    normal = torch.full((1, 1, 32), 0.5)
+    fitted = method(num_steps=200)
+    fitted.fit(normal.repeat(4, 1, 1))
+    deviation = torch.logspace(math.log10(0.25), math.log10(2.5), 8)
+    away = torch.randn(8, 1, 32, generator=torch.Generator().manual_seed(0))
+    away *= deviation[:, None, None] / away.square().mean(2, keepdim=True).sqrt()
+    times = fitted.error_maps(normal + away)[:, 0]
+    assert (times.diff() > 0).all()
+    if method is DTEInverseGamma:
+        np.testing.assert_allclose(times, deviation * math.sqrt(15 / 16), rtol=0.12)  # b = a |x - x_0|^2 / D, a = 15
+    else:  # bins, counted from their middles
+        np.testing.assert_allclose(times, 7 * (deviation / 0.1).log() / math.log(60.0) + 0.5, atol=0.5)
+
+
+def test_whitened_vectors_have_unit_size_in_every_direction():
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.diag(torch.tensor([3.0, 1.0, 0.5])) @ torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
+    vectors = torch.randn(2000, 3, generator=generator) @ mixing + 4.0
+    whitening = Whitening(3)
+    whitening.measure(vectors)
+    white = whitening(vectors)
+    np.testing.assert_allclose(torch.cov(white.T), np.eye(3), atol=0.12)  # the ridge takes up to a tenth
+    assert float(white.mean(0).abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("settings", [{"least_noise": 0.0}, {"least_noise": 6.0}, {"num_bins": 1}], ids=str)
+def test_settings_that_make_no_bins_are_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        DTECategorical(**settings)
