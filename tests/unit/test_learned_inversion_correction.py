@@ -103,7 +103,7 @@ class GaussianDenoiser(nn.Module):
 def test_invad_carries_normals_to_standard_noise():
     """Of N(0, v) the flow is known: x_T = x_0 sqrt((a_T^2 v + s_T^2) / v), close to x_0 / sqrt(v)."""
     x = 0.3 * torch.randn(3, 1, 2000, generator=torch.Generator().manual_seed(5))
-    method = InvAD(num_inversion_steps=333)
+    method = InvAD(noise_level=1.0, num_inversion_steps=333)
     method._network = GaussianDenoiser(method.schedule, 0.09)
     arrived = method._arrival(x)
     np.testing.assert_allclose(arrived, x / 0.3, rtol=0.05)

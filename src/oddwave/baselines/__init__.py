@@ -16,6 +16,7 @@ from oddwave.baselines.learned.dte_categorical import DTECategorical
 from oddwave.baselines.learned.dte_inverse_gamma import DTEInverseGamma
 from oddwave.baselines.learned.dte_nonparametric import DTENonparametric
 from oddwave.baselines.learned.imdiffusion import ImDiffusion
+from oddwave.baselines.learned.invad import InvAD
 from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
 from oddwave.baselines.learned.mdps import MDPS
 from oddwave.baselines.learned.plain_ddpm import PlainDDPM
@@ -94,6 +95,7 @@ PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
     "deco_diff": on_pictures(DeCoDiff, "feature"),
     "mdps": on_pictures(MDPS, "feature"),
     "addm": on_pictures(ADDM, "feature"),
+    "invad": on_pictures(InvAD, "feature"),
     "ddad": on_pictures(DDAD, "feature"),
     "dte_categorical": on_pictures(DTECategorical, "feature"),
     "dte_inverse_gamma": on_pictures(DTEInverseGamma, "feature"),

@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,7 @@ def _in_workers(work: Sequence[_Work], jobs: int) -> Iterator[dict[str, str]]:
     waiting, suspects = deque(work), list[_Work]()
     while waiting:
         under_way: dict[Future[dict[str, str]], _Work] = {}
-        pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+        pool = _workers(jobs)
         try:
             while (waiting or under_way) and not suspects:
                 while waiting and len(under_way) < jobs:
@@ -223,7 +224,7 @@ def _in_workers(work: Sequence[_Work], jobs: int) -> Iterator[dict[str, str]]:
 
 
 def _alone(each: _Work) -> dict[str, str]:
-    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+    pool = _workers(1)
     try:
         return pool.submit(run_cell, *each).result()
     except BrokenProcessPool:
@@ -231,6 +232,21 @@ def _alone(each: _Work) -> dict[str, str]:
         return _row_of(each[0], error=f"BrokenProcessPool: {why}")
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when the process that it works for is gone, however that came about."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _row_of(cell: Cell, **known: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ others arrive elsewhere.
 Source: Sakai et al. 2025, Reconstruction-free anomaly detection with diffusion models (arXiv 2504.05662).
 
 Departures. The paper's network is trained until x_T of normals is standard normal; after a few hundred steps it is not,
-so its mean and covariance are measured on training items (`residual_scale.py`) and take the place of 0 and I. The
+so its mean and covariance are measured on training items (`residual_scale.py`) and take the place of 0 and I, and T is
+a noise level of 0.3: further up what such a network says of pure noise hides the item, gross defects included. The
 paper's score of a whole picture joins the map's maximum and the norm's distance from that of typical noise, both scaled
 by extremes of the test set; here an item's score depends on no other item, and is that of all methods (`items.py`).
 Read `denoiser_method.py` first.
@@ -38,7 +39,7 @@ class InvAD(DenoiserMethod):
     """Deviation from noise of the place where an item arrives by inversion."""
 
     name: ClassVar[str] = "invad"
-    noise_level: float = 1.0
+    noise_level: float = 0.3
     num_inversion_steps: int = 3
 
     def error_maps(self, items: Float[Tensor, "B C ..."]) -> Float[Tensor, "B ..."]:
