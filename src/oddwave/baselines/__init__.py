@@ -6,6 +6,7 @@ from oddwave.baselines.clip_knn import FrozenKNN, FrozenMelKNN
 from oddwave.baselines.isolation_forest import IsolationForest
 from oddwave.baselines.knn import KNN
 from oddwave.baselines.learned.addm import ADDM
+from oddwave.baselines.learned.anogan import AnoGAN
 from oddwave.baselines.learned.autoformer import Autoformer
 from oddwave.baselines.learned.conv_autoencoder import ConvAutoencoder
 from oddwave.baselines.learned.ddad import DDAD
@@ -15,10 +16,12 @@ from oddwave.baselines.learned.diffusionad import DiffusionAD
 from oddwave.baselines.learned.dte_categorical import DTECategorical
 from oddwave.baselines.learned.dte_inverse_gamma import DTEInverseGamma
 from oddwave.baselines.learned.dte_nonparametric import DTENonparametric
+from oddwave.baselines.learned.fast_anogan import FastAnoGAN
 from oddwave.baselines.learned.imdiffusion import ImDiffusion
 from oddwave.baselines.learned.invad import InvAD
 from oddwave.baselines.learned.items import on_clips, on_pictures, on_series
 from oddwave.baselines.learned.mdps import MDPS
+from oddwave.baselines.learned.patch_svdd import PatchSVDD
 from oddwave.baselines.learned.plain_ddpm import PlainDDPM
 from oddwave.baselines.learned.transformer import TransformerAD
 from oddwave.baselines.learned.vae import VAE
@@ -91,6 +94,9 @@ PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
     "patch_knn": PatchKNN,
     "padim": PaDiM,
     "vae": on_pictures(VAE),
+    "anogan": on_pictures(AnoGAN),
+    "fast_anogan": on_pictures(FastAnoGAN),
+    "patch_svdd": on_pictures(PatchSVDD),
     "diffusionad": on_pictures(DiffusionAD, "feature"),
     "deco_diff": on_pictures(DeCoDiff, "feature"),
     "mdps": on_pictures(MDPS, "feature"),
