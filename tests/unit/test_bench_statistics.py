@@ -16,6 +16,7 @@ from oddwave.bench.intervals import (
     mean_evidence,
     read_evidence,
 )
+from oddwave.bench.markdown import section
 from oddwave.bench.protocol import Cell, Task
 from oddwave.bench.ranks import MeanRanks, ScoreTable, holm, is_rival, mean_ranks, score_table, wilcoxon_against
 from oddwave.bench.verdict import standings, write_verdict
@@ -319,3 +320,16 @@ def test_without_saved_scores_the_verdict_tests_no_data_set(tmp_path):
 )
 def test_the_verdict_is_silent_without_oddwave_or_rivals(tmp_path, method, said):
     assert said in write_verdict(tmp_path, "audio", [result("a", method, 0.7)], [])[-1]
+
+
+def test_a_mean_over_fewer_items_stands_last_and_is_never_the_best():
+    def row(item, method, auroc):
+        return {"item": item, "method": method, "seed": "0", "auroc": auroc, "error": ""}
+
+    rows = [
+        row("a", "lucky", "0.9"),
+        *(row(item, "knn", "0.7") for item in "ab"),
+        *(row(i, "pca", "0.6") for i in "ab"),
+    ]
+    lines = section("two items", rows)
+    assert lines[-3:] == ["| knn | **0.700** | 2 |", "| pca | 0.600 | 2 |", "| lucky | 0.900 | 1, only 1 item(s) |"]

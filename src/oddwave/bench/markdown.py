@@ -35,6 +35,8 @@ _DIGITS = {"nab_score": 1, **dict.fromkeys(_COST, 1), "peak_mb": 0}
 def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None = None) -> list[str]:
     """Give the lines of one table with its title, sorted by the first metric; nothing where there are no rows.
 
+    Methods that were run on fewer items than others stand last, and none of their means is called the best.
+
     `metrics` are names of columns and what they are called; those that every benchmark knows, unless told otherwise.
     """
     if not rows:
@@ -43,18 +45,20 @@ def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None =
     shown = [name for name in titles if any(row.get(name) for row in rows)]
     methods = list(dict.fromkeys(row["method"] for row in rows))
     table = {m: {k: _over_seeds([r for r in rows if r["method"] == m], k) for k in shown} for m in methods}
+    num_items = {m: len({r.get("item") for r in rows if r["method"] == m}) for m in methods}
+    whole = {m for m in methods if num_items[m] == max(num_items.values())}
     if shown:
-        methods.sort(key=lambda m: -table[m][shown[0]][0])
+        methods.sort(key=lambda m: (m not in whole, -table[m][shown[0]][0]))
     lines = ["", f"## {title}", "", "| method | " + " | ".join(titles[k] for k in shown) + " | cells |"]
     lines.append("|---|" + "---:|" * (len(shown) + 1))
-    best = {k: max(table[m][k][0] for m in methods) for k in shown if k not in _COST}
+    best = {k: max(table[m][k][0] for m in whole) for k in shown if k not in _COST}
     for method in methods:
-        cells = [_shown(table[method][k], k, best.get(k)) for k in shown]
+        cells = [_shown(table[method][k], k, best.get(k) if method in whole else None) for k in shown]
         own = [r for r in rows if r["method"] == method]
         done = sum(not r["error"] for r in own)
-        lines.append(
-            f"| {method} | " + " | ".join(cells) + f" | {done}{f' of {len(own)}' if done < len(own) else ''} |"
-        )
+        note = f" of {len(own)}" if done < len(own) else ""
+        note += "" if method in whole else f", only {num_items[method]} item(s)"
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {done}{note} |")
     return lines
 
 
