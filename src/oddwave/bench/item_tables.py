@@ -50,7 +50,8 @@ def write_item_tables(
         CheckpointError: `out` cannot be written.
     """
     shared: dict[str, dict[str, Any]] = {name: {} for name in _SHARED}
-    cells = [{**row, **own} for row, own in zip(rows, facts, strict=True)]
+    filled = [{name: value for name, value in row.items() if value != ""} for row in rows]
+    cells: list[dict[str, Any]] = [{**row, **own} for row, own in zip(filled, facts, strict=True)]
     for cell in cells:
         for name in shared.keys() & cell.keys():
             text = json.dumps(cell[name], sort_keys=True)
