@@ -23,7 +23,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image bench-audio docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image bench-audio bench-ablation bench-quick docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -59,6 +59,13 @@ bench-image: $(READY)  ## run the picture benchmark, likewise
 
 bench-audio: $(READY)  ## run the sound benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench audio --seeds 0,1,2 -o benchmarks/results
+
+bench-ablation: $(READY)  ## measure what each part of oddwave is worth, likewise
+	$(DATA) $(BIN)/oddwave bench ablation --seeds 0,1,2 -o benchmarks/results
+
+bench-quick: $(READY)  ## a first look at all four benchmarks, into build/quick: one seed, small budgets, two cells at once
+	$(DATA); export ODDWAVE_DATA; for what in image audio ablation series; do \
+		$(BIN)/oddwave bench $$what --quick --jobs 2 -o build/quick || exit 1; done
 
 docs: $(DOCS_READY)  ## build docs/_build/html/index.html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

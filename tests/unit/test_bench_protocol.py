@@ -1,12 +1,13 @@
 """Which tasks a data folder gives, and that no protocol shows a method what it must not see."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from oddwave.bench.protocol import COLUMNS, Cell, load_tasks
-from oddwave.errors import ConfigError, DataError
+from oddwave.errors import ConfigError, DataError, MissingExtraError
 
 HOURS = np.datetime64("2014-07-01T00:00:00") + np.arange(60) * np.timedelta64(1, "h")
 
@@ -129,3 +130,13 @@ def test_a_cells_file_name_is_one_path_part_and_its_own():
     }
     assert len(names) == 8
     assert all("/" not in name and name.endswith(".npy") for name in names)
+
+
+def test_a_data_set_that_needs_a_missing_package_stops_only_who_asks_for_it(data, monkeypatch):
+    (data / "pems_bay").mkdir()
+    (data / "pems_bay" / "pems-bay.h5").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert [task.item for task in load_tasks(data, ["ECG200"])] == ["ECG200"]
+    for wanted in (None, ["pems_bay"], ["ECG200", "pems_bay/injected"]):
+        with pytest.raises(MissingExtraError, match=r"oddwave\[hdf5\]"):
+            load_tasks(data, wanted)

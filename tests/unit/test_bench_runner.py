@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from oddwave.baselines import BASELINES
 from oddwave.bench import methods as methods_module
 from oddwave.bench import runner
 from oddwave.bench.methods import METHODS, Outcome, is_seeded, run_method
@@ -87,6 +88,15 @@ def test_baselines_score_every_test_item(method, task):
     if method in ("knn", "knn_max", "pca", "isolation_forest", "knn_256"):
         odd = task.gt_label.astype(bool)
         assert np.median(outcome.scores[odd]) > np.median(outcome.scores[~odd])
+
+
+def test_baselines_learn_from_all_once_a_held_out_part_has_standardised_them():
+    task, baseline = stream_task(), BASELINES["zscore"]()
+    cut = round(0.8 * len(task.train))
+    usual = baseline.fit(task.train[:cut]).decision_function(task.train[cut:])
+    scores = baseline.fit(task.train).decision_function(task.test)
+    expected = (scores - usual.mean()) / usual.std()
+    np.testing.assert_allclose(run_method("zscore", task, seed=0).scores, expected)
 
 
 @pytest.mark.parametrize(

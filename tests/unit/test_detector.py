@@ -203,3 +203,13 @@ def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_conf
     assert np.flatnonzero(np.isnan(scores)).tolist() == [60]
     assert scores[49] == scores[50]
     assert detector.predict(frame)[60] == 0
+
+
+def test_what_calibrates_is_remembered_afterwards(stream_detector):
+    """The newest fifth of the healthy data is unknown while it calibrates, and known when new data are scored."""
+    engine, held_back = stream_detector.work.engine, 400  # of 500 points
+    for scorer in engine.scorers:
+        for memory in scorer.memories.values():
+            assert memory.starts.min() == 0
+            assert memory.starts.max() >= held_back
+            assert memory.starts.max() + scorer.window_size <= 500

@@ -121,3 +121,18 @@ def test_coreset_of_long_vectors_still_covers_every_cluster():
     centres = rng.normal(size=(12, 200)) * 5
     vectors = (centres[np.arange(600) % 12] + 0.1 * rng.normal(size=(600, 200))).astype(np.float32)
     assert {int(i) % 12 for i in coreset(vectors, 12)} == set(range(12))
+
+
+@pytest.mark.parametrize("exclusion", [0, 5])
+def test_a_joined_memory_is_that_of_all_items_in_the_first_ones_units(exclusion):
+    vectors = np.random.default_rng(1).normal(size=(30, 3))
+    place = {"groups": np.arange(30) % 2, "starts": np.arange(30) * 3}
+    first, more = ({name: values[part] for name, values in place.items()} for part in (slice(20), slice(20, 30)))
+    memory = fitted(vectors[:20], **first, local_exclusion=exclusion)
+    joined = memory.joined(vectors[20:], **more, size=1000, local_exclusion=exclusion)
+    whole = fitted(vectors, **place, local_exclusion=exclusion)
+    for name, values in whole.arrays().items():
+        np.testing.assert_allclose(joined.arrays()[name], values, rtol=1e-6, err_msg=name)
+    scaled = fitted(vectors[:20], **first, standardise=True).joined(vectors[20:], **more, size=25)
+    np.testing.assert_array_equal(scaled.scale, fitted(vectors[:20], **first, standardise=True).scale)
+    assert len(scaled.vectors) == 25

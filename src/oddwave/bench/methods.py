@@ -9,8 +9,9 @@ of the mean. oddwave's combination lies between the two, so a difference to both
 window that did best in hindsight.
 
 Where there is a training part, every method standardises its scores in the same way, by what held-out normals score:
-fit on the first 80 %, calibrate on the last 20 %. In a joint task baselines see the training streams end to end;
-windows across two of them are few.
+fit on the first 80 %, calibrate on the last 20 %. Then baselines are fitted again, on all of it, and oddwave adds to
+its memory what it held back. In a joint task baselines see the training streams end to end; windows across two of them
+are few.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +120,7 @@ def _windows(name: str, kind: type[SeriesBaseline], task: Task) -> list[dict[str
 
 
 def _standardised_scores(baseline: SeriesBaseline, task: Task, clock: Clock) -> Float[np.ndarray, " n"]:
-    """Fit, lap the clock, score; in units of what normals score, or of all scores where there is nothing else."""
+    """Fit, lap the clock, score; in units of what held-out normals score, or of all scores where there are none."""
     if task.train is None:
         scores = baseline.fit_predict(task.test)
         clock.lap()
@@ -129,9 +130,9 @@ def _standardised_scores(baseline: SeriesBaseline, task: Task, clock: Clock) -> 
         clock.lap()
         return baseline.decision_function(task.test)
     cut = max(len(task.train) - round(len(task.train) * _CALIBRATION_SHARE), 1)
-    baseline.fit(task.train[:cut])
+    usual = baseline.fit(task.train[:cut]).decision_function(task.train[cut:])
+    baseline.fit(task.train)
     clock.lap()
-    usual = baseline.decision_function(task.train[cut:])
     parts = np.split(task.test, task.test_ends[:-1]) if task.test_ends else [task.test]
     scores = np.concatenate([baseline.decision_function(part) for part in parts])
     return _in_units_of(usual, scores)

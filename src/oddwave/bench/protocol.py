@@ -29,7 +29,7 @@ from jaxtyping import Float, Int
 from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.recordings import ClipSplit
 from oddwave.datasets.records import LabelledSeries
-from oddwave.errors import ConfigError, DataError
+from oddwave.errors import ConfigError, DataError, MissingExtraError
 
 __all__ = [
     "COLUMNS",
@@ -195,14 +195,19 @@ def load_tasks(
     Raises:
         DataError: none of the data sets is there.
         ConfigError: `only` names nothing that is there.
+        MissingExtraError: what is asked for may lie in files that need a package which is not installed.
     """
     tasks: list[AnyTask] = []
-    missing = []
+    missing, closed = [], []
     for name, load in _LOADERS[modality].items():
         try:
             tasks += load(root)
         except DataError as error:
             missing.append(f"{name}: {error}")
+        except MissingExtraError as error:
+            closed.append(error)
+    if closed and (only is None or set(only) - {name for task in tasks for name in _names(task)}):
+        raise closed[0]
     if not tasks:
         raise DataError(f"no {_KINDS[modality]} data set under '{root}': {missing[0]}")
     if only is None:

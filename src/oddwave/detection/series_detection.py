@@ -141,6 +141,18 @@ class SeriesDetection:
         )
         return self._combine(streams, cuts, [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in shown])
 
+    @one_thread()
+    def remember(self, streams: Sequence[Stream]) -> None:
+        """Add normal streams to the memories, after all that is measured by them: the newest data are worth knowing.
+
+        What is scored later lies nearer to a larger memory, so p-values that were calibrated before are rather too
+        large than too small.
+        """
+        for scorer, stride in zip(self.scorers, self.plan.strides, strict=True):
+            cut = cut_streams(streams, scorer.window_size, stride)
+            if len(cut):
+                scorer.extend_memory(cut, scorer.denoise(self.net, self.schedule, cut.windows))
+
     def _training_cuts(self, streams: Sequence[Stream]) -> list[WindowSet]:
         """Cut the training windows; sizes that no stretch between two gaps has room for are given up."""
         cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, self.plan.strides, strict=True)]

@@ -85,6 +85,9 @@ class SeriesWork(Work):
             resume=resume,
         )
         scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
+        if not plan.panel:  # a panel's memory holds them already
+            rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
+            engine.remember(rest)
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
         self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))

@@ -69,20 +69,31 @@ class WindowScorer:
 
     def fit_memory(self, cut: WindowSet, denoised: DenoiserTerms, spaces: Sequence[str]) -> None:
         """Remember the training windows in each space (see `_vectors`)."""
-        scoring = self.config.scoring
         self.memories = {
             space: Memory.fit(
                 self._vectors(space, cut.windows, denoised),
                 cut.groups,
                 cut.starts,
-                size=scoring.memory_size,
-                num_neighbors=scoring.num_neighbors,
+                num_neighbors=self.config.scoring.num_neighbors,
                 standardise=space in ("feature", "statistics"),
-                local_exclusion=self.window_size if scoring.local_scaling else 0,
-                seed=self.config.seed,
+                **self._memory_bounds(),
             )
             for space in spaces
         }
+
+    def extend_memory(self, cut: WindowSet, denoised: DenoiserTerms) -> None:
+        """Remember more windows in the same spaces; what is usual stays as it was learnt."""
+        self.memories = {
+            space: memory.joined(
+                self._vectors(space, cut.windows, denoised), cut.groups, cut.starts, **self._memory_bounds()
+            )
+            for space, memory in self.memories.items()
+        }
+
+    def _memory_bounds(self) -> dict[str, int]:
+        scoring = self.config.scoring
+        exclusion = self.window_size if scoring.local_scaling else 0
+        return {"size": scoring.memory_size, "local_exclusion": exclusion, "seed": self.config.seed}
 
     def fit_standardiser(self, basis: TermSet) -> None:
         """Learn what is usual from the terms of normal windows."""

@@ -67,10 +67,39 @@ class Memory:
             center, deviation = vectors.mean(0), vectors.std(0)
             # a dimension that never moved in training says nothing about size: leave it in its own unit
             scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
-        scaled = (vectors - center) / scale
-        kept = coreset(scaled, size, seed=seed)
-        weights = np.ones(len(kept), np.float32)
-        memory = cls(scaled[kept], groups[kept], starts[kept], center, scale, weights, num_neighbors)
+        weights = np.ones(len(vectors), np.float32)
+        memory = cls((vectors - center) / scale, groups, starts, center, scale, weights, num_neighbors)
+        return memory._bounded(size, local_exclusion, seed)
+
+    def joined(
+        self,
+        vectors: Float[np.ndarray, "N D"],
+        groups: Int[np.ndarray, " N"],
+        starts: Int[np.ndarray, " N"],
+        *,
+        size: int,
+        local_exclusion: int = 0,
+        seed: int = 0,
+    ) -> "Memory":
+        """Give a memory that holds these items too, in the units of the first ones; at most `size` items in all."""
+        more = (np.asarray(vectors, np.float32) - self.center) / self.scale
+        memory = replace(
+            self,
+            vectors=np.concatenate([self.vectors, more]),
+            groups=np.concatenate([self.groups, groups]),
+            starts=np.concatenate([self.starts, starts]),
+        )
+        return memory._bounded(size, local_exclusion, seed)
+
+    def _bounded(self, size: int, local_exclusion: int, seed: int) -> "Memory":
+        kept = coreset(self.vectors, size, seed=seed)
+        memory = replace(
+            self,
+            vectors=self.vectors[kept],
+            groups=self.groups[kept],
+            starts=self.starts[kept],
+            weights=np.ones(len(kept), np.float32),
+        )
         return replace(memory, weights=memory._local_weights(local_exclusion)) if local_exclusion else memory
 
     def _local_weights(self, exclusion: int) -> Float[np.ndarray, " M"]:
