@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from oddwave.bench.protocol import COLUMNS, Cell, load_tasks
+from oddwave.bench.protocol import COLUMNS, Cell, load_tasks, readable_tasks
 from oddwave.errors import ConfigError, DataError, MissingExtraError
 
 HOURS = np.datetime64("2014-07-01T00:00:00") + np.arange(60) * np.timedelta64(1, "h")
@@ -137,6 +137,7 @@ def test_a_data_set_that_needs_a_missing_package_stops_only_who_asks_for_it(data
     (data / "pems_bay" / "pems-bay.h5").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "h5py", None)
     assert [task.item for task in load_tasks(data, ["ECG200"])] == ["ECG200"]
+    assert [task.dataset for task in readable_tasks(data, "series")] == ["nab", "nab", "ucr", "msl", "msl"]
     for wanted in (None, ["pems_bay"], ["ECG200", "pems_bay/injected"]):
         with pytest.raises(MissingExtraError, match=r"oddwave\[hdf5\]"):
             load_tasks(data, wanted)

@@ -45,6 +45,7 @@ __all__ = [
     "Task",
     "load_tasks",
     "modality_of",
+    "readable_tasks",
 ]
 
 BenchModality = Literal["series", "image", "audio"]
@@ -197,15 +198,7 @@ def load_tasks(
         ConfigError: `only` names nothing that is there.
         MissingExtraError: what is asked for may lie in files that need a package which is not installed.
     """
-    tasks: list[AnyTask] = []
-    missing, closed = [], []
-    for name, load in _LOADERS[modality].items():
-        try:
-            tasks += load(root)
-        except DataError as error:
-            missing.append(f"{name}: {error}")
-        except MissingExtraError as error:
-            closed.append(error)
+    tasks, missing, closed = _loaded(root, modality)
     if closed and (only is None or set(only) - {name for task in tasks for name in _names(task)}):
         raise closed[0]
     if not tasks:
@@ -221,6 +214,25 @@ def load_tasks(
             f"items such as {', '.join(sorted({task.item for task in tasks})[:4])}"
         )
     return chosen
+
+
+def readable_tasks(root: Path, modality: BenchModality) -> list[AnyTask]:
+    """Load all tasks of a modality that can be: data sets that are not there, or lack a package, are passed over."""
+    return _loaded(root, modality)[0]
+
+
+def _loaded(root: Path, modality: BenchModality) -> tuple[list[AnyTask], list[str], list[MissingExtraError]]:
+    """Give the tasks, which data sets are not there and why, and what was raised for want of a package."""
+    tasks: list[AnyTask] = []
+    missing, closed = [], []
+    for name, load in _LOADERS[modality].items():
+        try:
+            tasks += load(root)
+        except DataError as error:
+            missing.append(f"{name}: {error}")
+        except MissingExtraError as error:
+            closed.append(error)
+    return tasks, missing, closed
 
 
 def modality_of(dataset: str) -> BenchModality:

@@ -174,7 +174,7 @@ def _run(
     numbers = seed_numbers(seeds)
     root = data_root(data)
     require_writable(out)
-    from oddwave.bench.protocol import load_tasks
+    from oddwave.bench.protocol import load_tasks, readable_tasks
     from oddwave.bench.quick import quick_tasks
     from oddwave.bench.runner import run_benchmark
     from oddwave.bench.tables import write_tables
@@ -191,7 +191,7 @@ def _run(
         num_threads=threads,
         show_progress=shows_progress(quiet),
     )
-    known = load_tasks(root, None, modality)  # a folder may hold rows of other items, full and quick ones
+    known = readable_tasks(root, modality)  # a folder may hold rows of other items, full and quick ones
     _say(rows, write_tables(out, rows, [*known, *quick_tasks(known)], modality))
 
 
