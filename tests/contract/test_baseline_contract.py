@@ -111,3 +111,11 @@ def test_a_second_fit_with_the_same_seed_is_the_same(request):
         first, second = (type(made(kind, name))(num_steps=3).fit(KINDS[kind][1]()) for _ in range(2))
         test = KINDS[kind][1](seed=1)
         np.testing.assert_array_equal(first.decision_function(test), second.decision_function(test), err_msg=name)
+
+
+@pytest.mark.parametrize("name", [name for name in BASELINES if hasattr(BASELINES[name](), "num_steps")])
+def test_four_short_windows_are_enough_for_what_learns(name):
+    train = instances(num=4)[..., :8]
+    scores = BASELINES[name](num_steps=2).fit(train).decision_function(train)
+    assert scores.shape == (4,)
+    assert np.isfinite(scores).all()
