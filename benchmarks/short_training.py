@@ -27,7 +27,7 @@ from oddwave.datasets.injection import inject_anomalies
 from oddwave.errors import DataError
 from oddwave.metrics import auroc
 
-METHODS = "oddwave,knn,knn_max,knn_256,pca,conv_autoencoder,vae,dte_nonparametric"
+METHODS = "oddwave,knn,knn_max,knn_256,pca,dte_nonparametric"
 _SHARE, _RATE, _WINDOW, _MOST_POINTS, _EVERY = 0.6, 0.08, 64, 2000, 4
 
 

@@ -20,6 +20,7 @@ from oddwave.bench.ablation import (
     variant_methods,
     variant_settings,
 )
+from oddwave.bench.ablation_plots import difference_figure, write_ablation_plots
 from oddwave.bench.ablation_tables import ablation_markdown, bootstrap_interval, compare, write_ablation_tables
 from oddwave.bench.methods import is_seeded, method_names, run_method
 from oddwave.bench.protocol import COLUMNS, SoundTask, Task, load_tasks
@@ -368,3 +369,16 @@ def test_tables_say_what_is_sure_what_failed_and_what_is_not_there(tmp_path):
     write_ablation_tables(tmp_path, [*rows, {**rows[0], "method": "knn"}])
     assert "knn" not in (tmp_path / "ablation.md").read_text()
     assert (tmp_path / "ablation.csv").read_text().count("\n") == 4
+
+
+def test_the_page_draws_each_variant_against_its_reference_with_the_papers_difference(tmp_path):
+    rows = [row(name, "a", seed, value) for name, value in (("full", "0.9"), ("no_attention", "0.8")) for seed in "01"]
+    page = write_ablation_plots(tmp_path, [*rows, row("own", "a", "0", "0.7")]).read_text()
+    assert page.count("<section") == 1  # of oddwave's own ground nothing is compared
+    assert "Reference: full, AUROC 0.900." in page
+    drawn = page[page.index("<section") :]
+    assert "no_attention" in drawn
+    assert "diamond-open" in drawn
+    (bars, papers) = difference_figure(compare(rows)[1:]).data
+    np.testing.assert_allclose(bars.x, [-0.1])
+    assert list(papers.x) == pytest.approx([0.883 - 0.919])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from oddwave.bench import plots
+from oddwave.bench import plot_page, plots
 from oddwave.bench.plots import critical_difference_figure, mean_roc, write_plots
 from oddwave.bench.protocol import Cell, Task
 from oddwave.bench.ranks import MeanRanks
@@ -57,7 +57,7 @@ def test_bars_start_at_chance_and_only_saved_scores_have_whiskers(results, monke
         return ""
 
     out, rows, tasks = results
-    monkeypatch.setattr(plots, "_html", keep)
+    monkeypatch.setattr(plots, "figure_html", keep)
     write_plots(out, "series", rows, tasks)
     (bars,) = figures["AUROC, mean over items, with its 95 % interval"].data
     assert list(bars.y) == ["slow", "knn", "oddwave_fast", "oddwave"]  # the last is drawn on top
@@ -111,6 +111,6 @@ def test_a_page_comes_of_one_method_alone_or_of_none(results):
 
 def test_without_plotly_the_extra_is_named(results, monkeypatch):
     out, rows, tasks = results
-    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    monkeypatch.setattr(plot_page, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="report"):
         write_plots(out, "series", rows, tasks)

@@ -32,13 +32,21 @@ from oddwave.bench.paper import paper_ablation
 from oddwave.bench.protocol import modality_of
 from oddwave.training.checkpoint import write_bytes_atomic
 
-__all__ = ["Comparison", "ablation_markdown", "bootstrap_interval", "compare", "write_ablation_tables"]
+__all__ = [
+    "GROUND_TITLES",
+    "MODALITY_TITLES",
+    "Comparison",
+    "ablation_markdown",
+    "bootstrap_interval",
+    "compare",
+    "write_ablation_tables",
+]
 
 _RESAMPLES = 10_000
 _COVERAGE = 0.95
 _MODALITIES: tuple[AblationModality, ...] = ("image", "series")
-_TITLES = {"image": "Pictures", "series": "Series"}
-_GROUND_TITLES: Mapping[Ground, str] = {"paper": "the paper's setting", "own": "oddwave's own defaults"}
+MODALITY_TITLES: Mapping[AblationModality, str] = {"image": "Pictures", "series": "Series"}
+GROUND_TITLES: Mapping[Ground, str] = {"paper": "the paper's setting", "own": "oddwave's own defaults"}
 
 _COLUMNS = (
     "modality", "ground", "variant", "reference", "changes", "auroc", "auroc_sd", "delta", "delta_sd", "delta_low",
@@ -208,7 +216,7 @@ def _ground_table(modality: AblationModality, ground: Ground, compared: Sequence
     if not compared:
         return []
     columns = ["variant", "AUROC", "delta", "paper, AUC", "paper, delta", "fit, CPU s", "pairs", "changes"]
-    lines = ["", f"## {_TITLES[modality]}, {_GROUND_TITLES[ground]}", "", f"| {' | '.join(columns)} |"]
+    lines = ["", f"## {MODALITY_TITLES[modality]}, {GROUND_TITLES[ground]}", "", f"| {' | '.join(columns)} |"]
     lines.append("|---|" + "---:|" * (len(columns) - 2) + "---|")
     for each in compared:
         changes = ", ".join(f"`{text}`" for text in VARIANTS[each.variant].changes[modality])
@@ -230,7 +238,7 @@ def _ground_table(modality: AblationModality, ground: Ground, compared: Sequence
 
 def _absent(modality: AblationModality) -> list[str]:
     lines = [f"- `{name}`: {reason}" for name, reason in ABSENT[modality].items()]
-    return ["", f"## {_TITLES[modality]}: switches that are not there", "", *lines]
+    return ["", f"## {MODALITY_TITLES[modality]}: switches that are not there", "", *lines]
 
 
 def _by_item(modality: AblationModality, rows: Sequence[Row]) -> list[str]:
@@ -244,7 +252,7 @@ def _by_item(modality: AblationModality, rows: Sequence[Row]) -> list[str]:
         }
         for row in rows
     ]
-    return section(f"{_TITLES[modality]}: AUROC by item", named, items)
+    return section(f"{MODALITY_TITLES[modality]}: AUROC by item", named, items)
 
 
 def _delta(each: Comparison) -> str:

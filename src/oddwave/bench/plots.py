@@ -14,9 +14,7 @@ Legend: n items, R false-positive rates.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -24,34 +22,17 @@ from jaxtyping import Float, Int
 
 from oddwave.bench.intervals import Evidence, Place, interval_of, mean_evidence, read_evidence, saved_scores
 from oddwave.bench.markdown import Row
+from oddwave.bench.plot_page import OWN_COLOUR, VARIANT_COLOUR, figure_html, layout, require_plotly, write_page
 from oddwave.bench.protocol import AnyTask, BenchModality
 from oddwave.bench.ranks import OWN_METHOD, MeanRanks, ScoreTable, is_rival, mean_ranks, score_table
-from oddwave.errors import MissingExtraError
-from oddwave.training.checkpoint import write_bytes_atomic
 
 __all__ = ["critical_difference_figure", "mean_roc", "write_plots"]
 
-_OWN, _VARIANT = "#d55e00", "#f0a46b"
 _RIVALS = ("#0072b2", "#009e73", "#7a5195", "#56b4e9", "#8a6d00", "#4d5a66", "#cc79a7", "#2f4b7c", "#6a9a5b", "#a05d56")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _MOST_CURVES = 8  # shown at first; the others by a click on their name
 _RATES = np.linspace(0, 1, 201)
 _TITLES: Mapping[BenchModality, str] = {"series": "Series", "image": "Picture", "audio": "Sound"}
-_PAGE = Template("""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title><style>
-body { margin: 0; background: #f4f6f8; color: #18222e; font: 15px/1.5 system-ui, Roboto, Arial, sans-serif; }
-main { max-width: 1160px; margin: 0 auto; padding: 20px 16px 40px; }
-section { background: #fff; border: 1px solid #dce2e9; border-radius: 12px; padding: 20px 22px; margin-top: 16px; }
-h1 { font-size: 1.9rem; line-height: 1.15; margin: 0 0 8px; } h2 { font-size: 1.1rem; margin: 0; }
-p { color: #566474; margin: 4px 0 0; max-width: 62em; } nav { margin-top: 12px; } nav a { margin-right: 18px; }
-a { color: #0072b2; } .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px; }
-@media (max-width: 820px) { .pair { grid-template-columns: minmax(0, 1fr); } section { padding: 14px 8px; } }
-</style><script>$script</script></head><body><main>
-<h1>$title</h1><p>$introduction</p><nav>$links</nav>
-$sections
-</main></body></html>
-""")
 _INTRODUCTION = (
     "AUROC: 0.5 is chance, 1 perfect. Intervals are 95 % bootstrap intervals over test items, of streams over blocks "
     "of points; a bar without one has no saved scores. oddwave is orange, its own variants light orange. Click a name "
@@ -74,10 +55,7 @@ def write_plots(
         MissingExtraError: plotly is not installed.
         CheckpointError: `out` cannot be written.
     """
-    if find_spec("plotly") is None:
-        raise MissingExtraError("the page of plots", "report")
-    from plotly.offline import get_plotlyjs
-
+    require_plotly()
     kept = [row for row in rows if row["auroc"] and not row["error"] and "/" not in row["method"]]
     known = read_evidence(out, kept, tasks) if evidence is None else evidence
     colours = _colours(sorted({row["method"] for row in kept}))
@@ -86,19 +64,7 @@ def write_plots(
     for place in sorted({(row["dataset"], row["protocol"]) for row in kept}):
         own = [row for row in kept if (row["dataset"], row["protocol"]) == place]
         parts[f"{place[0]}, {place[1]}"] = _data_set_section(own, known, curves.get(place, {}), colours)
-    names = {name: f"part-{number}" for number, name in enumerate(parts)}
-    page = _PAGE.substitute(
-        title=f"{_TITLES[modality]} benchmark",
-        script=get_plotlyjs(),
-        introduction=_INTRODUCTION,
-        links="".join(f'<a href="#{anchor}">{escape(name)}</a>' for name, anchor in names.items()),
-        sections="\n".join(
-            f'<section id="{names[name]}"><h2>{escape(name)}</h2>{body}</section>' for name, body in parts.items()
-        ),
-    )
-    path = out / f"{modality}_plots.html"
-    write_bytes_atomic(path, page.encode())
-    return path
+    return write_page(out / f"{modality}_plots.html", f"{_TITLES[modality]} benchmark", _INTRODUCTION, parts)
 
 
 def mean_roc(gt_label: Int[np.ndarray, " n"], scores: Sequence[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " R"]:
@@ -117,7 +83,7 @@ def critical_difference_figure(ranked: MeanRanks) -> Any:
     figure.add_scatter(
         x=list(ranked.ranks.values()), y=[escape(method) for method in methods], mode="markers+text",
         text=[f"{rank:.2f}" for rank in ranked.ranks.values()], textposition="middle right",
-        marker={"size": 11, "color": [_OWN if method == OWN_METHOD else "#4d5a66" for method in methods]},
+        marker={"size": 11, "color": [OWN_COLOUR if method == OWN_METHOD else "#4d5a66" for method in methods]},
         hovertemplate="%{y}: mean rank %{x:.2f}<extra></extra>",
     )  # fmt: skip
     step = 0.035 * len(methods)
@@ -129,7 +95,7 @@ def critical_difference_figure(ranked: MeanRanks) -> Any:
         figure.add_shape(type="line", x0=1, x1=1 + ranked.critical_difference, y0=-0.8, y1=-0.8, line={"width": 3})
         figure.add_annotation(x=1, y=-0.8, text=f"critical difference {ranked.critical_difference:.2f}",
                               showarrow=False, xanchor="left", yshift=11)  # fmt: skip
-    figure.update_layout(**_layout(110 + 26 * len(methods)), showlegend=False)
+    figure.update_layout(**layout(110 + 26 * len(methods)), showlegend=False)
     figure.update_xaxes(range=[0.8, len(methods) + (3.5 + len(groups)) * step], tickmode="array", title="mean rank",
                         tickvals=list(range(1, len(methods) + 1)))  # fmt: skip
     figure.update_yaxes(range=[len(methods) - 0.4, -1.9], categoryorder="array",
@@ -147,7 +113,7 @@ def _rank_section(rows: Sequence[Row]) -> str:
     few = "".join(f" {escape(method)} is left out, with {num} items." for method, num in table.left_out.items())
     text = f"Mean rank over {len(table.places)} items, 1 is best. Methods beside one upright bar differ no more than "
     text += f"chance would have it (Nemenyi, 5 %).{few}"
-    return f"<p>{text}</p>{_html(critical_difference_figure(ranked))}"
+    return f"<p>{text}</p>{figure_html(critical_difference_figure(ranked))}"
 
 
 def _data_set_section(
@@ -162,10 +128,10 @@ def _data_set_section(
     few = "".join(f" {escape(method)} is left out, with {num}." for method, num in table.left_out.items())
     plural = "s" if len(table.places) > 1 else ""
     parts = [f"<p>Over {len(table.places)} item{plural} that all drawn methods have.{few}</p>"]
-    parts.append(_html(_interval_figure(table, evidence, colours)))
+    parts.append(figure_html(_interval_figure(table, evidence, colours)))
     drawn = {method: curve for method, curve in curves.items() if method in table.methods}
-    pair = [_html(_cost_figure(table, rows, colours))]
-    pair += [_html(_roc_figure(drawn, table, colours))] if drawn else []
+    pair = [figure_html(_cost_figure(table, rows, colours))]
+    pair += [figure_html(_roc_figure(drawn, table, colours))] if drawn else []
     return "".join([*parts, '<div class="pair">', *pair, "</div>"])
 
 
@@ -197,7 +163,7 @@ def _interval_figure(
     for method in order:
         figure.add_annotation(x=max(ends[method][1], means[method], 0.5), y=escape(method), xanchor="left", xshift=6,
                               text=f"{means[method]:.3f}", showarrow=False)  # fmt: skip
-    figure.update_layout(**_layout(96 + 26 * len(order), "AUROC, mean over items, with its 95 % interval"))
+    figure.update_layout(**layout(96 + 26 * len(order), "AUROC, mean over items, with its 95 % interval"))
     low = min(0.48, *(min(ends[method][0], means[method]) for method in order))
     figure.update_xaxes(range=[max(0.0, low - 0.02), 1.06])
     return figure
@@ -228,7 +194,7 @@ def _cost_figure(table: ScoreTable, rows: Sequence[Row], colours: Mapping[str, t
             marker={"size": 13 if method == OWN_METHOD else 9, "color": colour},
             hovertemplate="%{text}: AUROC %{y:.3f}, %{x:.3g} CPU s an item<extra></extra>",
         )  # fmt: skip
-    figure.update_layout(**_layout(430, "AUROC against cost"), showlegend=False)
+    figure.update_layout(**layout(430, "AUROC against cost"), showlegend=False)
     costs, accuracies = np.array(list(spots.values())).T
     powers, room = np.log10([costs.min(), costs.max()]), max(0.03, 0.12 * float(np.ptp(accuracies)))
     margin = max(0.3, 0.25 * float(np.ptp(powers)))
@@ -286,7 +252,7 @@ def _roc_figure(
     else:
         legend |= {"orientation": "h", "y": -0.16, "yanchor": "top"}
     height = 430 if "x" in legend else 440 + 9 * len(curves)
-    figure.update_layout(**_layout(height, "ROC, mean over items and seeds"), legend=legend)
+    figure.update_layout(**layout(height, "ROC, mean over items and seeds"), legend=legend)
     figure.update_xaxes(title="false-positive rate", range=[0, 1])
     figure.update_yaxes(title="true-positive rate", range=[0, 1.01])
     return figure
@@ -320,26 +286,9 @@ def _colours(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Give each method a colour and a dash that stays the same over the page."""
     rivals = [method for method in methods if is_rival(method)]
     variants = [method for method in methods if not is_rival(method) and method != OWN_METHOD]
-    found = {OWN_METHOD: (_OWN, "solid")}
-    found |= {method: (_VARIANT, _DASHES[number % len(_DASHES)]) for number, method in enumerate(variants)}
+    found = {OWN_METHOD: (OWN_COLOUR, "solid")}
+    found |= {method: (VARIANT_COLOUR, _DASHES[number % len(_DASHES)]) for number, method in enumerate(variants)}
     return found | {
         method: (_RIVALS[number % len(_RIVALS)], _DASHES[number // len(_RIVALS) % len(_DASHES)])
         for number, method in enumerate(rivals)
     }
-
-
-def _layout(height: int, title: str = "") -> dict[str, Any]:
-    return {
-        "template": "plotly_white",
-        "height": height,
-        "title": {"text": title, "font": {"size": 14}, "x": 0.01},
-        "margin": {"l": 10, "r": 16, "t": 44 if title else 10, "b": 40 if title else 10},
-        "font": {"family": "system-ui, Segoe UI, Roboto, Arial, sans-serif", "color": "#18222e"},
-    }
-
-
-def _html(figure: Any) -> str:
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
-    return text

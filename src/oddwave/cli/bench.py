@@ -1,5 +1,6 @@
 """`oddwave bench`: one command for each modality; the tables say what was measured."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from oddwave.cli.options import Quiet, listed, seed_numbers
 from oddwave.console import PlainGroup, shows_progress
+from oddwave.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,6 +137,7 @@ def bench_ablation(
     numbers, root = seed_numbers(seeds), data_root(data)
     work = ablation_work(root, modality, listed(only), listed(variants))
     require_writable(out)
+    from oddwave.bench.ablation_plots import write_ablation_plots
     from oddwave.bench.ablation_tables import write_ablation_tables
     from oddwave.bench.quick import quick_tasks
     from oddwave.bench.runner import read_results, run_benchmark
@@ -152,7 +155,13 @@ def bench_ablation(
             num_threads=threads,
             show_progress=shows_progress(quiet),
         )
-    _say(rows, write_ablation_tables(out, read_results(out)))
+    known = read_results(out)
+    table = write_ablation_tables(out, known)
+    try:
+        write_ablation_plots(out, known)
+    except MissingExtraError as error:
+        warnings.warn(f"{error}; ablation_plots.html is left out", stacklevel=1)
+    _say(rows, table)
 
 
 def _run(
