@@ -45,6 +45,8 @@ def test_a_quick_task_has_a_quarter_of_the_training_and_the_seed():
     own = preset("balanced")
     assert at_effort(own, quick).training.num_steps == round(own.training.num_steps / 4)
     assert at_effort(own, stream("pump", 60)) == own
+    seen = at_effort(preset("balanced", "image"), quick).image
+    assert (seen.memory_grid, seen.denoiser_grid) == (32, 16)
 
 
 def test_two_items_of_a_data_set_stay_and_half_of_the_test_items_are_normal():

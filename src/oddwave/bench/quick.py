@@ -1,5 +1,7 @@
 """`--quick`: every method on a few items of each data set, thinned, with a quarter of the training; for a first look.
 
+oddwave looks at pictures in its neutral grids, without trials of others.
+
 Its tasks have protocols of their own (`one_class-quick`), so that a quick row is never taken for one of the full
 benchmark, whichever folder it lies in. Items are thinned evenly; of test items, half are normal where there are enough.
 Read `protocol.py` for the tasks.
@@ -41,11 +43,16 @@ def effort_of(task: AnyTask) -> float:
 
 
 def at_effort(settings: DetectorConfig, task: AnyTask) -> DetectorConfig:
-    """Give oddwave's settings with the share of the training steps that the task allows."""
+    """Give oddwave's settings with the share of the training steps that the task allows, and no trials of grids.
+
+    Trials would cost more than the training that is left; `fast` goes without them too.
+    """
     effort = effort_of(task)
     if effort == 1.0:
         return settings
-    return settings.with_overrides([f"training.num_steps={max(1, round(effort * settings.training.num_steps))}"])
+    steps = f"training.num_steps={max(1, round(effort * settings.training.num_steps))}"
+    memory, denoiser = settings.image.grids
+    return settings.with_overrides([steps, f"image.memory_grid={memory}", f"image.denoiser_grid={denoiser}"])
 
 
 def _thinned(task: AnyTask) -> AnyTask:
