@@ -9,11 +9,10 @@ Source: Chen et al. 2023, ImDiffusion: imputed diffusion models for multivariate
 (arXiv 2307.00754).
 
 Departures. The unmasked half is shown as it is. The paper shows it noised as x_t (its "unconditional" imputation, for a
-larger contrast of errors); trained on as few steps as here, such a network tells planted anomalies much worse (AUROC
-0.68 against 0.84 on windows of NYC taxi, both predicting noise). The steps vote by their distances, each standardised
-by what normal items leave at it, where the paper counts how many steps exceed a threshold of theirs: the same ensemble
-without a threshold. DDIM's steps stand for DDPM's 50, and a U-Net for the paper's transformer over time and channels.
-Read `imputing_method.py` first.
+larger contrast of errors); trained on as few steps as here, such a network told planted anomalies worse. The steps vote
+by their distances, each standardised by what normal items leave at it, where the paper counts how many steps exceed a
+threshold of theirs: the same ensemble without a threshold. DDIM's steps stand for DDPM's 50, and a U-Net for the
+paper's transformer over time and channels. Read `imputing_method.py` first.
 
 Legend: B batch, C channels, ... the grid, L its last axis, a = sqrt(abar_t), s = sqrt(1 - abar_t).
 """
