@@ -6,7 +6,7 @@
 Where good and defective test pictures were taken under different light, a method is rewarded or punished for seeing
 light instead of defects. Printed is what the mean brightness of a picture says about its label; `--copy` writes the
 category anew with every picture's grey values multiplied so that their mean is nine tenths of the training pictures'
-(so that hardly any is brightened and none clipped), which needs no label. Writes exposure_<category>.json into `--out`
+(on screw hardly any is brightened and none clipped), which needs no label. Writes exposure_<category>.json into `--out`
 (benchmarks/results).
 """
 
@@ -50,7 +50,7 @@ def told_by_brightness(task: PictureTask) -> dict[str, Any]:
 
 def copy_with_one_exposure(source: Path, target: Path, mean: float) -> None:
     """Copy a category; pictures, not masks, get the mean brightness. Raises: FileExistsError if `target` is there."""
-    shutil.copytree(source, target)
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
     for path in sorted(target.rglob("*")):
         if path.suffix.lower() in SUFFIXES and "ground_truth" not in path.relative_to(target).parts:
             with Image.open(path) as picture:
@@ -75,6 +75,8 @@ def main() -> None:
     text = json.dumps(told, indent=1)
     (given.out / f"exposure_{given.category}.json").write_text(text + "\n")
     print(text)
+    if given.copy is not None and task.dataset != "mvtec_ad":
+        parser.error(f"--copy is for MVTec AD's layout, '{given.category}' is of {task.dataset}")
     if given.copy is not None:
         folder = task.split.train_paths[0].parents[2]  # category/train/good/picture
         copy_with_one_exposure(folder, given.copy / "mvtec_ad" / given.category, _DIMMED * told["train"]["mean"])

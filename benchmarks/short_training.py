@@ -69,6 +69,8 @@ def summary(found: dict[str, dict[str, float | None]], methods: list[str]) -> li
     rows = []
     for dataset in ("msl", "nab"):
         items = [name for name, own in found.items() if name.startswith(dataset) and None not in own.values()]
+        if len(items) < 2:
+            continue
         scores = {m: np.array([found[name][m] for name in items], float) for m in methods}
         for method, values in scores.items():
             less = values - scores[methods[0]]
@@ -106,7 +108,8 @@ def main() -> None:
         left = (time.monotonic() - started) / number * (len(tasks) - number)
         print(f"{number} of {len(tasks)}: {task.item}, {left / 60:.0f} min left", flush=True)
     rows = summary(found, methods)
-    command = " ".join(["short_training.py", *(f"--set {each}" for each in given.overrides)])
+    told = ["--data DIR", f"--methods {given.methods}", *(f"--set {each}" for each in given.overrides)]
+    command = " ".join(["python benchmarks/short_training.py", *told])
     text = markdown(rows, command)
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "short_training.md").write_text(text)

@@ -54,7 +54,8 @@ class Detector:
     ) -> "Detector":
         """Learn from normal data alone.
 
-        Held back to calibrate: the last part in time of streams, random instances of a panel, random pictures.
+        Held back to calibrate: the last part in time of streams, random instances of a panel, random pictures. Streams
+        and panels remember it as normal afterwards; their networks never train on it.
 
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.

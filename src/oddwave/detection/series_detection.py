@@ -1,6 +1,7 @@
 """The engine for series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
 
-Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> calibrate.
+Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> calibrate ->
+remember what calibrated.
 Score: windows -> terms -> standardised groups -> fused window score -> points -> combined over window sizes.
 Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the
 same lines; they differ in `self_join` only. Read `window_scorer.py` for the terms and `detector.py` for the public
@@ -145,8 +146,8 @@ class SeriesDetection:
     def remember(self, streams: Sequence[Stream]) -> None:
         """Add normal streams to the memories, after all that is measured by them: the newest data are worth knowing.
 
-        What is scored later lies nearer to a larger memory, so p-values that were calibrated before are rather too
-        large than too small.
+        What is scored later mostly lies nearer to a larger memory, so p-values that were calibrated before are rather
+        too large than too small; local scaling is learnt anew, so that single scores may rise.
         """
         for scorer, stride in zip(self.scorers, self.plan.strides, strict=True):
             cut = cut_streams(streams, scorer.window_size, stride)

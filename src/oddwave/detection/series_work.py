@@ -65,6 +65,8 @@ class SeriesWork(Work):
     ) -> None:
         """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
 
+        The network never trains on that part; the memory holds it, of a stream from when it has calibrated.
+
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
         """
