@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detector import Detector
 from oddwave.errors import DataError
 
@@ -143,10 +144,17 @@ def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
     assert not any("the very data" in note for note in detector.score(waves(400, seed=1)).items[0].notes)
 
 
-def test_held_out_normals_are_not_in_the_memory(stream_detector):
-    for scorer in stream_detector.work.engine.scorers:
-        for memory in scorer.memories.values():
-            assert memory.starts.max() + scorer.window_size <= 376  # the rest is a gap and the calibration part
+def test_held_out_normals_are_not_in_the_memory_while_they_calibrate(tiny_config, waves, monkeypatch):
+    ends, score = [], SeriesDetection.score
+
+    def watched(engine, streams, **settings):
+        ends.extend(m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values())
+        return score(engine, streams, **settings)
+
+    monkeypatch.setattr(SeriesDetection, "score", watched)
+    Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2))
+    assert ends
+    assert max(ends) <= 376  # the rest is a gap and the calibration part
 
 
 def test_detecting_does_not_let_a_window_find_itself(tiny_config, waves):
