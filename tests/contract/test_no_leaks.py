@@ -132,7 +132,10 @@ def stream_task(waves, n=240, kind=Task):
 
 
 def panel_task(beats, order=slice(None), kind=Task):
-    items, label = beats(num=60, seed=3), np.zeros(20, int)
+    items, label = (
+        beats(num=60, seed=4),
+        np.zeros(20, int),
+    )  # with seed 3 two neighbours lie equally far, up to rounding
     items[45] += 5
     label[5] = 1
     return kind("fake", "beats", "one_class", items[:40], items[40:][order], label[order])
@@ -149,8 +152,7 @@ def test_the_benchmark_takes_no_statistic_from_a_test_stream(name, waves, small_
 def test_the_benchmark_takes_no_statistic_from_test_instances(name, beats, small_budgets):
     order = np.random.default_rng(0).permutation(20)[:10]
     whole, half = (run_method(name, panel_task(beats, part), 0).scores for part in (slice(None), order))
-    # rounding may decide which of two neighbours is the fifth, and weights differ; a leaked mean moves all by more
-    np.testing.assert_allclose(half, whole[order], rtol=1e-3, atol=0.05)
+    np.testing.assert_allclose(half, whole[order], rtol=1e-3, atol=1e-3)
 
 
 # Labels
