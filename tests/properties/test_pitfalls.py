@@ -144,17 +144,27 @@ def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
     assert not any("the very data" in note for note in detector.score(waves(400, seed=1)).items[0].notes)
 
 
-def test_held_out_normals_are_not_in_the_memory_while_they_calibrate(tiny_config, waves, monkeypatch):
-    ends, score = [], SeriesDetection.score
+def test_held_out_normals_that_are_remembered_are_not_compared_with_themselves(tiny_config, waves, monkeypatch):
+    seen, score = [], SeriesDetection.score
 
-    def watched(engine, streams, **settings):
-        ends.extend(m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values())
-        return score(engine, streams, **settings)
+    def watched(engine, streams, *, self_join=False, **settings):
+        ends = [m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values()]
+        seen.append((max(ends) > 376, self_join))  # what comes later is a gap and the calibration part
+        return score(engine, streams, self_join=self_join, **settings)
 
     monkeypatch.setattr(SeriesDetection, "score", watched)
     Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2))
-    assert ends
-    assert max(ends) <= 376  # the rest is a gap and the calibration part
+    assert seen == [(True, True)]
+
+
+def test_healthy_data_are_flagged_about_as_often_as_alpha_says(tiny_config, waves):
+    rates = []
+    for seed in range(4):
+        detector = Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2, seed=10 + seed))
+        rates.append([detector.predict(waves(400, channels=2, seed=seed), alpha=a).mean() for a in (0.1, 0.5)])
+    low, high = np.mean(rates, axis=0)
+    assert low < 0.3
+    assert 0.15 < high < 0.8
 
 
 def test_detecting_does_not_let_a_window_find_itself(tiny_config, waves):

@@ -1,7 +1,7 @@
 """The engine for series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
 
-Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> calibrate ->
-remember what calibrated.
+Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> remember
+what was held out -> calibrate by it, each window compared with all that do not overlap it.
 Score: windows -> terms -> standardised groups -> fused window score -> points -> combined over window sizes.
 Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the
 same lines; they differ in `self_join` only. Read `window_scorer.py` for the terms and `detector.py` for the public
@@ -144,10 +144,9 @@ class SeriesDetection:
 
     @one_thread()
     def remember(self, streams: Sequence[Stream]) -> None:
-        """Add normal streams to the memories, after all that is measured by them: the newest data are worth knowing.
+        """Add normal streams to the memories: the newest data are worth knowing.
 
-        What is scored later mostly lies nearer to a larger memory, so p-values that were calibrated before are rather
-        too large than too small; local scaling is learnt anew, so that single scores may rise.
+        Scores fall where the memory grows, so what calibrates is scored afterwards, with `self_join`.
         """
         for scorer, stride in zip(self.scorers, self.plan.strides, strict=True):
             cut = cut_streams(streams, scorer.window_size, stride)

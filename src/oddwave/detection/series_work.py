@@ -65,7 +65,7 @@ class SeriesWork(Work):
     ) -> None:
         """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
 
-        The network never trains on that part; the memory holds it, of a stream from when it has calibrated.
+        The network never trains on that part. The memory holds it, and compares it with all but itself to calibrate.
 
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
@@ -86,10 +86,10 @@ class SeriesWork(Work):
             checkpoint_dir=checkpoint_dir,
             resume=resume,
         )
-        scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=plan.panel)]
         if not plan.panel:  # a panel's memory holds them already
             rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
             engine.remember(rest)
+        scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=True)]
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
         self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
