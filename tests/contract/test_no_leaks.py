@@ -175,7 +175,7 @@ def test_the_detector_cannot_be_given_labels(method):
     assert set(inspect.signature(getattr(Detector, method)).parameters) <= SOURCE_ONLY
 
 
-SECRETS = ("gt_label", "windows", "kinds", "mask_paths", "gt_mask", "defect_kinds", "has_masks")
+SECRETS = ("gt_label", "windows", "kinds", "mask_paths", "gt_mask", "kinds", "has_masks")
 
 
 class Secretive:

@@ -43,7 +43,7 @@ def _pictures(paths):
 
 def test_screw_is_complete(screw):
     assert (len(screw.train_paths), len(screw.test_paths), int(screw.gt_label.sum())) == (320, 160, 119)
-    assert Counter(screw.defect_kinds) == {
+    assert Counter(screw.kinds) == {
         "good": 41,
         "manipulated_front": 24,
         "scratch_head": 24,
@@ -56,7 +56,7 @@ def test_screw_is_complete(screw):
 
 def test_magnetic_tile_is_complete(tile):
     assert (len(tile.train_paths), len(tile.test_paths), int(tile.gt_label.sum())) == (762, 582, 392)
-    assert Counter(tile.defect_kinds) == {
+    assert Counter(tile.kinds) == {
         "good": 190,
         "blowhole": 115,
         "break": 85,

@@ -248,7 +248,7 @@ def test_wrong_numbers_are_errors_and_one_kind_of_label_has_no_metric(bottle, tm
 
 
 def test_kinds_of_defects_are_judged_one_by_one(bottle):
-    kinds = np.array(bottle.split.defect_kinds)
+    kinds = np.array(bottle.split.kinds)
     scores = np.select([kinds == "spot", kinds == "line"], [2.0, 0.0], 1.0)
     assert auroc_by_kind(bottle, scores) == {"line": 0.0, "spot": 1.0}
 

@@ -27,7 +27,7 @@ def pictures(num_normal=3, num_odd=90):
     label = np.array([1] * num_odd + [0] * num_normal)
     masks = tuple(Path(f"mask{i}.png") if own else None for i, own in enumerate(label))
     kinds = tuple("hole" if own else "good" for own in label)
-    split = PictureSplit("screw", paths("a", 30), paths("b", num_normal + num_odd), label, masks, kinds)
+    split = PictureSplit("screw", paths("a", 30), paths("b", num_normal + num_odd), label, kinds, masks)
     return PictureTask("mvtec_ad", "screw", "one_class", split)
 
 
@@ -61,7 +61,7 @@ def test_labels_masks_and_kinds_stay_with_their_pictures():
     assert len(task.split.train_paths) == 30
     assert np.bincount(task.gt_label).tolist() == [3, 61]
     for path, label, mask, kind in zip(
-        task.split.test_paths, task.gt_label, task.split.mask_paths, task.split.defect_kinds, strict=True
+        task.split.test_paths, task.gt_label, task.split.mask_paths, task.split.kinds, strict=True
     ):
         number = int(path.stem[1:])
         assert (number < 90) == bool(label)

@@ -43,7 +43,7 @@ def test_a_category_is_listed_in_order_with_labels_kinds_and_masks(root):
         "dent/001.png",
         "good/000.png",
     ]
-    assert screw.defect_kinds == ("cut", "dent", "dent", "good")
+    assert screw.kinds == ("cut", "dent", "dent", "good")
     assert screw.gt_label.tolist() == [1, 1, 1, 0]
     assert [path and path.name for path in screw.mask_paths] == ["7_mask.png", "000_mask.png", "001_mask.png", None]
     assert screw.has_masks

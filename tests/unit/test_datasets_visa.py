@@ -43,7 +43,7 @@ def test_objects_that_are_present_follow_the_table(visa):
         assert [path.name for path in candle.train_paths] == ["0001.JPG", "0000.JPG"]
         assert [path.name for path in candle.test_paths] == ["0002.JPG", "000.JPG"]
         assert candle.gt_label.tolist() == [0, 1]
-        assert candle.defect_kinds == ("good", "anomaly")
+        assert candle.kinds == ("good", "anomaly")
         assert candle.mask_paths[0] is None
         assert candle.has_masks
 

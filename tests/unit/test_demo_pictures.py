@@ -122,10 +122,10 @@ def test_the_same_seed_writes_the_same_files_and_more_of_one_kind_change_no_othe
 
 def test_the_folder_is_read_as_a_category_with_masks(split):
     assert len(split.train_paths) == 3
-    assert sorted(set(split.defect_kinds)) == sorted({*KINDS, "good"})
+    assert sorted(set(split.kinds)) == sorted({*KINDS, "good"})
     assert split.gt_label.sum() == 2 * len(KINDS)
     assert split.has_masks
-    for index, kind in enumerate(split.defect_kinds):
+    for index, kind in enumerate(split.kinds):
         assert split.gt_mask(index, 64, 64).any() == (kind != "good")
     with Image.open(split.train_paths[0]) as image:
         assert (image.mode, image.size) == ("RGB", (64, 64))
@@ -170,8 +170,8 @@ FAR = (0, 0, 2, 2)  # the corner of a picture: no defect reaches it
 
 def test_matching_counts_flags_places_and_false_alarms(split):
     results = []
-    seen = dict.fromkeys(split.defect_kinds, 0)
-    for index, (path, kind) in enumerate(zip(split.test_paths, split.defect_kinds, strict=True)):
+    seen = dict.fromkeys(split.kinds, 0)
+    for index, (path, kind) in enumerate(zip(split.test_paths, split.kinds, strict=True)):
         first = seen[kind] == 0
         seen[kind] += 1
         if kind == "good":
@@ -206,7 +206,7 @@ def test_a_picture_that_could_not_be_judged_counts_as_missed(split, capsys):
 def test_what_is_printed_says_found_missed_and_false_alarms(split, capsys):
     results = [
         judged(path, 1, FAR if kind == "good" else box_of(split, index))
-        for index, (path, kind) in enumerate(zip(split.test_paths, split.defect_kinds, strict=True))
+        for index, (path, kind) in enumerate(zip(split.test_paths, split.kinds, strict=True))
     ]
     print_pictures(match_pictures(split, results), 0.05)
     lines = capsys.readouterr().out.splitlines()

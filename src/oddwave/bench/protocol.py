@@ -14,14 +14,15 @@
 
 Labels are part of a task for the metrics alone: no method ever sees them. Read `methods.py` next, then `runner.py`.
 
-Legend: n points, pictures or recordings, C channels, N instances, L points per instance, h x w pixels of a map.
+Legend: n points, pictures or recordings, C channels, N instances, L points per instance, h x w pixels of a map,
+k training and m test items kept.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +30,7 @@ from jaxtyping import Float, Int
 from oddwave.datasets.pictures import PictureSplit
 from oddwave.datasets.recordings import ClipSplit
 from oddwave.datasets.records import LabelledSeries
+from oddwave.datasets.split import Split
 from oddwave.errors import ConfigError, DataError, MissingExtraError
 
 __all__ = [
@@ -89,14 +91,13 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureTask:
-    """One category of pictures: good ones to train on, test pictures with labels and, where there are any, masks."""
+class _FilesTask:
+    """One category of files: normal ones to train on, test files with labels, read when they are asked for."""
 
-    modality: ClassVar[Literal["image"]] = "image"
     dataset: str
     item: str
     protocol: str
-    split: PictureSplit
+    split: Split
 
     @property
     def num_train(self) -> int:
@@ -105,39 +106,33 @@ class PictureTask:
 
     @property
     def gt_label(self) -> Int[np.ndarray, " n"]:
-        """0 for the good test pictures, 1 for the others."""
+        """0 for the normal test files, 1 for the others."""
         return self.split.gt_label
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kind of defect of each test picture."""
-        return self.split.defect_kinds
+        """What each test file is of: its kind of defect, its class, or whether it is an anomaly and of which domain."""
+        return self.split.kinds
+
+    def only(self, train: Int[np.ndarray, " k"], test: Int[np.ndarray, " m"]) -> Self:
+        """Return the task of these training and these test files alone, by their positions."""
+        return replace(self, split=self.split.only(train, test))
 
 
 @dataclass(frozen=True, eq=False)
-class SoundTask:
-    """One class of sounds, or one machine's section: normal recordings to train on, test recordings with labels."""
+class PictureTask(_FilesTask):
+    """One category of pictures, with masks where there are any."""
+
+    modality: ClassVar[Literal["image"]] = "image"
+    split: PictureSplit
+
+
+@dataclass(frozen=True, eq=False)
+class SoundTask(_FilesTask):
+    """One class of sounds, or one machine's section."""
 
     modality: ClassVar[Literal["audio"]] = "audio"
-    dataset: str
-    item: str
-    protocol: str
     split: ClipSplit
-
-    @property
-    def num_train(self) -> int:
-        """How many there are to train on."""
-        return len(self.split.train_paths)
-
-    @property
-    def gt_label(self) -> Int[np.ndarray, " n"]:
-        """0 for the normal test recordings, 1 for the others."""
-        return self.split.gt_label
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """What each test recording is of: its class, or whether it is an anomaly and of which domain."""
-        return self.split.kinds
 
 
 AnyTask = Task | PictureTask | SoundTask

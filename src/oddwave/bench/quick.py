@@ -6,7 +6,7 @@ Its tasks have protocols of their own (`one_class-quick`), so that a quick row i
 benchmark, whichever folder it lies in. Items are thinned evenly; of test items, half are normal where there are enough.
 Read `protocol.py` for the tasks.
 
-Legend: n items.
+Legend: n items, m kept.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
-from oddwave.bench.protocol import AnyTask, PictureTask, SoundTask, Task
+from oddwave.bench.protocol import AnyTask, Task
 from oddwave.config import DetectorConfig
 
 __all__ = ["QUICK_EFFORT", "at_effort", "effort_of", "quick_tasks"]
@@ -59,29 +59,17 @@ def _thinned(task: AnyTask) -> AnyTask:
     protocol = task.protocol + _SUFFIX
     if isinstance(task, Task):
         return replace(task, protocol=protocol)
-    train = _evenly(len(task.split.train_paths), _MOST_TRAINED)
-    kept = _stratified(task.gt_label, _MOST_TESTED)
-    train_paths = tuple(task.split.train_paths[i] for i in train)
-    test_paths = tuple(task.split.test_paths[i] for i in kept)
-    label = task.gt_label[kept]
-    if isinstance(task, SoundTask):
-        kinds = tuple(task.split.kinds[i] for i in kept)
-        heard = replace(task.split, train_paths=train_paths, test_paths=test_paths, gt_label=label, kinds=kinds)
-        return replace(task, protocol=protocol, split=heard)
-    assert isinstance(task, PictureTask)
-    masks = tuple(task.split.mask_paths[i] for i in kept)
-    kinds = tuple(task.split.defect_kinds[i] for i in kept)
-    seen = replace(task.split, train_paths=train_paths, test_paths=test_paths, gt_label=label)
-    return replace(task, protocol=protocol, split=replace(seen, mask_paths=masks, defect_kinds=kinds))
+    kept = task.only(_evenly(task.num_train, _MOST_TRAINED), _stratified(task.gt_label, _MOST_TESTED))
+    return replace(kept, protocol=protocol)
 
 
-def _stratified(gt_label: Int[np.ndarray, " n"], most: int) -> list[int]:
+def _stratified(gt_label: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
     """Give up to `most` of the items, evenly spread within each label, half of them normal where there are enough."""
     normal, odd = np.flatnonzero(gt_label == 0), np.flatnonzero(gt_label != 0)
     num_normal = min(len(normal), max(most // 2, most - len(odd)))
     num_odd = min(len(odd), most - num_normal)
     parts = [own[_evenly(len(own), count)] for own, count in ((normal, num_normal), (odd, num_odd)) if count]
-    return [int(i) for i in np.sort(np.concatenate(parts))]
+    return np.sort(np.concatenate(parts))
 
 
 def _evenly(num: int, most: int) -> Int[np.ndarray, " n"]:

@@ -85,7 +85,7 @@ def load_category(folder: Path | str) -> PictureSplit:
     masks = [None if kind == GOOD or not masked else _mask_of(path, kind, folder) for path, kind in listed]
     label = np.array([kind != GOOD for _, kind in listed], dtype=np.int64)
     paths, names = zip(*listed, strict=True)
-    return PictureSplit(folder.name, train, paths, label, tuple(masks), names)
+    return PictureSplit(folder.name, train, paths, label, names, tuple(masks))
 
 
 def _category_folders(root: Path) -> list[Path]:

@@ -1,15 +1,17 @@
-"""What the loaders of picture data sets return: paths and labels; pixels are read when they are asked for.
+"""What the loaders of picture data sets return: paths, labels and masks; pixels are read when they are asked for.
 
-Legend: M test pictures. Labels: 0 normal, 1 anomalous. Read `mvtec.py` and `visa.py` next: one layout each.
+Legend: M test pictures, k training and m test pictures kept. Read `mvtec.py` and `visa.py` next: one layout each.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
 
+from oddwave.datasets.split import Split
 from oddwave.errors import DataError
 
 __all__ = ["GOOD", "PictureSplit"]
@@ -18,18 +20,17 @@ GOOD = "good"  # the kind of a test picture without a defect
 
 
 @dataclass(frozen=True, eq=False)
-class PictureSplit:
-    """One category: normal pictures to train on, test pictures with their labels and kinds of defect.
+class PictureSplit(Split):
+    """One category: normal pictures to train on, test pictures with their labels, kinds of defect and masks.
 
     `mask_paths` holds None for good pictures, and for defective ones where the data set comes without masks.
     """
 
-    name: str
-    train_paths: tuple[Path, ...]
-    test_paths: tuple[Path, ...]
-    gt_label: Int[np.ndarray, " M"]
     mask_paths: tuple[Path | None, ...]
-    defect_kinds: tuple[str, ...]
+
+    def only(self, train: Int[np.ndarray, " k"], test: Int[np.ndarray, " m"]) -> Self:
+        """Return the split of these training and these test pictures alone, by their positions."""
+        return replace(super().only(train, test), mask_paths=tuple(self.mask_paths[i] for i in test))
 
     @property
     def has_masks(self) -> bool:

@@ -1,6 +1,6 @@
 """What the loaders of sound data sets return, and the one-class protocol of those that come in folds.
 
-Samples are read when they are asked for. Legend: M test recordings. Labels: 0 normal, 1 anomalous. Read
+Samples are read when they are asked for. Labels: 0 normal, 1 anomalous. Read
 `urbansound8k.py`, `esc.py` and `dcase.py` next: one layout each.
 """
 
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
 
+from oddwave.datasets.split import Split
 from oddwave.errors import ConfigError, DataError
 from oddwave.modalities.audio_decode import AUDIO_ENDINGS
 
@@ -20,14 +20,8 @@ __all__ = ["ClipSplit", "FoldedClip", "one_class_splits", "read_clip_table"]
 
 
 @dataclass(frozen=True, eq=False)
-class ClipSplit:
-    """Normal recordings to train on; test recordings with their labels and kinds, such as their classes."""
-
-    name: str
-    train_paths: tuple[Path, ...]
-    test_paths: tuple[Path, ...]
-    gt_label: Int[np.ndarray, " M"]
-    kinds: tuple[str, ...]
+class ClipSplit(Split):
+    """One class of sounds or one machine: normal recordings to train on, test recordings with labels and kinds."""
 
 
 @dataclass(frozen=True)

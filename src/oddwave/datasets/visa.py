@@ -77,5 +77,5 @@ def _load_object(folder: Path, name: str, rows: list[Row]) -> PictureSplit:
         test_paths=tuple(folder / row["image"] for row in test),
         gt_label=label,
         mask_paths=tuple(folder / row["mask"] if row["mask"] else None for row in test),
-        defect_kinds=tuple(_ANOMALY if anomalous else GOOD for anomalous in label),
+        kinds=tuple(_ANOMALY if anomalous else GOOD for anomalous in label),
     )

@@ -50,7 +50,7 @@ def run_pictures(folder: Path, *, preset_name: str = "fast", show_progress: bool
 
     split = load_category(write_demo_pictures(folder / "data", num_train=NUM_TRAIN))
     num_defective = int(split.gt_label.sum())
-    kinds = len(set(split.defect_kinds) - {GOOD})
+    kinds = len(set(split.kinds) - {GOOD})
     print(f"Made-up photographs of a gear: {len(split.train_paths)} good ones to learn from,")
     print(f"{len(split.test_paths)} more, {num_defective} of them with defects of {kinds} kinds.")
     detector = Detector(preset(preset_name, modality="image", seed=0))
@@ -73,9 +73,9 @@ def match_pictures(split: PictureSplit, pictures: Sequence[PictureResult]) -> li
     """
     flagged = [bool(picture.labels[0] == 1) for picture in pictures]
     placed = [flag and _is_placed(split, index, pictures[index]) for index, flag in enumerate(flagged)]
-    rows = list(zip(split.defect_kinds, pictures, flagged, placed, strict=True))
+    rows = list(zip(split.kinds, pictures, flagged, placed, strict=True))
     found = []
-    for kind in sorted(set(split.defect_kinds), key=lambda kind: (kind == GOOD, kind)):
+    for kind in sorted(set(split.kinds), key=lambda kind: (kind == GOOD, kind)):
         of_kind = [row[1:] for row in rows if row[0] == kind]
         p_values = tuple(float(picture.p_values[0]) for picture, _, _ in of_kind)
         counts = (sum(flag for _, flag, _ in of_kind), sum(place for _, _, place in of_kind))
