@@ -9,6 +9,7 @@ DOCS_READY := $(VENV)/.ready-docs
 
 # Small networks gain nothing by a second thread, and on a busy machine threads that wait for each other cost minutes.
 export OMP_NUM_THREADS ?= 1
+export NUMBA_NUM_THREADS ?= 1
 
 # Options for pytest: make test ARGS="-k calibration"
 PYTEST := $(BIN)/python -m pytest $(ARGS)

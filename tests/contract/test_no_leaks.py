@@ -64,7 +64,12 @@ def cheap(baselines):
 # Statistics of the test data
 
 
-@pytest.mark.parametrize("name", [name for name in BASELINES if name != "random"])
+def on_streams(names):
+    """Mark the matrix profile as slow: stumpy compiles for half a minute."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name == "matrix_profile" else name for name in names]
+
+
+@pytest.mark.parametrize("name", on_streams(name for name in BASELINES if name != "random"))
 def test_later_points_change_no_score_before_them(name, waves):
     windowed = "window_size" in {f.name for f in fields(BASELINES[name])}
     scorer = cheap(BASELINES)[name](**({"window_size": WINDOW} if windowed else {})).fit(waves(300))
@@ -141,7 +146,7 @@ def panel_task(beats, order=slice(None), kind=Task):
     return kind("fake", "beats", "one_class", items[:40], items[40:][order], label[order])
 
 
-@pytest.mark.parametrize("name", of_its_own(METHODS))
+@pytest.mark.parametrize("name", on_streams(of_its_own(METHODS)))
 def test_the_benchmark_takes_no_statistic_from_a_test_stream(name, waves, small_budgets):
     whole, half = (run_method(name, stream_task(waves, n), 0).scores for n in (240, 120))
     reach = 3 * WINDOW if name == "knn_256" else WINDOW
@@ -199,7 +204,7 @@ class SecretClips(Secretive, ClipSplit):
     pass
 
 
-@pytest.mark.parametrize("name", of_its_own(METHODS))
+@pytest.mark.parametrize("name", on_streams(of_its_own(METHODS)))
 def test_no_method_of_series_looks_at_labels(name, waves, beats, small_budgets):
     for make in (partial(stream_task, waves), partial(panel_task, beats)):
         open_task, secret = make(), make(kind=SecretTask)

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.svm import OneClassSVM as ScikitOneClassSVM
 
@@ -275,3 +276,16 @@ def test_flat_data_and_little_data_give_finite_scores(baseline):
 def test_settings_that_cannot_work_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+@pytest.mark.slow  # as above
+def test_after_the_profile_of_a_stream_torch_computes_on_as_many_threads_as_before():
+    pytest.importorskip("stumpy")
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            MatrixProfile(window_size=12).fit_predict(_stream())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

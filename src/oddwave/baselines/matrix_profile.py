@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
@@ -111,6 +112,7 @@ def _profile(
         import stumpy
     except ImportError as error:
         raise MissingExtraError("the matrix profile of a stream", "stumpy") from error
+    threads = torch.get_num_threads()  # numba sets the number of OpenMP's threads for all of the process
     with warnings.catch_warnings():
         # stumpy warns where a stream is scored that was also the training's, which here is a question one may ask
         warnings.simplefilter("ignore", UserWarning)
@@ -118,6 +120,7 @@ def _profile(
             joined = stumpy.stump(x.copy(), window_size)
         else:
             joined = stumpy.stump(x.copy(), window_size, reference.copy(), ignore_trivial=False)
+    torch.set_num_threads(threads)
     profile: np.ndarray = joined[:, 0].astype(np.float64)
     return profile
 

@@ -49,7 +49,7 @@ __all__ = ["read_results", "run_benchmark", "run_cell"]
 _Work = tuple[Cell, AnyTask, Path]
 
 _CELL_MB: Mapping[BenchModality, int] = {"series": 1500, "image": 3000, "audio": 2500}  # the largest took two thirds
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def run_benchmark(
