@@ -213,3 +213,20 @@ def test_what_calibrates_is_remembered(stream_detector):
             assert memory.starts.min() == 0
             assert memory.starts.max() >= held_back
             assert memory.starts.max() + scorer.window_size <= 500
+
+
+def test_a_machine_at_rest_while_calibrating_may_run_again(tiny_config, waves):
+    """Nothing is told by a last part that never changes; what ran before it did is the measure then."""
+    running, resting = waves(400), np.zeros((200, 1))
+    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.concatenate([running, resting]))
+    new = waves(200, seed=10)
+    faulty = new.copy()
+    faulty[100:116] += 3
+    assert detector.score(new).labels.mean() < 0.4
+    assert detector.decision_function(faulty).max() > 10 * max(1.0, detector.decision_function(new).max())
+    assert detector.score(new).calibration.source == "all of each stream, at rest in its last part"
+
+
+def test_a_stream_that_never_changes_calibrates_by_its_last_part(tiny_config):
+    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.zeros((400, 1)))
+    assert detector.score(np.zeros((100, 1))).calibration.source == "the last 20% of each stream, never trained on"

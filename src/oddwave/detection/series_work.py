@@ -24,7 +24,7 @@ from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_
 from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
 from oddwave.detection.series_detection import SeriesDetection, StreamScore
-from oddwave.detection.streams import Stream
+from oddwave.detection.streams import Stream, at_rest
 from oddwave.detection.work import Work
 from oddwave.errors import DataError
 from oddwave.modalities.series import SeriesScaler
@@ -66,6 +66,7 @@ class SeriesWork(Work):
         """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
 
         The network never trains on that part. The memory holds it, and compares it with all but itself to calibrate.
+        Where nothing changes in it, as in a machine at rest, all of each stream calibrates.
 
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
@@ -77,10 +78,11 @@ class SeriesWork(Work):
             train, held = split_instances(streams, share, self.config.seed)
         else:
             train, held = split_streams(streams, share, gap=max(plan.sizes))
+        resting = not plan.panel and at_rest(held) and not at_rest(train)
         engine = self._build(plan, train, data.n_channels, show_progress)
         engine.fit(
             train,
-            held,
+            None if resting else held,
             remember_reference=plan.panel,
             show_progress=show_progress,
             checkpoint_dir=checkpoint_dir,
@@ -89,9 +91,10 @@ class SeriesWork(Work):
         if not plan.panel:  # a panel's memory holds them already
             rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
             engine.remember(rest)
-        scores = [per_item(scored.scores, data.kind) for scored in engine.score(held, self_join=True)]
+        judged = engine.score(streams if resting else held, self_join=True)
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
-        self._finish(data, scaler, engine, scores, f"{source_text}, never trained on", len(train))
+        source_text = "all of each stream, at rest in its last part" if resting else f"{source_text}, never trained on"
+        self._finish(data, scaler, engine, [per_item(s.scores, data.kind) for s in judged], source_text, len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
 
     def detect(

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from oddwave.modalities.series_windows import window_starts
 from oddwave.scoring.aggregate import window_to_point
 
-__all__ = ["Stream", "WindowSet", "cut_streams", "points_from_windows"]
+__all__ = ["Stream", "WindowSet", "at_rest", "cut_streams", "points_from_windows"]
 
 MAX_MISSING_SHARE = 0.5
 
@@ -75,6 +75,11 @@ class WindowSet:
     def with_windows(self, windows: Float[np.ndarray, "N C L"]) -> "WindowSet":
         """Give other contents at the same places."""
         return WindowSet(windows, self.stream, self.local_starts, self.groups, self.starts)
+
+
+def at_rest(streams: Sequence[Stream]) -> bool:
+    """Say whether no value of any stream ever changes, so that nothing can be told of how scores vary."""
+    return not any((stream.values != stream.values[:1]).any() for stream in streams)
 
 
 def cut_streams(streams: Sequence[Stream], window_size: int, stride: int) -> WindowSet:
