@@ -99,6 +99,16 @@ def test_baselines_learn_from_all_once_a_held_out_part_has_standardised_them():
     np.testing.assert_allclose(run_method("zscore", task, seed=0).scores, expected)
 
 
+def test_baselines_are_standardised_by_all_of_training_where_its_held_out_part_is_at_rest():
+    task = stream_task()
+    train = task.train.copy()
+    train[round(0.8 * len(train)) :] = train[0]
+    usual = BASELINES["zscore"]().fit_predict(train)
+    scores = BASELINES["zscore"]().fit(train).decision_function(task.test)
+    expected = (scores - usual.mean()) / usual.std()
+    np.testing.assert_allclose(run_method("zscore", replace(task, train=train), seed=0).scores, expected)
+
+
 @pytest.mark.parametrize(
     "task", [stream_task(), stream_task(train=False), panel_task()], ids=["semi", "unsup", "panel"]
 )
