@@ -44,6 +44,7 @@ def main() -> None:
     rates = list(channels.values())
     means = {"mean": float(np.mean(rates)), "median": float(np.median(rates))}
     told = {"preset": given.preset, "alpha": given.alpha, **means, "channels": channels}
+    given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "false_alarms.json").write_text(json.dumps(told, indent=1) + "\n")
     print(means)
 
