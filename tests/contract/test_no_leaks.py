@@ -180,7 +180,7 @@ def test_the_detector_cannot_be_given_labels(method):
     assert set(inspect.signature(getattr(Detector, method)).parameters) <= SOURCE_ONLY
 
 
-SECRETS = ("gt_label", "windows", "kinds", "mask_paths", "gt_mask", "kinds", "has_masks")
+SECRETS = ("gt_label", "windows", "kinds", "mask_paths", "gt_mask", "has_masks")
 
 
 class Secretive:
