@@ -91,7 +91,7 @@ def print_found(result: "DetectionResult", files: Sequence[Path], source_notes: 
     """Print the verdict, the strongest findings, what to know about the data, and where the files are."""
     from oddwave.report import wording
 
-    _, headline, detail = wording.verdict_sentences(result)
+    _, headline, detail = verdict_sentences(result)
     print(f"{headline}. {detail}")
     if result.kind == "picture":
         _print_pictures(result)
