@@ -162,7 +162,7 @@ class _Judged:
     @property
     def reason(self) -> str:
         """Why it was not judged; empty where it was."""
-        return (self.error or "nothing in it could be scored") if self.label == -1 else ""
+        return (" ".join(self.error.split()) or "nothing in it could be scored") if self.label == -1 else ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -463,5 +463,5 @@ def test_terminal_stays_short(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert "  ... and 25 more, in scores.csv" in lines
     assert "Not judged: f0: a b" in lines
-    assert "Not judged: 24 more, in summary.json and the report" in lines
+    assert "Not judged: 24 more, in scores.csv and the report" in lines
     assert len(lines) < 20

@@ -13,7 +13,7 @@ from oddwave.report import sound_words
 from oddwave.report.wording import count_text, event_length_text, evidence_text, moment_text, percent_text, place_text
 from oddwave.results import DetectionResult, ItemResult, PictureResult, SoundResult
 
-__all__ = ["ITEM_NOUNS", "Tone", "unjudged_text", "verdict_sentences"]
+__all__ = ["ITEM_NOUNS", "Tone", "unjudged_text", "verdict_sentences", "where_text"]
 
 Tone = Literal["found", "clear", "partial", "empty"]
 ITEM_NOUNS = {  # what is given, by the result's kind: singular and plural
@@ -93,11 +93,12 @@ def _ranking_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
     sentence = f"The most abnormal is {top.id} ({evidence_text(top.score, top.p_value, result.calibration)})"
     if not flagged:
         return "clear", f"None of {total} is above the threshold", f"{sentence}."
-    verb = "does" if flagged == 1 else "do"
-    return "found", f"{flagged:,} of {total} {verb} not belong", f"{sentence}{_place_text(top)}."
+    verb, where = "does" if flagged == 1 else "do", where_text(top)
+    return "found", f"{flagged:,} of {total} {verb} not belong", sentence + (f": {where}." if where else ".")
 
 
-def _place_text(item: ItemResult | PictureResult | SoundResult) -> str:
+def where_text(item: ItemResult | PictureResult | SoundResult) -> str:
+    """Say where in an item its anomaly lies; an empty text for an instance."""
     if isinstance(item, PictureResult):
-        return f": {place_text(item)}"
-    return f": {sound_words.place_text(item)}" if isinstance(item, SoundResult) else ""
+        return place_text(item)
+    return sound_words.place_text(item) if isinstance(item, SoundResult) else ""
