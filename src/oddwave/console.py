@@ -40,6 +40,7 @@ EXIT_ERROR = 2
 EXIT_UNJUDGED = 3
 EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
 _ARGUMENT = re.compile(r"\b([a-z_]+)=(?=(\S?))")  # how messages name an option of the library
+_OPENS = ("'", '"', "[")  # a value, where no letter or digit does
 _MOST_EVENTS = 5
 _MOST_NOTES = 6
 
@@ -111,7 +112,8 @@ def one_line(error: BaseException, options: Collection[str] = ()) -> str:
         name, follows = found[1], found[2]
         if name not in options:
             return found[0]
-        return f"--{name.replace('_', '-')}" + (" " if follows.isalnum() or follows in ("'", '"', "[") and follows else "")
+        value = follows.isalnum() or follows in _OPENS
+        return f"--{name.replace('_', '-')}{' ' if value else ''}"
 
     return visible(" ".join(_ARGUMENT.sub(option, text).split()))
 

@@ -53,13 +53,19 @@ class _State:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.done, self.total, self.told, self.seconds_left = 0, 0, "", None
+        self.done, self.total, self.told = 0, 0, ""
+        self.seconds_left: float | None = None
+
+    def update(self, done: int, total: int, told: str = "", seconds_left: float | None = None) -> None:
+        self.done, self.total, self.told, self.seconds_left = done, total, told, seconds_left
 
     def text(self) -> str:
         left = self.seconds_left
         if left is None and 0 < self.done < self.total:
             left = (time.monotonic() - self.started) * (self.total - self.done) / self.done
-        parts = [f"{self.done:,}/{self.total:,}"] if self.total else [f"{duration(time.monotonic() - self.started)} so far"]
+        parts = (
+            [f"{self.done:,}/{self.total:,}"] if self.total else [f"{duration(time.monotonic() - self.started)} so far"]
+        )
         parts += [self.told] if self.told else []
         return "  ".join([*parts, *([f"about {duration(left)} left"] if left and self.done < self.total else [])])
 
@@ -70,12 +76,16 @@ def _bar(description: str, keep: bool) -> Iterator[Report]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     state = _State()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[told]}", markup=False))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[told]}", markup=False),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=not keep) as bar:
         task = bar.add_task(description, total=None, told="")
 
         def report(done: int, total: int, told: str = "", seconds_left: float | None = None) -> None:
-            state.done, state.total, state.told, state.seconds_left = done, total, told, seconds_left
+            state.update(done, total, told, seconds_left)
             bar.update(task, total=total, completed=done, told=state.text())
 
         yield report
@@ -85,9 +95,6 @@ def _bar(description: str, keep: bool) -> Iterator[Report]:
 def _lines(description: str) -> Iterator[Report]:
     """Print a line every few seconds from a thread of its own: a step may take longer than that."""
     state, ended, said = _State(), threading.Event(), threading.Event()
-
-    def report(done: int, total: int, told: str = "", seconds_left: float | None = None) -> None:
-        state.done, state.total, state.told, state.seconds_left = done, total, told, seconds_left
 
     def tell() -> None:
         pause = FIRST_LINE_S
@@ -99,7 +106,7 @@ def _lines(description: str) -> Iterator[Report]:
     teller = threading.Thread(target=tell, name="progress", daemon=True)
     teller.start()
     try:
-        yield report
+        yield state.update
     finally:
         ended.set()
         teller.join()
@@ -116,5 +123,7 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    (large, small), names = (divmod(whole, 60), ("min", "s")) if whole < 3600 else (divmod(whole // 60, 60), ("h", "min"))
+    (large, small), names = (
+        (divmod(whole, 60), ("min", "s")) if whole < 3600 else (divmod(whole // 60, 60), ("h", "min"))
+    )
     return f"{large} {names[0]} {small} {names[1]}" if small else f"{large} {names[0]}"

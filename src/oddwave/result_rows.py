@@ -14,10 +14,9 @@ from oddwave.result_times import clock_text, zone_of
 if TYPE_CHECKING:
     from oddwave.results import DetectionResult, ItemResult
 
-__all__ = ["ITEM_COLUMNS", "STREAM_COLUMNS", "score_columns", "score_frame"]
+__all__ = ["score_columns", "score_frame"]
 
-ITEM_COLUMNS = ("item", "score", "p_value", "label", "status", "reason")  # of panels, pictures and recordings
-STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label", "status", "reason")
+_STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label", "status", "reason")
 _STATUS = np.array(["judged", "not judged"], dtype=object)
 
 
@@ -33,7 +32,7 @@ def score_columns(result: "DetectionResult") -> dict[str, list[Any]]:
             "status": [item.status for item in items],
             "reason": [item.reason for item in items],
         }
-    columns: dict[str, list[Any]] = {name: [] for name in STREAM_COLUMNS}
+    columns: dict[str, list[Any]] = {name: [] for name in _STREAM_COLUMNS}
     for item in result.series:
         for name, values in _stream_columns(item).items():
             columns[name] += values
@@ -45,7 +44,7 @@ def _stream_columns(item: "ItemResult") -> Mapping[str, list[Any]]:
     point = np.arange(len(item.scores)) if item.row_index is None else item.row_index
     lost = point < 0
     scores, p_values = (np.where(lost, np.nan, values[point]) for values in (item.scores, item.p_values))
-    unjudged = np.isnan(scores)
+    unjudged = np.asarray(np.isnan(scores))
     stamps = _row_stamps(item)
     seen = item.observed.any(axis=1)[point] if len(item.observed) == len(item.scores) else np.ones(len(point), bool)
     reasons = np.select([~unjudged, np.full(len(point), bool(item.error)), lost, ~seen], [0, 1, 2, 3], 4)

@@ -38,9 +38,7 @@ def result_text(result: "DetectionResult") -> str:
 
 def result_html(result: "DetectionResult") -> str:
     """Return the same as a small table, escaped."""
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in _findings(result)
-    )
+    rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in _findings(result))
     lines = "".join(f"<p>{html.escape(line.strip())}</p>" for line in _more(result))
     return f"<div><p><b>{html.escape(_headline(result))}</b></p><table>{rows}</table>{lines}</div>"
 

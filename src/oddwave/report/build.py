@@ -2,7 +2,8 @@
 
 `render_report` fills the shell that all pages share (verdict, calibration, model, limits, notes) and adds what one
 modality shows (`series.py`, `pictures.py`, `sound.py`); the templates, which extend `templates/base.html`, escape all
-of it, and text that does not show, such as control characters in names, is made visible. Read one of these next (what is shown), then `facts.py` and `wording.py` (in which words).
+of it, and show what would not show, such as control characters in names. Read one of these next (what is shown), then
+`facts.py` and `wording.py` (in which words).
 """
 
 import base64

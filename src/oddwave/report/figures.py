@@ -159,7 +159,7 @@ def _axis_values(item: ItemResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
         return item.timestamps.astype(np.float64)
     epoch = np.datetime64(0, "ms")
     ahead = np.timedelta64(axis_offset(item) or 0, "m")
-    return np.asarray((item.timestamps + ahead - epoch) / np.timedelta64(1, "ms"), dtype=np.float64)
+    return np.asarray((item.timestamps - epoch + ahead) / np.timedelta64(1, "ms"), dtype=np.float64)
 
 
 def axis_offset(item: ItemResult) -> int | None:

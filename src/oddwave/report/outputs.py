@@ -31,7 +31,7 @@ from oddwave.report.build import render_report
 from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
 from oddwave.report.sound_words import describe
 from oddwave.report.verdict import verdict_sentences
-from oddwave.result_rows import ITEM_COLUMNS, STREAM_COLUMNS, score_columns
+from oddwave.result_rows import score_columns
 from oddwave.result_times import clock_text
 from oddwave.results import (
     BandShare,
@@ -71,7 +71,7 @@ REGION_COLUMNS = (
 SOUND_COLUMNS = (
     *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
 )  # fmt: skip
-_COLUMNS_OF_EVENTS = {"picture": REGION_COLUMNS, "recording": SOUND_COLUMNS}  # all others: EVENT_COLUMNS
+_COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {"picture": REGION_COLUMNS, "recording": SOUND_COLUMNS}  # all others: EVENT_COLUMNS
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -93,9 +93,8 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
-        names = STREAM_COLUMNS if result.kind == "stream" else ITEM_COLUMNS
-        _write_table(beside / "scores.csv", names, zip(*score_columns(result).values(), strict=True))
-        names = _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
+        scores, names = score_columns(result), _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
+        _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
         _write_table(beside / "events.csv", names, ([event[name] for name in names] for event in _events(result)))
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
@@ -218,7 +217,10 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
             "sample_rate": item.sample_rate,
             "clips": len(item.scores),
             "error": item.error,
-            "parts": {name: float(values[np.nan_to_num(item.scores, nan=-np.inf).argmax()]) for name, values in item.parts.items()},
+            "parts": {
+                name: float(values[np.nan_to_num(item.scores, nan=-np.inf).argmax()])
+                for name, values in item.parts.items()
+            },
             "sound_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
         }
     return summary
