@@ -40,6 +40,7 @@ EXIT_ERROR = 2
 EXIT_UNJUDGED = 3
 EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
 _ARGUMENT = re.compile(r"\b([a-z_]+)=(?=(\S?))")  # how messages name an option of the library
+_READING = ("timestamp", "columns", "exclude", "delimiter", "kind", "on_error")  # what notes name of them
 _OPENS = ("'", '"', "[")  # a value, where no letter or digit does
 _MOST_EVENTS = 5
 _MOST_NOTES = 6
@@ -107,7 +108,10 @@ def one_line(error: BaseException, options: Collection[str] = ()) -> str:
     Arguments of the library that are `options` of the command are named as such: `columns=a,b` as `--columns a,b`.
     """
     text = "; ".join([str(error), *getattr(error, "__notes__", ())])
+    return visible(" ".join(_as_options(text, options).split()))
 
+
+def _as_options(text: str, options: Collection[str]) -> str:
     def option(found: re.Match[str]) -> str:
         name, follows = found[1], found[2]
         if name not in options:
@@ -115,7 +119,7 @@ def one_line(error: BaseException, options: Collection[str] = ()) -> str:
         value = follows.isalnum() or follows in _OPENS
         return f"--{name.replace('_', '-')}{' ' if value else ''}"
 
-    return visible(" ".join(_ARGUMENT.sub(option, text).split()))
+    return _ARGUMENT.sub(option, text)
 
 
 @contextmanager
@@ -227,7 +231,7 @@ def print_notes(notes: Sequence[str], *, to: TextIO | None = None) -> None:
     """Print what was noticed while reading, each note once."""
     distinct = list(dict.fromkeys(notes))
     for note in distinct[:_MOST_NOTES]:
-        say(f"Note: {note}", to=to)
+        say(f"Note: {_as_options(note, _READING)}", to=to)
     if len(distinct) > _MOST_NOTES:
         say(f"Note: {len(distinct) - _MOST_NOTES} more notes, in summary.json and the report", to=to)
 

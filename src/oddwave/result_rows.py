@@ -44,11 +44,12 @@ def _stream_columns(item: "ItemResult") -> Mapping[str, list[Any]]:
     point = np.arange(len(item.scores)) if item.row_index is None else item.row_index
     lost = point < 0
     scores, p_values = (np.where(lost, np.nan, values[point]) for values in (item.scores, item.p_values))
-    unjudged = np.asarray(np.isnan(scores))
+    unjudged = np.isnan(scores)
     stamps = _row_stamps(item)
-    seen = item.observed.any(axis=1)[point] if len(item.observed) == len(item.scores) else np.ones(len(point), bool)
+    seen = np.asarray(item.observed.any(axis=1))
+    seen = seen[point] if len(seen) == len(item.scores) else np.ones(len(point), bool)
     reasons = np.select([~unjudged, np.full(len(point), bool(item.error)), lost, ~seen], [0, 1, 2, 3], 4)
-    texts = np.array(["", item.error, "no time", "no value", "too few values around it"], dtype=object)
+    texts = np.array(["", item.reason, "no time", "no value", "too few values around it"], dtype=object)
     return {
         "item": [item.id] * len(point),
         "index": list(range(len(point))),

@@ -53,7 +53,7 @@ def _missing_text(event: SoundEvent, short: bool) -> str:
 def _added_text(event: SoundEvent, short: bool) -> str:
     wide, narrow = _octaves(event) >= _WIDE_OCTAVES, _octaves(event) <= _TONE_OCTAVES
     if narrow:
-        return f"a {hertz_text(event.peak_hz)} {'blip' if short else 'tone'}"
+        return f"{wording.with_article(hertz_text(event.peak_hz))} {'blip' if short else 'tone'}"
     if wide:
         return "a broadband click" if short else "broadband noise"
     return f"{'a click' if short else 'noise'} {band_text(event)}"

@@ -4,6 +4,7 @@ Everything here returns plain text, never markup; the templates escape it. Read 
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -43,6 +44,7 @@ __all__ = [
     "shares_sentence",
     "time_axis",
     "wavelet_text",
+    "with_article",
 ]
 
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
@@ -53,6 +55,7 @@ NOUNS = {  # what has one score, by the result's kind
     "picture": "picture",
     "recording": "clip",
 }
+_SPOKEN_VOWEL = re.compile(r"[aeio]|8|1[18](?![\d.,])|1[18][.,]\d", re.IGNORECASE)  # eight, eleven, eighteen
 _DETAIL = {1: "fine", 2: "medium"}  # wavelet levels; all further ones are broad
 
 TimeAxis = Literal["time", "number", "index"]
@@ -86,6 +89,11 @@ def score_text(score: float) -> str:
 def count_text(count: int, singular: str, plural: str | None = None) -> str:
     """Write a count with its noun: "1 stretch", "3 stretches", "12,000 points"."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def with_article(text: str) -> str:
+    """Put "a" or "an" before a noun or a number, as it is spoken: "an instance", "an 8 kHz", "an 11 kHz", "a 1.8 kHz"."""
+    return f"{'an' if _SPOKEN_VOWEL.match(text) else 'a'} {text}"
 
 
 def percent_text(share: float) -> str:
@@ -281,7 +289,7 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
-        f"A {noun}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
+        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
         f"{p_value_text(1 / (calibration.num_points + 1))} here. {_finding_p_sentence(calibration, kind)}",
     ]
     if not math.isfinite(calibration.threshold):
