@@ -9,7 +9,8 @@ and `end` are the pixels ("x y") of its box's upper left and lower right corner,
 and `bottom_px` lie just outside it.
 
 What could not be judged has its row too: no score, label -1, status "not judged", and the reason. Text that a
-spreadsheet would take for a formula begins with an apostrophe.
+spreadsheet would take for a formula begins with an apostrophe, and characters of names that do not show are written as
+escapes; summary.json has the names themselves.
 """
 
 import csv
@@ -43,7 +44,7 @@ from oddwave.results import (
     SoundResult,
 )
 from oddwave.training.checkpoint import atomic_directory
-from oddwave.visible import as_text
+from oddwave.visible import as_text, visible
 
 __all__ = [
     "CLIP_COLUMNS",
@@ -71,7 +72,10 @@ REGION_COLUMNS = (
 SOUND_COLUMNS = (
     *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
 )  # fmt: skip
-_COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {"picture": REGION_COLUMNS, "recording": SOUND_COLUMNS}  # all others: EVENT_COLUMNS
+_COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {
+    "picture": REGION_COLUMNS,
+    "recording": SOUND_COLUMNS,
+}  # all others: EVENT_COLUMNS
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -236,7 +240,7 @@ def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any
 def _cell(value: Any) -> Any:
     """Write nothing for what is missing, numbers so that they read back the same, and text that does no harm."""
     if isinstance(value, str):
-        return spreadsheet_safe(as_text(value))
+        return spreadsheet_safe("\n".join(map(visible, value.split("\n"))))
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
 
 
