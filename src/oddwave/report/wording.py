@@ -92,7 +92,7 @@ def count_text(count: int, singular: str, plural: str | None = None) -> str:
 
 
 def with_article(text: str) -> str:
-    """Put "a" or "an" before a noun or a number, as it is spoken: "an instance", "an 8 kHz", "an 11 kHz", "a 1.8 kHz"."""
+    """Put the article before a noun or a number as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
     return f"{'an' if _SPOKEN_VOWEL.match(text) else 'a'} {text}"
 
 
@@ -289,8 +289,9 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
-        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
-        f"{p_value_text(1 / (calibration.num_points + 1))} here. {_finding_p_sentence(calibration, kind)}",
+        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and "
+        f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
+        f"{_finding_p_sentence(calibration, kind)}",
     ]
     if not math.isfinite(calibration.threshold):
         sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
