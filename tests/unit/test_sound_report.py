@@ -279,7 +279,7 @@ def test_page_shows_the_most_abnormal_first_and_says_why_others_were_not_judged(
     names = re.findall(r'<td class="name"><button type="button" class="link">([^<]*)', page)
     assert names == ["bad/b", "bad/c", "good/a"]
     text = visible(page)
-    assert "clips scored in 4 recordings 5" in text
+    assert "clips scored in 3 recordings 5" in text
     assert "1 recording could not be judged d is empty (0 bytes): copy it again" in text
     assert "distance to normal patches of sound 4.50" in text
     assert "denoiser's error on the map 9.00" in text

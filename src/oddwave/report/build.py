@@ -161,18 +161,26 @@ def _own_content(result: DetectionResult, sounds_folder: str | None) -> dict[str
 
 def _tiles(result: DetectionResult, num_scored: int) -> list[tuple[str, str]]:
     """Return the few numbers that stand under the verdict, as (value, caption)."""
-    noun = wording.NOUNS[result.kind]
-    wholes = {"stream": "streams", "recording": "recordings"}.get(result.kind)
-    several = f" in {len(result.items):,} {wholes}" if wholes and len(result.items) > 1 else ""
+    noun, (whole, wholes) = wording.NOUNS[result.kind], ITEM_NOUNS[result.kind]
+    judged = len(result.items) - len(result.not_judged)
+    several = f" in {judged:,} {wholes}" if noun != whole and judged > 1 else ""
     flagged = float(np.sum(result.labels == 1)) / max(1, num_scored) if result.items else 0.0  # of what was judged
-    unjudged = len(result.scores) - num_scored if result.items else 0
     return [
         (f"{num_scored:,}", f"{noun}s scored{several}"),
-        *([(f"{unjudged:,}", f"{noun if unjudged == 1 else noun + 's'} not judged")] if unjudged else []),
+        *_unjudged_tile(result),
         (wording.percent_text(flagged), f"of {noun}s above the threshold"),
         (wording.score_text(result.calibration.threshold), "threshold on the score"),
         (wording.percent_text(result.calibration.alpha), "alpha: false alarms expected among normal data"),
     ]
+
+
+def _unjudged_tile(result: DetectionResult) -> list[tuple[str, str]]:
+    """Return the number of items, or else of points, that were not judged; nothing where all were."""
+    failed = len(result.not_judged)
+    lost = int(np.isnan(result.scores).sum()) if result.items and not failed else 0
+    if lost:
+        return [(f"{lost:,}", f"{wording.NOUNS[result.kind]}{'s' * (lost > 1)} not judged")]
+    return [(f"{failed:,}", f"{ITEM_NOUNS[result.kind][failed > 1]} not judged")] if failed else []
 
 
 def _notes(result: DetectionResult) -> list[tuple[str, str]]:
