@@ -142,7 +142,7 @@ def test_columns_select_channels_of_arrays_and_frames():
     np.testing.assert_array_equal(one(VALUES, columns=["channel_1"]).values, VALUES[:, 1:])
     np.testing.assert_array_equal(one(VALUES, columns=[1, 0]).values, VALUES[:, ::-1])
     assert one(frame(), columns=["b"]).channel_names == ("b",)
-    with pytest.raises(DataError, match="channel_0 to channel_1"):
+    with pytest.raises(DataError, match="the columns channel_0, channel_1"):
         read_series(VALUES, columns=["channel_2"])
 
 

@@ -91,7 +91,7 @@ def split_clips(
             f"{_FEWEST_CLIPS}, ten short recordings or one of {_FEWEST_CLIPS * audio_map.clip_s:.0f} s, say"
         )
     if every > 1:
-        notes.append(f"every {every}. of {sum(counts)} clips was kept (audio.max_clips)")
+        notes.append(f"1 in {every} of {sum(counts)} clips was kept (audio.max_clips)")
     notes += [f"{count} of {sum(counts)} clips {_FLAG_NOTES[flag]}" for flag, count in sorted(flags.items())]
     return SoundSplit(np.stack(train), np.stack(held), tuple(notes))
 

@@ -27,6 +27,7 @@ from oddwave.modalities.series_items import (
     match_channels,
     plain_item,
 )
+from oddwave.modalities.series_names import choose_columns
 from oddwave.modalities.series_panel import LabelColumn, array_panel, looks_like_panel, table_panel
 from oddwave.modalities.series_table import Table, read_table
 from oddwave.modalities.series_text import read_text_table
@@ -43,7 +44,8 @@ def read_series(
     source: Any,
     *,
     timestamp: str | int | None = None,
-    columns: Sequence[str | int] | None = None,
+    columns: str | Sequence[str | int] | None = None,
+    exclude: str | Sequence[str | int] | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     kind: Literal["auto", "stream", "panel"] = "auto",
@@ -54,6 +56,8 @@ def read_series(
 
     An array of one axis is one channel; of two, (n_timepoints, n_channels); of three, a panel (instance, channel,
     point). `timestamp` names the clock column (or its position), `columns` the channels; both are found if not given.
+    `exclude` names channels to leave out. Columns are named by names, positions from 0, or patterns such as "pump*"; a
+    text is a list of them with commas between (`choose_columns`).
     `kind="panel"` takes each row of a table as one instance; "auto" does so only for headerless .tsv and .txt files of
     16 columns or more whose first column is a class (see `looks_like_panel`), and for arrays of three axes.
     `label_column` says whether a panel's first column is its class. Gaps of up to `max_gap` points are filled with
@@ -64,7 +68,7 @@ def read_series(
         raise ConfigError(f"kind is {kind!r}: give 'auto', 'stream' or 'panel'")
     if max_gap < 0:
         raise ConfigError(f"max_gap is {max_gap}: give 0 or more points")
-    reader = _Reader(timestamp, columns, delimiter, header, kind, label_column, max_gap)
+    reader = _Reader(timestamp, columns, exclude, delimiter, header, kind, label_column, max_gap)
     kinds, items, notes = reader.read(source)
     if not items:
         raise DataError("the source holds no series: give at least one stream or instance")
@@ -83,7 +87,8 @@ class _Reader:
     def __init__(
         self,
         timestamp: str | int | None,
-        columns: Sequence[str | int] | None,
+        columns: str | Sequence[str | int] | None,
+        exclude: str | Sequence[str | int] | None,
         delimiter: str | None,
         header: bool | None,
         kind: Literal["auto", "stream", "panel"],
@@ -91,7 +96,7 @@ class _Reader:
         max_gap: int,
     ) -> None:
         self.timestamp, self.columns, self.delimiter, self.header = timestamp, columns, delimiter, header
-        self.kind, self.label_column, self.max_gap = kind, label_column, max_gap
+        self.exclude, self.kind, self.label_column, self.max_gap = exclude, kind, label_column, max_gap
 
     def read(self, source: Any) -> tuple[set[Kind], list[SeriesItem], list[str]]:
         """Return the kinds met, the items in order, and notes on the source as a whole."""
@@ -151,14 +156,14 @@ class _Reader:
     def _table(self, identifier: str, table: Table, *, panel: bool, prefix: str = "") -> tuple[Kind, list[SeriesItem]]:
         if not panel:
             return "stream", [self._stream(identifier, table)]
-        if self.columns is not None or self.timestamp is not None:
+        if not (self.columns is None and self.exclude is None and self.timestamp is None):
             raise ConfigError(
-                "a panel's columns are its points: columns= and timestamp= do not apply with kind='panel'"
+                "a panel's columns are its points: columns=, exclude= and timestamp= do not apply with kind='panel'"
             )
         return "panel", table_panel(table, self.label_column, prefix)
 
     def _stream(self, identifier: str, table: Table) -> SeriesItem:
-        content = read_table(table, self.timestamp, self.columns)
+        content = read_table(table, self.timestamp, self.columns, self.exclude)
         if content.times is None:
             item = plain_item(identifier, content.values, content.channel_names)
             return replace(item, notes=content.notes + item.notes)
@@ -183,8 +188,10 @@ class _Reader:
         if values.ndim == 3 and self.kind == "stream":
             raise ShapeError(f"'{identifier}' has shape {values.shape}: a stream is (n_timepoints, n_channels)")
         if values.ndim == 3 or (values.ndim == 2 and self.kind == "panel"):
-            if self.columns is not None:
-                raise ConfigError("columns= does not apply to a panel given as an array: select its channels first")
+            if self.columns is not None or self.exclude is not None:
+                raise ConfigError(
+                    "columns= and exclude= do not apply to a panel given as an array: select its channels first"
+                )
             return "panel", array_panel(values, prefix)
         if values.ndim not in (1, 2) or self.kind == "panel":
             raise ShapeError(
@@ -192,26 +199,22 @@ class _Reader:
                 "panel (instances, channels, points)"
             )
         values = values[:, None] if values.ndim == 1 else values
-        names = self._array_columns(values.shape[1])
-        item = plain_item(identifier, values[:, list(names.values())], tuple(names))
+        names = [f"channel_{i}" for i in range(values.shape[1])]
+        chosen = self._array_columns(names, identifier)
+        item = plain_item(identifier, values[:, chosen], tuple(names[i] for i in chosen))
         if values.shape[1] > values.shape[0]:
             note = f"{values.shape[1]} channels but {values.shape[0]} points: rows are points in time; else transpose"
             item = replace(item, notes=(*item.notes, note))
         return "stream", [item]
 
-    def _array_columns(self, num_channels: int) -> dict[str, int]:
-        names = {f"channel_{i}": i for i in range(num_channels)}
-        if self.columns is None:
-            return names
-        keys = [self.columns] if isinstance(self.columns, str) else self.columns
-        chosen = [f"channel_{key}" if isinstance(key, int) else key for key in keys]
-        unknown = [name for name in chosen if name not in names]
-        if unknown or not chosen:
-            raise DataError(
-                f"columns names {', '.join(unknown) or 'nothing'}, but the array has channel_0 to "
-                f"channel_{num_channels - 1}: choose among them"
-            )
-        return {name: names[name] for name in chosen}
+    def _array_columns(self, names: Sequence[str], identifier: str) -> list[int]:
+        origin = f"the array '{identifier}'"
+        chosen = range(len(names)) if self.columns is None else choose_columns(names, self.columns, "columns", origin)
+        left_out = () if self.exclude is None else choose_columns(names, self.exclude, "exclude", origin)
+        kept = [i for i in chosen if i not in left_out]
+        if not kept:
+            raise DataError(f"exclude leaves no channel of {origin}: leave some out of it")
+        return kept
 
     def _named(self, pairs: Iterable[tuple[Any, Any]]) -> Iterator[tuple[Kind, list[SeriesItem]]]:
         for key, value in pairs:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from oddwave.errors import DataError
 from oddwave.modalities.series_dates import CLOCK_TEXT, is_date_text, parse_numeric_times, parse_text_times
+from oddwave.modalities.series_names import choose_columns
 
 __all__ = ["MISSING_TEXT", "Column", "Table", "TableContent", "number_in", "parse_cells", "read_table"]
 
@@ -100,17 +101,28 @@ def parse_cells(cells: Sequence[str], decimal: str = ".") -> tuple[Float[np.ndar
     return np.array([np.nan if number is None else number for number in numbers], dtype=np.float64), text
 
 
-def read_table(table: Table, timestamp: str | int | None, columns: Sequence[str | int] | None) -> TableContent:
+def read_table(
+    table: Table,
+    timestamp: str | int | None,
+    columns: str | Sequence[str | int] | None,
+    exclude: str | Sequence[str | int] | None = None,
+) -> TableContent:
     """Choose clock and channels and return them as arrays.
 
     The clock is `timestamp`, else the first column named like a time that holds times, else the first column of dates;
-    a column listed in `columns` is never taken for the clock. Raises: DataError for an unknown column, text in a number
-    column, or no number column at all.
+    a column listed in `columns` is never taken for the clock. Those listed in `exclude` are no channels.
+    Raises: DataError for an unknown column, text in a number column, or no number column at all.
     """
-    chosen = None if columns is None else _resolve_all(table, columns)
+    names = [column.name for column in table.columns]
+    chosen = None if columns is None else choose_columns(names, columns, "columns", table.origin)
+    left_out = () if exclude is None else choose_columns(names, exclude, "exclude", table.origin)
+    if chosen is not None:
+        chosen = tuple(i for i in chosen if i not in left_out)
+        if not chosen:
+            raise DataError(f"exclude leaves none of the columns named for {table.origin}: leave some out of it")
     clock, times, notes = _find_clock(table, timestamp, chosen or ())
     if chosen is None:
-        chosen, more = _default_channels(table, clock)
+        chosen, more = _default_channels(table, clock, left_out)
         notes += more
     values = [_channel(table, table.columns[i], explicit=columns is not None) for i in chosen]
     stacked = np.stack(values, axis=1) if values else np.empty((len(table.lines), 0))
@@ -122,31 +134,12 @@ def read_table(table: Table, timestamp: str | int | None, columns: Sequence[str 
     return TableContent(stacked, tuple(table.columns[i].name for i in chosen), times, table.notes + notes)
 
 
-def _resolve_all(table: Table, keys: Sequence[str | int]) -> tuple[int, ...]:
-    chosen = tuple(_resolve(table, key, "columns") for key in ([keys] if isinstance(keys, str) else keys))
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise DataError(f"columns is {list(keys)} for {table.origin}: name one or more columns, each once")
-    return chosen
-
-
-def _resolve(table: Table, key: str | int, option: str) -> int:
-    names = [column.name for column in table.columns]
-    if isinstance(key, int):
-        if -len(names) <= key < len(names):
-            return key % len(names)
-    elif key in names:
-        return names.index(key)
-    elif key.strip().lower() in (lowered := [name.lower() for name in names]):
-        return lowered.index(key.strip().lower())
-    raise DataError(f"{option} names {key!r}, but {table.origin} has the columns {_listed(names)}: choose among them")
-
-
 def _find_clock(
     table: Table, timestamp: str | int | None, taken: Sequence[int]
 ) -> tuple[tuple[int, ...], np.ndarray | None, tuple[str, ...]]:
     """Return the columns that make up the clock, its times, and notes; nothing where the table has no clock."""
     if timestamp is not None:
-        index = _resolve(table, timestamp, "timestamp")
+        (index,) = choose_columns([column.name for column in table.columns], [timestamp], "timestamp", table.origin)
         if index in taken:
             raise DataError(f"column '{table.columns[index].name}' is named as timestamp and in columns: name it once")
         found = _times_of(table.columns[index], elapsed=True)
@@ -225,12 +218,14 @@ def _clock_column(table: Table, index: int, taken: Sequence[int]) -> int | None:
     return None
 
 
-def _default_channels(table: Table, clock: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """All columns that are neither the clock nor a row counter, nor unnamed and empty; refuse columns of text."""
+def _default_channels(
+    table: Table, clock: Sequence[int], left_out: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """All columns but those left out, the clock, a row counter, and unnamed empty ones; refuse columns of text."""
     chosen: list[int] = []
     notes: list[str] = [f"timestamps from column '{table.columns[i].name}'" for i in clock if len(clock) == 1]
     for i, column in enumerate(table.columns):
-        if i in clock or (column.is_empty and _plain(column.name) in ("", f"column{i}")):
+        if i in clock or i in left_out or (column.is_empty and _plain(column.name) in ("", f"column{i}")):
             continue
         if not column.text and _is_counter(column):
             notes.append(f"column '{column.name}' counts the rows and is not monitored")
