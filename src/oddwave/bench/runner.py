@@ -42,7 +42,7 @@ from oddwave.bench.protocol import (
     modality_of,
 )
 from oddwave.errors import DataError
-from oddwave.training.checkpoint import write_json_atomic
+from oddwave.files import write_json_atomic
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from oddwave.errors import DataError, MissingExtraError
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.facts import model_facts
 from oddwave.report.sound_files import SOUNDS_FOLDER, plan_sounds, write_sounds
 from oddwave.results import DetectionResult
-from oddwave.training.checkpoint import atomic_directory
 
 __all__ = ["render_report", "write_report"]
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.build import render_report
 from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
@@ -39,7 +40,6 @@ from oddwave.results import (
     SoundEvent,
     SoundResult,
 )
-from oddwave.training.checkpoint import atomic_directory
 
 __all__ = [
     "CLIP_COLUMNS",
