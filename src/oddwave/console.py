@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from oddwave.errors import OddwaveError
+from oddwave.stopping import status_after, stops_as_interrupts
 
 if TYPE_CHECKING:
     from oddwave.results import DetectionResult, PictureResult, SoundResult
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["PlainGroup", "one_line", "print_facts", "print_found", "print_notes", "print_table", "shows_progress"]
 
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
 _ARGUMENT = re.compile(r"\b(columns|timestamp|delimiter|kind)=")  # named in messages as Python arguments
 _MOST_EVENTS = 5
 _MOST_NOTES = 6
@@ -42,14 +42,14 @@ class PlainGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command; see the class."""
         try:
-            with one_line_warnings():
+            with one_line_warnings(), stops_as_interrupts():
                 return super().invoke(ctx)
         except OddwaveError as error:
             _to_stderr(one_line(error))
-            raise typer.Exit(EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
+            raise typer.Exit(status_after(error) if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
         except KeyboardInterrupt as interrupt:
             _to_stderr("; ".join(["stopped", *getattr(interrupt, "__notes__", ())]))
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(status_after(interrupt)) from None
 
 
 def one_line(error: BaseException) -> str:

@@ -14,7 +14,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -22,8 +23,10 @@ from oddwave.errors import CheckpointError
 
 __all__ = [
     "META_FILE",
+    "MODEL_NOTE",
     "OWNER_FILE",
     "OWN_FOLDER",
+    "REPLACING_NOTE",
     "RESULT_FILES",
     "TEMPORARY",
     "FolderKind",
@@ -34,6 +37,7 @@ __all__ = [
     "own_entries",
     "read_bytes",
     "read_json",
+    "require_free",
     "require_own",
     "temporary_name",
     "write_bytes_atomic",
@@ -42,6 +46,8 @@ __all__ = [
 
 OWN_FOLDER = ".oddwave"  # in the output's folder: what oddwave is still at work on
 OWNER_FILE = "owner.json"  # in there: the marker that oddwave made it
+REPLACING_NOTE = "replacing.json"  # in there: what is being replaced, and by what
+MODEL_NOTE = "model.json"  # in there: the data of a model that are being made or removed
 META_FILE = "meta.json"
 RESULT_FILES = ("scores.csv", "events.csv", "clips.csv", "summary.json", "report.html")
 FolderKind = Literal["model", "results", "unfinished"]
@@ -85,16 +91,13 @@ def require_own(folder: Path, holds: Literal["model", "results"]) -> None:
         CheckpointError: it is a file, holds something else, or lies within a saved model.
     """
     try:
-        folder = folder.absolute()
         if folder.exists() and not folder.is_dir():
             raise CheckpointError(f"{folder} is a file, a folder was expected: choose another output folder")
-        within = next((place for place in folder.parents if _is_closed(place)), None)
-        strangers = [] if folder_kind(folder) else _strangers(folder)
+        _require_open(folder)
         kind = folder_kind(folder)
+        strangers = _strangers(folder) if kind in (None, "unfinished") else []
     except (OSError, ValueError) as error:
         cannot("use", folder, error)
-    if within is not None:
-        raise CheckpointError(f"{folder} lies within {within}, which oddwave keeps for itself: give another folder")
     if strangers:
         named = ", ".join(repr(name) for name in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise CheckpointError(f"{folder} holds what oddwave did not make ({named}): give a new or an empty folder")
@@ -103,13 +106,40 @@ def require_own(folder: Path, holds: Literal["model", "results"]) -> None:
         raise CheckpointError(f"{folder} holds {there}, {wanted} cannot go there: give another folder")
 
 
-def _is_closed(place: Path) -> bool:
-    return place.name == OWN_FOLDER or folder_kind(place) == "model"
+def require_free(folder: Path, names: Collection[str]) -> None:
+    """Check that writing results under these names into `folder` replaces nothing that oddwave did not write.
+
+    Raises:
+        CheckpointError: it is a model, lies within one, or holds such a name and is no results folder.
+    """
+    _require_open(folder)
+    if folder_kind(folder) == "model":
+        raise CheckpointError(f"{folder} holds a model, results cannot go there: give another folder")
+    taken = sorted(set(names) & set(_strangers(folder))) if folder_kind(folder) != "results" else []
+    if taken:
+        raise CheckpointError(f"{folder} holds a '{taken[0]}' that oddwave did not write: give another folder")
+
+
+def _require_open(folder: Path) -> None:
+    for place in folder.absolute().parents:
+        if place.name == OWN_FOLDER or folder_kind(place) == "model":
+            raise CheckpointError(f"{folder} lies within {place}, which oddwave keeps for itself: give another folder")
 
 
 def _strangers(folder: Path) -> list[str]:
-    entries = (entry.name for entry in folder.iterdir()) if folder.is_dir() else ()
-    return sorted(name for name in entries if name not in _LEFT_BY_FILE_MANAGERS and name != OWN_FOLDER)
+    """Return what oddwave did not make, in a folder that holds no finished model or results."""
+    entries = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    return sorted(entries - _LEFT_BY_FILE_MANAGERS - {OWN_FOLDER} - _noted(folder))
+
+
+def _noted(folder: Path) -> set[str]:
+    """Return what a process that was killed noted that it would make in this folder."""
+    names: set[str] = set()
+    for note, key in ((REPLACING_NOTE, "new"), (MODEL_NOTE, "made")):
+        with suppress(CheckpointError):
+            noted = read_json(folder / OWN_FOLDER / note).get(key)
+            names |= {name for name in noted if isinstance(name, str)} if isinstance(noted, list | dict) else set()
+    return names
 
 
 def _sounds_folder(folder: Path) -> tuple[str, ...]:

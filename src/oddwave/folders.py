@@ -29,6 +29,7 @@ from oddwave.errors import CheckpointError
 from oddwave.files import (
     OWN_FOLDER,
     OWNER_FILE,
+    REPLACING_NOTE,
     TEMPORARY,
     cannot,
     flush_folder,
@@ -41,7 +42,6 @@ __all__ = ["WAIT_S", "at_work", "atomic_directory"]
 
 WAIT_S = 5.0  # for another writer: writing takes no longer, as a rule
 _LOCK = "lock"
-_JOURNAL = "replacing.json"
 _STAGE = re.compile(r"(?:new|old)-[0-9a-f]{8}")
 _held = threading.local()
 
@@ -189,7 +189,7 @@ def atomic_directory(path: Path, *, owns: Collection[str] = ()) -> Iterator[Path
                 _flush(staged)
                 _replace(path.resolve(), room, staged, owns)
             finally:
-                if not (room / _JOURNAL).exists():  # else it is needed to finish what was begun
+                if not (room / REPLACING_NOTE).exists():  # else it is needed to finish what was begun
                     shutil.rmtree(staged, ignore_errors=True)
     except CheckpointError as error:  # name the place that was asked for, not the passing one
         raise CheckpointError(str(error).replace(str(staged), str(path))) from error
@@ -232,7 +232,7 @@ def _exchange_folders(path: Path, room: Path, staged: Path, old: Collection[str]
         "old": sorted(old),
         "spare": sorted(_held.rooms[room]),
     }
-    write_json_atomic(room / _JOURNAL, note)
+    write_json_atomic(room / REPLACING_NOTE, note)
     try:
         shutil.copystat(path, staged)
         same_owner = _owner(path) == _owner(staged)
@@ -241,11 +241,11 @@ def _exchange_folders(path: Path, room: Path, staged: Path, old: Collection[str]
     except OSError:
         same_owner = False
     if not same_owner:
-        (room / _JOURNAL).unlink()
+        (room / REPLACING_NOTE).unlink()
         return False
     if not _exchange(beside, path):
         beside.rename(staged)
-        (room / _JOURNAL).unlink()
+        (room / REPLACING_NOTE).unlink()
         return False
     with suppress(OSError):
         flush_folder(path.parent)
@@ -279,7 +279,7 @@ def _remove_replaced(folder: Path, old: Collection[str], spare: Collection[str],
         for name in set(_names(folder)) - {OWN_FOLDER}:
             if not (path / name).exists():
                 (folder / name).rename(path / name)
-        for name in (*spare, _JOURNAL, OWNER_FILE, _LOCK):
+        for name in (*spare, REPLACING_NOTE, OWNER_FILE, _LOCK):
             (room / name).unlink(missing_ok=True)
         room.rmdir()
         folder.rmdir()
@@ -298,7 +298,7 @@ def _move_in(path: Path, room: Path, staged: Path, new: list[str], old: list[str
     kept.mkdir()
     stale = [name for name in old if name not in new]
     note = {"way": "files", "staged": staged.name, "kept": kept.name, "new": new, "stale": stale}
-    write_json_atomic(room / _JOURNAL, note)
+    write_json_atomic(room / REPLACING_NOTE, note)
     back = ExitStack()
     try:
         for name in stale:
@@ -315,7 +315,7 @@ def _move_in(path: Path, room: Path, staged: Path, new: list[str], old: list[str
 
 
 def _forget(room: Path, kept: Path) -> None:
-    (room / _JOURNAL).unlink()
+    (room / REPLACING_NOTE).unlink()
     shutil.rmtree(kept, ignore_errors=True)
 
 
@@ -344,13 +344,13 @@ def _move_one(source: Path, place: Path, kept: Path, back: ExitStack) -> None:
 
 def _recover(out: Path, room: Path) -> None:
     """Finish or remove what killed processes left in the room of `out` and beside `out`."""
-    if (room / _JOURNAL).exists():
-        note = read_json(room / _JOURNAL)
+    if (room / REPLACING_NOTE).exists():
+        note = read_json(room / REPLACING_NOTE)
         if note.get("way") == "files":
             _roll_forward(out, room, note)
         elif TEMPORARY.fullmatch(str(note.get("beside"))):  # lifted out of the room, but not exchanged yet
             _remove(out.parent / str(note["beside"]))
-        (room / _JOURNAL).unlink()
+        (room / REPLACING_NOTE).unlink()
     for name in _names(room):
         if TEMPORARY.fullmatch(name) or _STAGE.fullmatch(name):
             _remove(room / name)
@@ -388,7 +388,7 @@ def _remove_leftover(folder: Path, out: Path) -> None:
         return
     if _is_marked(room):
         with suppress(OSError, Timeout, CheckpointError), FileLock(room / _LOCK, timeout=0):
-            note = read_json(room / _JOURNAL) if (room / _JOURNAL).exists() else {"folder": out.name}
+            note = read_json(room / REPLACING_NOTE) if (room / REPLACING_NOTE).exists() else {"folder": out.name}
             if note.get("folder") == out.name:
                 _remove_replaced(folder, _plain(note.get("old")), _plain(note.get("spare")), out)
     for empty in (room, folder):

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from oddwave.errors import CheckpointError
-from oddwave.training import atomic_directory, load_tensors, read_json, save_tensors, write_json_atomic
+from oddwave.files import read_json, write_json_atomic
+from oddwave.folders import atomic_directory
+from oddwave.training import load_tensors, save_tensors
 from oddwave.training.checkpoint import load_training_state, save_training_state
 
 
@@ -260,7 +262,7 @@ def test_the_current_directory_is_a_place_too(tmp_path, monkeypatch):
 
 def test_settings_and_files_do_not_import_torch():
     code = (
-        "import sys; from oddwave.training import TrainingConfig, atomic_directory, read_json, write_json_atomic;"
+        "import sys, oddwave.files, oddwave.folders; from oddwave.training import TrainingConfig;"
         "TrainingConfig(); assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -32,6 +32,7 @@ from oddwave.cli.options import (
     check_alpha,
     check_on_error,
     configured,
+    out_option,
     read_for,
     reading_options,
 )  # fmt: skip
@@ -103,7 +104,7 @@ def score(
     from oddwave.report.outputs import require_writable, write_outputs
 
     check_alpha(alpha)
-    require_writable(out)
+    require_writable(out, "results")
     from oddwave.detector import Detector
 
     detector = Detector.load(model)
@@ -151,11 +152,12 @@ def detect(
         oddwave detect metrics.csv -o out
         oddwave detect plant.csv -o out --timestamp when --columns flow,pressure --preset fast
     """
-    from oddwave.report.outputs import write_outputs
+    from oddwave.report.outputs import require_writable, write_outputs
 
     check_alpha(alpha)
     config = configured(preset, seed, settings, config_file)
-    detector, series = read_for(config, data, out, reading_options(timestamp, columns, delimiter, no_header, kind))
+    require_writable(out, "results")
+    detector, series = read_for(config, data, reading_options(timestamp, columns, delimiter, no_header, kind))
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
@@ -198,9 +200,7 @@ def info(model: Model) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for data, model and report.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
     only: Annotated[
         str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
     ] = None,
@@ -215,9 +215,6 @@ def demo(
         oddwave demo -o demo
         oddwave demo -o demo --only audio
     """
-    from oddwave.report.outputs import require_writable
-
-    require_writable(out)
     from oddwave.demo import run_demo
 
     run_demo(out, **({} if only is None else {"parts": [only]}), show_progress=shows_progress(quiet))

@@ -13,6 +13,7 @@ from oddwave.cli.options import (
     Kind,
     NoHeader,
     OnError,
+    OutModel,
     Preset,
     Quiet,
     Resume,
@@ -37,7 +38,7 @@ fit_app = typer.Typer(
 @fit_app.command("series")
 def fit_series(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -60,8 +61,11 @@ def fit_series(
         oddwave fit series pumps/ -o model --columns flow,pressure --preset accurate
         oddwave fit series healthy.csv -o model --set training.num_steps=500 --set "series.window_sizes=[64,128]"
     """
+    from oddwave.report.outputs import require_writable
+
     config = configured(preset, seed, settings, config_file)
-    detector, series = read_for(config, data, out, reading_options(timestamp, columns, delimiter, no_header, kind))
+    require_writable(out, "model")
+    detector, series = read_for(config, data, reading_options(timestamp, columns, delimiter, no_header, kind))
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
@@ -73,7 +77,7 @@ def fit_series(
 @fit_app.command("image")
 def fit_image(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder or glob of good pictures, or an MVTec category.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -98,7 +102,7 @@ def fit_image(
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "image")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.image_source import read_images
 
     check_on_error(on_error)
@@ -117,7 +121,7 @@ def fit_image(
 @fit_app.command("audio")
 def fit_audio(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, glob or file of healthy recordings.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -140,7 +144,7 @@ def fit_audio(
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "audio")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.audio_source import read_audio
 
     check_on_error(on_error)

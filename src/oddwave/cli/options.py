@@ -17,14 +17,29 @@ if TYPE_CHECKING:
     from oddwave.detector import Detector
 
 __all__ = [
-    "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Kind", "Model", "NoHeader", "OnError", "Out", "Preset",
-    "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error", "configured", "listed",
-    "print_fitted", "read_for", "reading_options", "seed_numbers",
+    "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Kind", "Model", "NoHeader", "OnError", "Out", "OutModel",
+    "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error", "configured",
+    "listed", "out_option", "print_fitted", "read_for", "reading_options", "seed_numbers",
 ]  # fmt: skip
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet, NPY or NPZ file, or a folder of them.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `oddwave fit` wrote.")]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.")]
+
+
+def _folder(text: str) -> Path:
+    """Take the name of a folder; an empty one would be the current folder."""
+    if not text.strip():
+        raise ConfigError("the output folder has no name (-o ''): give one, or -o . for the current folder")
+    return Path(text)
+
+
+def out_option(metavar: str, text: str) -> Any:
+    """Return the option for a command's output folder."""
+    return typer.Option("--out", "-o", metavar=metavar, help=text, parser=_folder)
+
+
+Out = Annotated[Path, out_option("OUT", "Folder for the results.")]
+OutModel = Annotated[Path, out_option("MODEL", "Folder for the model.")]
 Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal points.  [default: 0.01]")]
 Timestamp = Annotated[str | None, typer.Option(metavar="COL", help="Timestamp column.  [default: found]")]
 Columns = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to monitor.  [default: all numbers]")]
@@ -87,12 +102,10 @@ def reading_options(
     }
 
 
-def read_for(config: "DetectorConfig", data: Path, out: Path, options: dict[str, Any]) -> tuple["Detector", Any]:
-    """Check the way out, then read the data; the model remembers how they were read."""
+def read_for(config: "DetectorConfig", data: Path, options: dict[str, Any]) -> tuple["Detector", Any]:
+    """Read the data; the model remembers how they were read."""
     from oddwave.modalities.series_source import read_series
-    from oddwave.report.outputs import require_writable
 
-    require_writable(out)
     series = read_series(data, **options)
     from oddwave.detector import Detector
 

@@ -22,6 +22,7 @@ from typing import Any
 from oddwave.errors import CheckpointError
 from oddwave.files import (
     META_FILE,
+    MODEL_NOTE,
     cannot,
     flush_folder,
     read_bytes,
@@ -38,7 +39,6 @@ _FORMAT = "oddwave model"
 _POINTER = ("folder", "files")
 _FOLDER = re.compile(r"data-[0-9a-f]{16}")
 _FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
-_JOURNAL = "model.json"  # in .oddwave: the data folders that go, with their files, unless meta.json points to them
 _FLAT_FILES = ("model.safetensors", "config.json", "calibration.json")  # of format 3, beside meta.json
 _META_BYTES = 64 * 2**20
 _FILE_BYTES = 16 * 2**30
@@ -60,7 +60,7 @@ def write_model(directory: Path, meta: dict[str, Any], files: Mapping[str, bytes
         try:
             _remove_unused(directory, room)
             before = _made_before(directory)
-            write_json_atomic(room / _JOURNAL, {"format": "oddwave writing", "made": {**before, folder: [*files]}})
+            write_json_atomic(room / MODEL_NOTE, {"format": "oddwave writing", "made": {**before, folder: [*files]}})
             try:
                 _write_data(directory / folder, files)
                 flush_folder(directory)
@@ -159,9 +159,9 @@ def _made_before(directory: Path) -> dict[str, list[str]]:
 
 def _remove_unused(directory: Path, room: Path) -> None:
     """Remove the data that a writer noted and meta.json does not point to, file by file, then the note."""
-    if not (room / _JOURNAL).exists():
+    if not (room / MODEL_NOTE).exists():
         return
-    made = read_json(room / _JOURNAL).get("made")
+    made = read_json(room / MODEL_NOTE).get("made")
     used = _made_before(directory)
     for folder, names in made.items() if isinstance(made, dict) else ():
         if folder in used or not (folder == "" or _FOLDER.fullmatch(folder)) or not isinstance(names, list):
@@ -175,7 +175,7 @@ def _remove_unused(directory: Path, room: Path) -> None:
         if folder:
             with suppress(OSError):  # somebody's files in it stay
                 (directory / folder).rmdir()
-    (room / _JOURNAL).unlink()
+    (room / MODEL_NOTE).unlink()
 
 
 def _digest(data: bytes) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "STATE_VERSION",
     "load_tensors",
     "load_training_state",
+    "require_alike",
     "save_tensors",
     "save_training_state",
     "tensor_bytes",
@@ -109,6 +110,29 @@ def load_training_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} is damaged: it holds no state; start again without resuming")
     return state
+
+
+def require_alike(saved: Any, own: Any, name: str) -> None:
+    """Check that saved tensors, in dicts and lists, have names, shapes and types of one's own, and finite numbers.
+
+    Raises:
+        ValueError: which one does not.
+    """
+    import torch
+
+    if isinstance(own, torch.Tensor):
+        alike = isinstance(saved, torch.Tensor) and saved.layout == own.layout and saved.device.type == "cpu"
+        if not alike or saved.shape != own.shape or saved.dtype != own.dtype:
+            raise ValueError(f"'{name}' has another shape or type")
+        if saved.is_floating_point() and not saved.isfinite().all():
+            raise ValueError(f"'{name}' holds NaN or infinity")
+        return
+    keys: Any = list(own) if isinstance(own, dict) else range(len(own))
+    same = isinstance(saved, dict) and list(saved) == keys if isinstance(own, dict) else isinstance(saved, list)
+    if not same or len(saved) != len(own):
+        raise ValueError(f"'{name}' does not hold the same parts")
+    for key in keys:
+        require_alike(saved[key], own[key], f"{name}.{key}")
 
 
 def _line(error: BaseException) -> str:
