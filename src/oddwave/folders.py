@@ -279,7 +279,7 @@ def _remove_replaced(folder: Path, old: Collection[str], spare: Collection[str],
         for name in set(_names(folder)) - {OWN_FOLDER}:
             if not (path / name).exists():
                 (folder / name).rename(path / name)
-        for name in (*spare, REPLACING_NOTE, OWNER_FILE, _LOCK):
+        for name in (*spare, REPLACING_NOTE, _LOCK, OWNER_FILE):  # the marker last
             (room / name).unlink(missing_ok=True)
         room.rmdir()
         folder.rmdir()
