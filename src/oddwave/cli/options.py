@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oddwave.console import print_notes
-from oddwave.errors import ConfigError
+from oddwave.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from oddwave.config import DetectorConfig, Modality
@@ -29,7 +29,7 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `oddwa
 def _folder(text: str) -> Path:
     """Take the name of a folder; an empty one would be the current folder."""
     if not text.strip():
-        raise ConfigError("the output folder has no name (-o ''): give one, or -o . for the current folder")
+        raise CheckpointError("the output folder has no name (-o ''): give one, or -o . for the current folder")
     return Path(text)
 
 

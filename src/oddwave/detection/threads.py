@@ -31,8 +31,9 @@ def one_thread() -> Iterator[None]:
         yield
         return
     with _Count.lock:
+        found = torch.get_num_threads()  # a thread that has not asked yet would overwrite what is set next
         if _Count.num_inside == 0:
-            _Count.before = torch.get_num_threads()
+            _Count.before = found
         _Count.num_inside += 1
         torch.set_num_threads(1)
     _own.inside = True
