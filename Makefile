@@ -24,7 +24,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image bench-audio bench-ablation bench-quick docs clean
+.PHONY: help setup demo test lint test-slow test-faults test-real test-browser bench bench-image bench-audio bench-ablation bench-quick docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -45,6 +45,9 @@ lint: $(READY)  ## check style, formatting and types
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
 	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu"
+
+test-faults: $(READY)  ## mutate models and inputs, kill processes amid writing: nothing lost, nothing silently wrong
+	$(PYTEST) -n 2 -m "faults"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"

@@ -78,6 +78,7 @@ class TrainingConfig(_Frozen):
     to the end and keeps the last averaged ones. `min_t` and `max_t` bound the noise levels of training as fractions of
     T. `feature_loss_weight` is gamma, 1.0 meaning as much pull as the noise error itself; the feature loss acts below
     `feature_loss_max_t` (a fraction of T) only, for at high noise a one-step estimate has no features to compare.
+    The state to resume from is saved every `checkpoint_every` steps and, besides, every `checkpoint_seconds`.
     `dtype="auto"` takes bfloat16 for 2-D grids where the processor computes in it, else float32. `seed=None` stands for
     the detector's own seed.
     """
@@ -96,6 +97,7 @@ class TrainingConfig(_Frozen):
     patience: int = Field(default=0, ge=0)
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
     checkpoint_every: int = Field(default=500, ge=1)
+    checkpoint_seconds: float = Field(default=5.0, ge=0, allow_inf_nan=False)
     feature_loss_weight: float = Field(default=0.0, ge=0)
     feature_loss_max_t: float = Field(default=0.3, gt=0, le=1)
     min_t: float = Field(default=0.0, ge=0, lt=1)

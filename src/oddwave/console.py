@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from oddwave.errors import OddwaveError
+from oddwave.stopping import status_after, stops_as_interrupts
 from oddwave.visible import visible
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ __all__ = [
 EXIT_FOUND = 1
 EXIT_ERROR = 2
 EXIT_UNJUDGED = 3
-EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
 _ARGUMENT = re.compile(r"\b([a-z_]+)=(?=(\S?))")  # how messages name an option of the library
 _READING = ("timestamp", "columns", "exclude", "delimiter", "kind", "on_error")  # what notes name of them
 _OPENS = ("'", '"', "[")  # a value, where no letter or digit does
@@ -72,16 +72,16 @@ class PlainGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command; see the class."""
         try:
-            with one_line_warnings(), _visible_usage(), _any_encoding():
+            with one_line_warnings(), _visible_usage(), _any_encoding(), stops_as_interrupts():
                 return super().invoke(ctx)
         except OddwaveError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             options = {param.name for param in getattr(command, "params", ())}
             _to_stderr(one_line(error, options))
-            raise typer.Exit(EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
+            raise typer.Exit(status_after(error) if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
         except KeyboardInterrupt as interrupt:
             _to_stderr("; ".join(["stopped", *getattr(interrupt, "__notes__", ())]))
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(status_after(interrupt)) from None
 
 
 @contextmanager

@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
 def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import oddwave.detection.archive as archive
+    import oddwave.detection.model_folder as model_folder
 
     command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL)
     with monkeypatch.context() as patch:
@@ -209,11 +209,11 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr(archive, "save_tensors", full)
+        patch.setattr(model_folder, "_write_data", full)
         line = refused(*command)
     assert "No space left on device" in line
-    assert f"the training so far is kept in {tmp_path / 'm.training'}: --resume goes on from it" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["m.training"]
+    assert f"the training so far is kept in {tmp_path / 'm' / '.oddwave'}: --resume goes on from it" in line
+    assert [path.name for path in (tmp_path / "m").iterdir()] == [".oddwave"]
     result = CliRunner().invoke(app, [*map(str, command), "--resume"])
     assert result.exit_code == 0, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
@@ -222,8 +222,9 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
 def test_a_state_of_another_run_is_not_resumed(work: Path, tmp_path: Path) -> None:
     from oddwave.training.checkpoint import save_training_state
 
-    folder = tmp_path / "m.training"
-    folder.mkdir()
+    folder = tmp_path / "m" / ".oddwave"
+    folder.mkdir(parents=True)
+    (folder / "owner.json").write_text('{"format": "oddwave work"}')
     save_training_state(folder / "training_state.pt", {"identity": {"num_steps": 3}})
     line = refused("fit", "series", work / "good.csv", "-o", tmp_path / "m", "--resume", *SMALL)
     assert "is of another run" in line

@@ -88,6 +88,11 @@ def summary(out: Path) -> dict:
     return json.loads((out / "summary.json").read_text(encoding="utf-8"))
 
 
+def data_of(model: Path) -> Path:
+    """Give the folder that holds a saved model's data."""
+    return next(model.glob("data-*"))
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good pictures, new ones (one with a blot), and a model that was fitted by the command line."""
@@ -134,7 +139,8 @@ def test_info_says_what_the_model_was_trained_on(work: Path) -> None:
 
 
 def test_a_model_is_its_four_files_and_nothing_lies_beside_it(work: Path) -> None:
-    assert names(work / "model") == ["calibration.json", "config.json", "meta.json", "model.safetensors"]
+    assert names(work / "model") == [data_of(work / "model").name, "meta.json"]
+    assert names(data_of(work / "model")) == ["calibration.json", "config.json", "model.safetensors"]
     assert not (work / "model.training").exists()
 
 
@@ -345,7 +351,8 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(
 @pytest.mark.parametrize("name", ["model.safetensors", "calibration.json", "config.json", "meta.json"])
 def test_a_model_with_a_file_cut_in_half(work: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(work / "model", tmp_path / "model")
-    (tmp_path / "model" / name).write_bytes(half(work / "model" / name))
+    folder = tmp_path / "model" if name == "meta.json" else data_of(tmp_path / "model")
+    (folder / name).write_bytes(half(folder / name))
     expected = f"{name} is damaged"
     assert expected in refused(run("score", tmp_path / "model", work / "new", "-o", tmp_path / "out", ALPHA))
     assert expected in refused(run("info", tmp_path / "model"))
@@ -382,7 +389,7 @@ def test_ctrl_c_keeps_the_training_and_says_how_to_go_on(work: Path, tmp_path: P
     slow = [*command, "--set=training.num_steps=100000", "--set=training.checkpoint_every=1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     fitting = subprocess.Popen(slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    state = tmp_path / "m.training" / "training_state.pt"
+    state = tmp_path / "m" / ".oddwave" / "training_state.pt"
     until = time.monotonic() + 90
     while not state.exists() and fitting.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
@@ -392,7 +399,8 @@ def test_ctrl_c_keeps_the_training_and_says_how_to_go_on(work: Path, tmp_path: P
     assert stderr.startswith("oddwave: training stopped at step ")
     assert stderr.count("\n") == 1
     assert "--resume" in stderr
-    assert names(tmp_path) == ["m.training"]
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == [".oddwave"]
 
 
 def test_a_stopped_training_goes_on_to_the_same_model(
@@ -410,8 +418,9 @@ def test_a_stopped_training_goes_on_to_the_same_model(
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "advance", interrupted)
         assert fit(work / "good", tmp_path / "m").exit_code == 130
-    assert names(tmp_path) == ["m.training"]
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == [".oddwave"]
     succeeded(fit(work / "good", tmp_path / "m", "--resume"))
     assert names(tmp_path) == ["m"]
-    whole = (work / "model" / "model.safetensors").read_bytes()
-    assert (tmp_path / "m" / "model.safetensors").read_bytes() == whole
+    whole = (data_of(work / "model") / "model.safetensors").read_bytes()
+    assert (data_of(tmp_path / "m") / "model.safetensors").read_bytes() == whole

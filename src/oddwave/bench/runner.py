@@ -42,8 +42,8 @@ from oddwave.bench.protocol import (
     modality_of,
 )
 from oddwave.errors import DataError
+from oddwave.files import write_json_atomic
 from oddwave.progress import stage
-from oddwave.training.checkpoint import write_json_atomic
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 

@@ -36,6 +36,7 @@ from oddwave.cli.options import (
     check_alpha,
     check_reading,
     configured,
+    out_option,
     read_for,
     reading_options,
     tell,
@@ -127,7 +128,7 @@ def score(
 
     check_alpha(alpha)
     options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
-    require_writable(out)
+    require_writable(out, "results")
     from oddwave.detector import Detector
 
     detector = Detector.load(model)
@@ -181,10 +182,13 @@ def detect(
         oddwave detect plant.csv -o out --exclude "label,*_raw" --preset fast
         oddwave detect metrics.csv -o out --exit-code --json -q
     """
+    from oddwave.report.outputs import require_writable
+
     check_alpha(alpha)
     config = configured(preset, seed, settings, config_file)
     options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
-    detector, series = read_for(config, data, out, options)
+    require_writable(out, "results")
+    detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
@@ -226,9 +230,7 @@ def info(model: Model) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for data, model and report.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
     only: Annotated[
         str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
     ] = None,
@@ -243,9 +245,6 @@ def demo(
         oddwave demo -o demo
         oddwave demo -o demo --only audio
     """
-    from oddwave.report.outputs import require_writable
-
-    require_writable(out)
     from oddwave.demo import run_demo
 
     run_demo(out, **({} if only is None else {"parts": [only]}), show_progress=not quiet)

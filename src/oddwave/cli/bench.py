@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oddwave.cli.options import Quiet, listed, seed_numbers
+from oddwave.cli.options import Quiet, listed, out_option, seed_numbers
 from oddwave.console import PlainGroup, say
 from oddwave.errors import MissingExtraError
 
@@ -30,7 +30,7 @@ bench_app = typer.Typer(
 )
 
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the tables; a run goes on there.")]
+Out = Annotated[Path, out_option("OUT", "Folder for the tables; a run goes on there.")]
 DataFolder = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets.  [default: ODDWAVE_DATA]")
 ]

@@ -14,6 +14,7 @@ from oddwave.cli.options import (
     Kind,
     NoHeader,
     OnError,
+    OutModel,
     Preset,
     Quiet,
     Resume,
@@ -48,7 +49,7 @@ fit_app = typer.Typer(
 @fit_app.command("series")
 def fit_series(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -75,9 +76,12 @@ def fit_series(
         oddwave fit series healthy.csv -o model --exclude label,index
         oddwave fit series "2024-*.csv" -o model --set training.num_steps=500
     """
+    from oddwave.report.outputs import require_writable
+
     config = configured(preset, seed, settings, config_file)
     options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
-    detector, series = read_for(config, data, out, options)
+    require_writable(out, "model")
+    detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
@@ -91,7 +95,7 @@ def fit_image(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="Folder of good pictures, quoted glob, or MVTec category.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -117,7 +121,7 @@ def fit_image(
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "image")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.image_source import read_images
 
     check_on_error(on_error)
@@ -136,7 +140,7 @@ def fit_image(
 @fit_app.command("audio")
 def fit_audio(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, quoted glob or file of healthy recordings.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -159,7 +163,7 @@ def fit_audio(
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "audio")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.audio_source import read_audio
 
     check_on_error(on_error)

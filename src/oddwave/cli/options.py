@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oddwave.console import exit_status, print_found, print_notes, say
-from oddwave.errors import ConfigError
+from oddwave.errors import CheckpointError, ConfigError
 from oddwave.progress import stage
 
 if TYPE_CHECKING:
@@ -21,16 +21,31 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Exclude", "ExitCode", "Json", "Kind", "Model", "NoHeader",
-    "OnError", "Out", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error",
-    "check_reading", "configured", "listed", "print_fitted", "read_for", "reading_options", "seed_numbers", "tell",
-    "written",
+    "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha",
+    "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
+    "reading_options", "seed_numbers", "tell", "written",
 ]  # fmt: skip
 
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet, NPY or NPZ file, a folder of them, or a quoted glob.")
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `oddwave fit` wrote.")]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.")]
+
+
+def _folder(text: str) -> Path:
+    """Take the name of a folder; an empty one would be the current folder."""
+    if not text.strip():
+        raise CheckpointError("the output folder has no name (-o ''): give one, or -o . for the current folder")
+    return Path(text)
+
+
+def out_option(metavar: str, text: str) -> Any:
+    """Return the option for a command's output folder."""
+    return typer.Option("--out", "-o", metavar=metavar, help=text, parser=_folder)
+
+
+Out = Annotated[Path, out_option("OUT", "Folder for the results.")]
+OutModel = Annotated[Path, out_option("MODEL", "Folder for the model.")]
 Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal points.  [default: 0.01]")]
 Timestamp = Annotated[str | None, typer.Option(metavar="COL", help="Timestamp column.  [default: found]")]
 Columns = Annotated[
@@ -119,12 +134,10 @@ def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path)
         raise ConfigError(f"{name} is for models of time series, and {model} is a model of {other}: leave it out")
 
 
-def read_for(config: "DetectorConfig", data: str, out: Path, options: dict[str, Any]) -> tuple["Detector", Any]:
-    """Check the way out, then read the data; the model remembers how they were read."""
+def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:
+    """Read the data; the model remembers how they were read."""
     from oddwave.modalities.series_source import read_series
-    from oddwave.report.outputs import require_writable
 
-    require_writable(out)
     series = read_series(data, **options)
     from oddwave.detector import Detector
 

@@ -1,13 +1,17 @@
 """A fitted model as a directory: weights and memories as safetensors, everything else as readable JSON. No pickle.
 
-    model.safetensors   network weights (EMA) and the memories
-    config.json         every setting, and under "choices" what was chosen automatically, with the evidence
-    calibration.json    calibration scores, and the modality's constants: standardising, fusion weights, plan, scale
-    meta.json           format and package version, seed, data fingerprint
+    meta.json                format and package version, seed, data fingerprint; which data belong to it
+    data-.../
+        model.safetensors    network weights (EMA) and the memories
+        config.json          every setting, and under "choices" what was chosen automatically, with the evidence
+        calibration.json     calibration scores, and the modality's constants: standardising, fusion weights, plan
+
+`model_folder.py` writes and reads the folder; here stands what the files mean.
 
 `alpha` is not baked in: thresholds follow from the calibration scores when a verdict is asked for.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +19,20 @@ from typing import Any
 import numpy as np
 
 from oddwave.config import config_from_dict
+from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
 from oddwave.detection.work import Work
 from oddwave.errors import CheckpointError, ConfigError
 from oddwave.scoring.calibration import Calibration
-from oddwave.training.checkpoint import atomic_directory, load_tensors, read_json, save_tensors, write_json_atomic
+from oddwave.training.checkpoint import tensor_bytes, tensors_of
 
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_work", "read_model_facts", "save_work"]
 
-FORMAT_VERSION = 3
 _ABOUT_THE_FILE = ("format", "format_version", "modality", "read_options")
-MODEL_FILES = ("model.safetensors", "config.json", "calibration.json", "meta.json")
+MODEL_FILES = ("model.safetensors", "config.json", "calibration.json")
 
 
 def save_work(work: Work, directory: Path) -> Path:
-    """Write all four files, whole or not at all; an existing model is replaced only when the new one is complete.
+    """Write the model, whole or not at all; an existing model is replaced only when the new one is complete.
 
     Raises:
         NotFittedError: there is nothing to save yet.
@@ -42,14 +46,13 @@ def save_work(work: Work, directory: Path) -> Path:
         "block_size": calibration.block_size,
         "source": calibration.source,
     }
-    meta = {"format": "oddwave model", "format_version": FORMAT_VERSION, "modality": work.modality, **work.meta}
-    meta["read_options"] = work.read_options
-    with atomic_directory(directory, owns=MODEL_FILES) as folder:
-        save_tensors(folder / "model.safetensors", tensors)
-        settings = work.config.model_dump(mode="json")
-        write_json_atomic(folder / "config.json", {**settings, "choices": _plain(work.choices)})
-        write_json_atomic(folder / "calibration.json", _plain(constants))
-        write_json_atomic(folder / "meta.json", _plain(meta))
+    settings = work.config.model_dump(mode="json")
+    files = {
+        "model.safetensors": tensor_bytes(tensors),
+        "config.json": _json_bytes({**settings, "choices": _plain(work.choices)}),
+        "calibration.json": _json_bytes(_plain(constants)),
+    }
+    write_model(directory, _plain({"modality": work.modality, **work.meta, "read_options": work.read_options}), files)
     return directory
 
 
@@ -59,14 +62,13 @@ def load_work(kinds: Mapping[str, type[Work]], directory: Path) -> Work:
     Raises:
         CheckpointError: a file is missing, damaged, of another format version or an unknown modality.
     """
-    meta = read_model_facts(directory)
+    meta, files = read_model(directory)
     modality = str(meta.get("modality"))
     if modality not in kinds:
         raise CheckpointError(f"{directory} holds a model for {modality!r}, expected one for {' or '.join(kinds)}")
-    constants = read_json(directory / "calibration.json")
-    tensors = load_tensors(directory / "model.safetensors")
-    settings = read_json(directory / "config.json")
     try:
+        constants, settings = json.loads(files["calibration.json"]), json.loads(files["config.json"])
+        tensors = tensors_of(files["model.safetensors"])
         choices = settings.pop("choices")
         work = kinds[modality](config_from_dict(settings), meta.get("read_options") or {})
         work.choices = choices
@@ -91,17 +93,11 @@ def read_model_facts(directory: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is not.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"model directory '{directory}' does not exist: give the folder that `oddwave fit` wrote")
-    meta = read_json(directory / "meta.json")
-    if meta.get("format") != "oddwave model":
-        raise CheckpointError(f"{directory / 'meta.json'} does not describe an oddwave model")
-    if meta.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{directory} has model format {meta.get('format_version')}, this oddwave reads {FORMAT_VERSION}: "
-            f"use the version it was made with ({meta.get('package_version')}) or fit again"
-        )
-    return meta
+    return read_model(directory)[0]
+
+
+def _json_bytes(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _plain(value: Any) -> Any:

@@ -30,6 +30,7 @@ from oddwave.errors import DataError
 from oddwave.modalities.representation import Representation
 from oddwave.modalities.series_windows import join_windows, resample_windows
 from oddwave.modalities.synthetic import make_synthetic_windows
+from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
 from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
@@ -84,8 +85,7 @@ class SeriesDetection:
             Representation(kind, size, n_channels, plan.tensor_length, config.series.scaling, plan.period)
             for size in plan.sizes
         ]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with seeded_draws(config.seed):
             first = representations[0]
             net = UNet(first.in_channels, grid_dims=first.grid_dims, **config.network.model_dump())
         schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.errors import CheckpointError, ConfigError, ShapeError
+from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.efficientnet import load_efficientnet_lite0
 from oddwave.nets.inverted_residual import InvertedResidualNet
 from oddwave.nets.mobilenet import load_mobilenet_v2
@@ -104,6 +105,7 @@ def unit_normalised(tap: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F H W"]:
     return F.normalize(tap, dim=1)
 
 
+@seeded_draws(None)  # trained weights replace the first ones, which no other network may miss
 def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
     """Load a perceptual network with its trained weights; there is no way to one with random weights.
 

@@ -14,17 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from oddwave.errors import DataError, MissingExtraError
+from oddwave.errors import CheckpointError, DataError, MissingExtraError
+from oddwave.files import write_bytes_atomic
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.facts import model_facts
 from oddwave.report.sound_files import SOUNDS_FOLDER, plan_sounds, write_sounds
 from oddwave.report.verdict import ITEM_NOUNS, verdict_sentences
 from oddwave.results import DetectionResult
-from oddwave.training.checkpoint import atomic_directory
 from oddwave.visible import visible
 
 __all__ = ["render_report", "write_report"]
 
+_LONGEST_NAME = 255  # bytes, of most file systems
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FAILURES = 200
 _PAGES = {"picture": "pictures.html", "recording": "sound.html"}  # by the result's kind; all others are series
@@ -43,7 +45,7 @@ def write_report(result: DetectionResult, path: Path, *, title: str | None = Non
         CheckpointError: the folder beside it cannot be written.
     """
     path = Path(path)
-    sounds_folder = f"{path.stem}_{SOUNDS_FOLDER}"
+    sounds_folder = _beside(path)
     page = render_report(result, title=title, sounds_folder=sounds_folder)
     if any(not plan.embed for plan in plan_sounds(result.recordings).values()):
         with atomic_directory(path.parent / sounds_folder) as beside:
@@ -109,16 +111,19 @@ def _content_hash(script: str) -> str:
 
 
 def _write_atomically(path: Path, page: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        write_bytes_atomic(path, page.encode("utf-8"))
+    except CheckpointError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
         raise DataError(f"cannot write the report to '{path}' ({reason}): give a path in a writable folder") from error
+
+
+def _beside(path: Path) -> str:
+    """Return the name of the folder of sounds beside a page, shortened where no file system would take it."""
+    stem = path.stem
+    while len(os.fsencode(f"{stem}_{SOUNDS_FOLDER}")) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}_{SOUNDS_FOLDER}"
 
 
 def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:

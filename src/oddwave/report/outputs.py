@@ -22,12 +22,14 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
+from oddwave.files import cannot, file_table, require_free, require_own
+from oddwave.folders import atomic_directory
 from oddwave.report.build import render_report
 from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
 from oddwave.report.sound_words import describe
@@ -43,7 +45,6 @@ from oddwave.results import (
     Region,
     SoundResult,
 )
-from oddwave.training.checkpoint import atomic_directory
 from oddwave.visible import as_text, visible
 
 __all__ = [
@@ -86,12 +87,14 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     Without jinja2 and plotly the report is left out, with a warning; the rest does not need them.
 
     Raises:
-        CheckpointError: the folder cannot be written; what was there before is untouched.
+        CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
+            what was there before is untouched.
     """
+    require_free(folder, (*OUTPUT_FILES, "clips.csv"))
     own = own_entries(folder)
     sounds = free_name(folder, own)
     summary = summary_of(result, sounds_folder=sounds)
-    pages: dict[str, str] = {"summary.json": summary_text(summary)}
+    pages: dict[str, str] = {}
     try:
         pages["report.html"] = render_report(result, title=title, sounds_folder=sounds)
     except MissingExtraError as error:
@@ -105,29 +108,31 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
         if result.kind == "recording":
             _write_table(beside / "clips.csv", CLIP_COLUMNS, _clip_rows(result))
             write_sounds(result, beside / sounds)
+        summary["files"] = file_table(beside)  # by which a reader knows that all of them are of one run
+        (beside / "summary.json").write_text(summary_text(summary), encoding="utf-8", newline="\n")
         written = sorted(entry.name for entry in beside.iterdir())
     return [folder / name for name in (*OUTPUT_FILES, "clips.csv", sounds) if name in written]
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
     """Check that `folder` can be written, or made, before long work begins; leaves nothing behind.
 
     Raises:
-        CheckpointError: it is a file, or its nearest existing parent refuses a new file.
+        CheckpointError: it is a file, its nearest existing parent refuses a new file, or, where `holds` is given, it is
+            neither empty nor an earlier one of these.
     """
     folder = folder.absolute()
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file, a folder was expected: choose another output folder")
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
     try:
+        if folder.exists() and not folder.is_dir():
+            raise CheckpointError(f"{folder} is a file, a folder was expected: choose another output folder")
+        if holds is not None:
+            require_own(folder, holds)
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
         with tempfile.TemporaryFile(dir=nearest) as probe:
             probe.write(b"\0" * 4096)
             probe.flush()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(
-            f"cannot write {folder}: {reason}; free the space or the permission, or choose another folder"
-        ) from error
+    except (OSError, ValueError) as error:
+        cannot("write", folder, error)
 
 
 def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> dict[str, Any]:
