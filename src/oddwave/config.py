@@ -181,7 +181,9 @@ class ImageConfig(_Frozen):
     aligned: Literal["places", "rows"] = "places"
     top_share: Fraction | Literal["auto"] = "auto"
     augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
-    max_pictures: int = Field(default=1000, ge=2, le=10_000_000, description="training pictures kept; more are thinned evenly")
+    max_pictures: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training pictures kept; more are thinned evenly"
+    )
 
     @property
     def grids(self) -> tuple[int, int]:
@@ -213,7 +215,9 @@ class AudioConfig(_Frozen):
     clip_spaces: tuple[Literal["features", "texture", "levels"], ...] = ("features", "texture", "levels")
     clip_weight: Weight | Literal["auto"] = "auto"
     num_background: int = Field(default=400, ge=0, le=1_000_000, description="0: distances from normals alone")
-    max_clips: int = Field(default=1000, ge=2, le=10_000_000, description="training clips kept; more are thinned evenly")
+    max_clips: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training clips kept; more are thinned evenly"
+    )
 
 
 class ReconstructionConfig(_Frozen):

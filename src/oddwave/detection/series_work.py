@@ -31,7 +31,7 @@ from oddwave.modalities.series import SeriesScaler
 from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
 from oddwave.modalities.series_source import read_series
 from oddwave.results import DetectionResult, Event, ItemResult
-from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.scoring.events import find_events
 
 __all__ = ["SeriesWork"]
@@ -114,7 +114,10 @@ class SeriesWork(Work):
 
         Raises:
             DataError: the data cannot be read or are too short.
+            ConfigError: `alpha` is no number within (0, 1), or below what the data support.
         """
+        if alpha is not None:  # refused before the work, not after it
+            alpha = valid_alpha(alpha)
         data = self.read(source)
         streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
         return self._result(data.items, streams, scored, alpha)
