@@ -38,6 +38,7 @@ __all__ = [
 _MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a slip of the keyboard
 _MOST_LEVELS = 64
 _LARGEST_WINDOW = 1_000_000
+_LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -219,13 +220,19 @@ class AudioConfig(_Frozen):
         default=1000, ge=2, le=10_000_000, description="training clips kept; more are thinned evenly"
     )
 
+    @model_validator(mode="after")
+    def _check_length(self) -> "AudioConfig":
+        if self.clip_s * self.sample_rate > _LONGEST_CLIP:
+            raise ValueError(f"a clip has {self.clip_s * self.sample_rate:.0f} samples, at most {_LONGEST_CLIP} work")
+        return self
+
 
 class ReconstructionConfig(_Frozen):
     """How the normal version of an item is made: noise it partially, denoise it again."""
 
     sampler: Literal["ddim", "ddpm", "dpmsolver++"] = "ddim"
     noise_level: Fraction = 0.4
-    num_inference_steps: int = Field(default=8, ge=1, le=10_000)
+    num_inference_steps: int = Field(default=8, ge=1, le=1000)
     guidance_weight: float = Field(default=0.0, ge=0.0, le=1e6)
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
 from oddwave.detection.representation_choice import choose_representation
@@ -174,7 +175,7 @@ class SeriesWork(Work):
         tensors, constants = engine_state(engine)
         return tensors, {**constants, "scale": self.scaler.to_dict()}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
         self.scaler = SeriesScaler.from_dict(constants["scale"])
