@@ -24,7 +24,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser bench bench-image bench-audio bench-ablation bench-quick docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults bench bench-image bench-audio bench-ablation bench-quick docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -44,10 +44,13 @@ lint: $(READY)  ## check style, formatting and types
 	$(BIN)/mypy
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
-	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu"
+	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu and not faults"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
+
+test-faults: $(READY)  ## damage hundreds of models and inputs, and see that nothing crashes, hangs or lies
+	$(PYTEST) -m faults -s
 
 test-browser: $(READY)  ## open the report in a real browser (needs Chromium, installed or named by ODDWAVE_CHROMIUM)
 	$(PYTEST) -m "browser" -rs

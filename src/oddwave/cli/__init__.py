@@ -14,6 +14,7 @@ from oddwave import __version__
 from oddwave.cli.bench import bench_app
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
+    AllowExternal,
     Alpha,
     Columns,
     ConfigFile,
@@ -35,6 +36,7 @@ from oddwave.cli.options import (
     read_for,
     reading_options,
 )  # fmt: skip
+from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts, print_found, shows_progress
 from oddwave.errors import ConfigError, DataError
 
@@ -46,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(fit_app, name="fit")
 app.add_typer(bench_app, name="bench")
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,6 +90,7 @@ def score(
     on_error: Annotated[
         str | None, typer.Option(metavar="skip|stop", help="Pictures that cannot be read.  [default: as fitted]")
     ] = None,
+    allow_external: AllowExternal = False,
     quiet: Quiet = False,
 ) -> None:
     """Score new data with a model.
@@ -106,7 +110,7 @@ def score(
     require_writable(out)
     from oddwave.detector import Detector
 
-    detector = Detector.load(model)
+    detector = Detector.load(model, allow_external=allow_external)
     if on_error is not None:
         check_on_error(on_error)
         if detector.config.modality != "image":
@@ -166,7 +170,7 @@ def detect(
 
 
 @app.command()
-def info(model: Model) -> None:
+def info(model: Model, allow_external: AllowExternal = False) -> None:
     """Say what a model was trained on and how.
 
     \b
@@ -176,7 +180,7 @@ def info(model: Model) -> None:
     from oddwave.detector import Detector
     from oddwave.report.facts import choices
 
-    detector = Detector.load(model)
+    detector = Detector.load(model, allow_external=allow_external)
     assert detector.calibration is not None
     meta, config = detector.meta, detector.config
     kind = f", {meta['kind']}" if "kind" in meta else ""

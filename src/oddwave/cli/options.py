@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from oddwave.detector import Detector
 
 __all__ = [
-    "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Kind", "Model", "NoHeader", "OnError", "Out", "Preset",
-    "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error", "configured", "listed",
-    "print_fitted", "read_for", "reading_options", "seed_numbers",
+    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Kind", "Model", "NoHeader", "OnError",
+    "Out", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error",
+    "configured", "listed", "print_fitted", "read_for", "reading_options", "seed_numbers",
 ]  # fmt: skip
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet, NPY or NPZ file, or a folder of them.")]
@@ -41,6 +41,9 @@ Settings = Annotated[
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the training that Ctrl-C stopped.")]
 OnError = Annotated[str, typer.Option(metavar="skip|stop", help="Pictures that cannot be read: leave out or stop.")]
+AllowExternal = Annotated[
+    bool, typer.Option("--allow-external", help="Let the model load a frozen network that did not come with oddwave.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 

@@ -55,8 +55,7 @@ def restored_engine(
         bool(saved_plan["panel"]),
         {},  # among the model's choices; scoring does not need it
     )
-    with torch.device("meta"):  # nothing is allocated before the file has been checked
-        outline = SeriesDetection.build(config, plan, n_channels)
+    outline = SeriesDetection.build(config, plan, n_channels, outline=True)
     num_levels = len(constants["scorers"][0]["noise_levels"])
     tensors = file.checked(_expected(config, outline, num_levels))
     engine = SeriesDetection.build(config, plan, n_channels)
