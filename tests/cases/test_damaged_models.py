@@ -166,7 +166,7 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "calibration.json", set_in("plan", "sizes", 0, 10**15), "sizes"),
         ("stream", "calibration.json", set_in("plan", "sizes", [17, 24]), "window sizes"),
         ("stream", "calibration.json", set_in("plan", "tensor_length", 32), "tensor length"),
-        ("stream", "calibration.json", set_in("scorers", 1, "noise_levels", [0.5]), "noise levels"),
+        ("stream", "calibration.json", set_in("scorers", 1, "noise_levels", [0.3]), "noise levels"),
         ("panel", "calibration.json", set_in("scorers", 0, "num_neighbors", 1), "neighbours"),
         ("panel", "calibration.json", set_in("unheard_of", 1), "unheard_of"),
         ("pictures", "calibration.json", set_in("top_share", 0.0), "top_share"),
@@ -301,11 +301,11 @@ def test_shapes_without_bytes_take_no_memory(model, saved_files, factor):
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     table = json.loads(content[8 : 8 + length])
-    table["memory.0.input.vectors"]["shape"][0] = factor
+    table["memory.0.feature.vectors"]["shape"][0] = factor
     text = json.dumps(table).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
     saved_files.signed_again(damaged)
-    refused(damaged, "memory.0.input.vectors")
+    refused(damaged, "memory.0.feature.vectors")
 
 
 # Networks from elsewhere
@@ -338,7 +338,7 @@ def test_another_network_behind_the_same_name_is_noticed(model, monkeypatch):
 
     def other(*given):
         network = load_perceptual(*given)
-        next(network.parameters()).data.view(-1)[0] += 1e-3
+        next(network.parameters()).data.add_(1e-3)
         return network
 
     monkeypatch.setattr("oddwave.detection.picture_work.load_perceptual", other)

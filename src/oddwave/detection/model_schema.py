@@ -19,6 +19,7 @@ _LARGEST_SCORE = 1e8  # robust deviations; the largest that compressed values ov
 _LARGEST = 1e12
 _MOST_SCORES, _MOST_ITEMS = 5_000_000, 10_000_000_000
 _SAME = 1e-9
+_DIGITS = 1e16  # of a float64: a difference below this share of a number is its rounding
 
 Score = Annotated[float, Field(gt=-_LARGEST_SCORE, lt=_LARGEST_SCORE)]
 Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
@@ -127,8 +128,10 @@ class _Scorer(_Saved):
 
 
 class _Scale(_Saved):
-    centre: Annotated[list[float], Field(min_length=1)]
-    scale: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
+    centre: Annotated[
+        list[Annotated[float, Field(ge=-1e300, le=1e300)]], Field(min_length=1)
+    ]  # in the data's own units
+    scale: Annotated[list[Annotated[float, Field(ge=1e-300, le=1e300)]], Field(min_length=1)]
 
 
 class SeriesConstants(_Constants):
@@ -238,6 +241,8 @@ def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstan
     plan, num_channels = saved.plan, len(meta.channel_names)
     _agree("kind and plan", meta.kind == "panel", plan.panel)
     _agree("the numbers of channels", [len(saved.scale.centre), len(saved.scale.scale)], [num_channels] * 2)
+    if any(abs(centre) > _DIGITS * scale for centre, scale in zip(saved.scale.centre, saved.scale.scale, strict=True)):
+        raise ValueError("a scale is smaller than the rounding of its centre")
     _agree("the numbers of window sizes", [len(plan.strides), len(saved.scorers)], [len(plan.sizes)] * 2)
     if sorted(set(plan.sizes)) != plan.sizes or (plan.panel and len(plan.sizes) > 1):
         raise ValueError("the window sizes do not rise")

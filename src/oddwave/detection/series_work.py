@@ -107,18 +107,13 @@ class SeriesWork(Work):
         checkpoint_dir: Path | None = None,
         resume: bool = False,
     ) -> DetectionResult:
-        """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
-
-        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
-        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
-        events' p-values.
+        """Fit and score the same data, which may hold anomalies; see `Detector.detect` for what the threshold says.
 
         Raises:
             DataError: the data cannot be read or are too short.
             ConfigError: `alpha` is no number within (0, 1), or below what the data support.
         """
-        if alpha is not None:  # refused before the work, not after it
-            alpha = valid_alpha(alpha)
+        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
         data = self.read(source)
         streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
         return self._result(data.items, streams, scored, alpha)
