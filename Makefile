@@ -44,13 +44,16 @@ lint: $(READY)  ## check style, formatting and types
 	$(BIN)/mypy
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
-	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu"
+	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu and not faults"
 
 test-faults: $(READY)  ## mutate models and inputs, kill processes amid writing: nothing lost, nothing silently wrong
 	$(PYTEST) -n 2 -m "faults"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
+
+test-faults: $(READY)  ## damage hundreds of models and inputs, and see that nothing crashes, hangs or lies
+	$(PYTEST) -m faults -s
 
 test-browser: $(READY)  ## open the report in a real browser (needs Chromium, installed or named by ODDWAVE_CHROMIUM)
 	$(PYTEST) -m "browser" -rs

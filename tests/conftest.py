@@ -1,6 +1,9 @@
 """Small normal data, a tiny configuration, and detectors fitted once for all tests that only look at them."""
 
+import importlib.util
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +52,16 @@ def pytest_configure() -> None:
 def tiny_config():
     """Give a config that fits in less than a second: `tiny_config("scoring.aggregate=point")`."""
     return _tiny_config
+
+
+@pytest.fixture(scope="session")
+def saved_files():
+    """Give what edits a saved model and signs it again: `place_of`, `rewritten`, `signed_again`."""
+    path = Path(__file__).parent / "faults" / "model_mutations.py"
+    spec = importlib.util.spec_from_file_location("model_mutations", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -121,9 +121,15 @@ class Detector:
         return save_work(self.work, Path(directory))
 
     @classmethod
-    def load(cls, directory: Path | str) -> "Detector":
-        """Load what `save` wrote. Raises: CheckpointError for a missing, damaged or foreign directory."""
-        work = load_work(WORKS, Path(directory))
+    def load(cls, directory: Path | str, *, allow_external: bool = False) -> "Detector":
+        """Load what `save` wrote.
+
+        A model of pictures or sound may have been made with a frozen network that does not come with oddwave; it is
+        fetched, or the file it names opened, with `allow_external` only: allow it where you know who made the model.
+
+        Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network.
+        """
+        work = load_work(WORKS, Path(directory), allow_external=allow_external)
         detector = cls(work.config, read_options=work.read_options)
         detector.work = work
         return detector

@@ -1,12 +1,12 @@
 """Bad input: one clear line on standard error, exit code 2, nothing half-written, nothing lost."""
 
-import json
 import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,31 +114,27 @@ def test_options_that_cannot_work(work: Path, tmp_path: Path, options: list[str]
     assert list(tmp_path.iterdir()) == []
 
 
-def cut_in_half(name: str) -> Callable[[Path], None]:
-    def damage(model: Path) -> None:
-        content = (model / name).read_bytes()
-        (model / name).write_bytes(content[: len(content) // 2])
+def cut_in_half(name: str) -> Callable[[Path, Any], None]:
+    def damage(model: Path, files: Any) -> None:
+        place = files.place_of(model, name)
+        place.write_bytes(place.read_bytes()[: place.stat().st_size // 2])
 
     return damage
 
 
-def remove(name: str) -> Callable[[Path], None]:
-    return lambda model: (model / name).unlink()
+def remove(name: str) -> Callable[[Path, Any], None]:
+    return lambda model, files: files.place_of(model, name).unlink()
 
 
-def rewrite(name: str, **changes: object) -> Callable[[Path], None]:
-    def edit(model: Path) -> None:
-        path = model / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-    return edit
+def rewrite(name: str, **changes: object) -> Callable[[Path, Any], None]:
+    return lambda model, files: files.rewritten(model, name, lambda content: content.update(changes))
 
 
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
         (cut_in_half("model.safetensors"), "model.safetensors is damaged"),
-        (cut_in_half("calibration.json"), "calibration.json is damaged: not valid JSON"),
+        (cut_in_half("calibration.json"), "calibration.json is damaged"),
         (cut_in_half("config.json"), "config.json is damaged"),
         (cut_in_half("meta.json"), "meta.json is damaged"),
         (remove("model.safetensors"), "model.safetensors is missing"),
@@ -147,17 +143,20 @@ def rewrite(name: str, **changes: object) -> Callable[[Path], None]:
         (rewrite("meta.json", format_version=99), "has model format 99, this oddwave reads"),
         (rewrite("meta.json", format="something"), "does not describe an oddwave model"),
         (rewrite("meta.json", channel_names=["only"]), "does not fit together"),
-        (rewrite("calibration.json", scorers=[]), "does not fit together"),
-        (rewrite("calibration.json", scale={}), "the saved scale is damaged"),
-        (shutil.rmtree, "does not exist: give the folder that `oddwave fit` wrote"),
+        (rewrite("calibration.json", scorers=[]), "calibration.json is damaged: 'scorers'"),
+        (rewrite("calibration.json", scale={}), "calibration.json is damaged: 'scale.centre'"),
+        (lambda model, files: shutil.rmtree(model), "does not exist: give the folder that `oddwave fit` wrote"),
     ],
 )
-def test_a_model_that_is_not_whole(work: Path, tmp_path: Path, damage: Callable[[Path], None], expected: str) -> None:
+def test_a_model_that_is_not_whole(
+    work: Path, tmp_path: Path, saved_files: Any, damage: Callable[[Path, Any], None], expected: str
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(work / "model", model)
-    damage(model)
+    damage(model, saved_files)
     assert expected in refused("score", model, work / "new.csv", "-o", tmp_path / "out")
     assert expected in refused("info", model)
+    assert expected in refused("verify", model)
     assert not (tmp_path / "out").exists()
 
 

@@ -101,7 +101,7 @@ def test_info_tells_what_was_learnt(model: Path) -> None:
 
 
 def test_choices_stand_in_the_settings_file(model: Path) -> None:
-    choices = json.loads((next(model.glob("data-*")) / "config.json").read_text(encoding="utf-8"))["choices"]
+    choices = json.loads(next(model.glob("*/config.json")).read_text(encoding="utf-8"))["choices"]
     assert {"clip_weight", "terms", "weights", "top_share"} <= set(choices)
     assert choices["clip_weight"]["synthetic_auroc"]
 

@@ -125,7 +125,7 @@ def test_the_error_may_be_the_place_of_arrival_of_an_inversion(good, new):
 def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, new, tmp_path):
     detector = Detector(tiny("image.memory_grid=auto", "image.denoiser_grid=auto")).fit(good)
     detector.save(tmp_path / "model")
-    grids = json.loads((next((tmp_path / "model").glob("data-*")) / "config.json").read_text())["choices"]["grids"]
+    grids = json.loads(next((tmp_path / "model").glob("*/config.json")).read_text())["choices"]["grids"]
     sides = {f"{name}_grid {side}" for name in ("memory", "denoiser") for side in (16, 32)}
     assert grids["synthetic_auroc"].keys() == sides
     assert all(0.0 <= value <= 1.0 for value in grids["synthetic_auroc"].values())

@@ -14,6 +14,7 @@ from oddwave import __version__
 from oddwave.cli.bench import bench_app
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
+    AllowExternal,
     Alpha,
     Columns,
     ConfigFile,
@@ -42,6 +43,7 @@ from oddwave.cli.options import (
     tell,
     written,
 )  # fmt: skip
+from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts
 from oddwave.errors import DataError
 
@@ -51,6 +53,7 @@ __all__ = ["app"]
 app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fit_app, name="fit")
 app.add_typer(bench_app, name="bench")
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:
@@ -104,6 +107,7 @@ def score(
     no_header: NoHeader = False,
     kind: Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")] = None,
     on_error: Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")] = None,
+    allow_external: AllowExternal = False,
     exit_code: ExitCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -131,7 +135,7 @@ def score(
     require_writable(out, "results")
     from oddwave.detector import Detector
 
-    detector = Detector.load(model)
+    detector = Detector.load(model, allow_external=allow_external)
     modality = detector.config.modality
     check_reading(options, modality, model)
     detector.read_options.update(options)
@@ -198,7 +202,7 @@ def detect(
 
 
 @app.command()
-def info(model: Model) -> None:
+def info(model: Model, allow_external: AllowExternal = False) -> None:
     """Say what a model was trained on and how.
 
     \b
@@ -208,7 +212,7 @@ def info(model: Model) -> None:
     from oddwave.detector import Detector
     from oddwave.report.facts import choices
 
-    detector = Detector.load(model)
+    detector = Detector.load(model, allow_external=allow_external)
     assert detector.calibration is not None
     meta, config = detector.meta, detector.config
     kind = f", {meta['kind']}" if "kind" in meta else ""

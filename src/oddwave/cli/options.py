@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from oddwave.results import DetectionResult
 
 __all__ = [
-    "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Exclude", "ExitCode", "Json", "Kind", "Model", "NoHeader",
-    "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha",
-    "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
+    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Exclude", "ExitCode", "Json", "Kind",
+    "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
+    "check_alpha", "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
     "reading_options", "seed_numbers", "tell", "written",
 ]  # fmt: skip
 
@@ -69,6 +69,9 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml"
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the training that Ctrl-C stopped.")]
 OnError = Annotated[
     str | None, typer.Option(metavar="skip|stop", help="What cannot be read: leave out, or stop.  [default: skip]")
+]
+AllowExternal = Annotated[
+    bool, typer.Option("--allow-external", help="Let the model load a frozen network that did not come with oddwave.")
 ]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="End with status 1 where something was found.")]
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json, and nothing else, on standard output.")]

@@ -19,6 +19,7 @@ from torch import nn
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.grid_choice import choose_grids, with_grids
 from oddwave.detection.map_state import picture_state, restore_pictures
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.picture_detection import PictureDetection, PictureScore
 from oddwave.detection.picture_explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.picture_learning import make_networks
@@ -152,14 +153,12 @@ class PictureWork(Work):
         tensors, constants = picture_state(engine)
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         frame = ImageFrame.from_dict(constants["frame"])
         config = with_grids(self.config, *constants.get("grids", self.config.image.grids))
-        scorer = new_scorer(config)
-        make_networks(scorer, frame.channels)
-        self.engine = PictureDetection(config, scorer, frame)
-        restore_pictures(self.engine, tensors, constants)
+        self.engine = PictureDetection(config, new_scorer(config), frame)
+        restore_pictures(self.engine, tensors, constants, monitored=self.read_options.get("roi") is not None)
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])

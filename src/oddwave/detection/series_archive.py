@@ -2,13 +2,14 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.model_tensors import Expected, TensorFile, expected_memory, expected_network
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.window_scorer import WindowScorer
+from oddwave.modalities.representation import MAP_SPACES, map_width
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 
@@ -38,9 +39,13 @@ def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict
 
 
 def restored_engine(
-    config: DetectorConfig, n_channels: int, tensors: dict[str, torch.Tensor], constants: dict[str, Any]
+    config: DetectorConfig, n_channels: int, file: TensorFile, constants: dict[str, Any]
 ) -> SeriesDetection:
-    """Build the engine that `engine_state` described. Raises: KeyError, TypeError, ValueError for anything else."""
+    """Build the engine that `engine_state` described, from constants that keep to the schema of `model_schema.py`.
+
+    Raises:
+        CheckpointError: the tensors are not those that settings and constants imply.
+    """
     saved_plan = constants["plan"]
     plan = WindowPlan(
         tuple(saved_plan["sizes"]),
@@ -50,6 +55,9 @@ def restored_engine(
         bool(saved_plan["panel"]),
         {},  # among the model's choices; scoring does not need it
     )
+    outline = SeriesDetection.build(config, plan, n_channels, outline=True)
+    num_levels = len(constants["scorers"][0]["noise_levels"])
+    tensors = file.checked(_expected(config, outline, num_levels))
     engine = SeriesDetection.build(config, plan, n_channels)
     engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     engine.net.eval()
@@ -58,15 +66,28 @@ def restored_engine(
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
         scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
-        prefix = f"memory.{number}."
-        parts: dict[str, dict[str, np.ndarray]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(prefix):
-                space, part = name.removeprefix(prefix).split(".")
-                parts.setdefault(space, {})[part] = tensor.numpy()
-        order = config.memory_spaces(panel=plan.panel)
-        scorer.memories = {s: Memory(**parts[s], num_neighbors=saved["num_neighbors"]) for s in order if s in parts}
+        for space in config.memory_spaces(panel=plan.panel):
+            prefix = f"memory.{number}.{space}."
+            parts = {name.removeprefix(prefix): own.numpy() for name, own in tensors.items() if name.startswith(prefix)}
+            scorer.memories[space] = Memory(**parts, num_neighbors=saved["num_neighbors"])
     return engine
+
+
+def _expected(config: DetectorConfig, outline: SeriesDetection, num_levels: int) -> dict[str, Expected]:
+    """Say which tensors a model with these settings and this plan holds."""
+    expected = expected_network("net", outline.net)
+    for number, scorer in enumerate(outline.scorers):
+        kind = scorer.representation
+        channels, window_size, length = kind.n_channels, kind.window_size, kind.tensor_length
+        widths = {
+            "input": channels * min(window_size, length),
+            "feature": outline.net.feature_width * num_levels,
+            "statistics": 2 * channels,
+        }
+        for space in config.memory_spaces(panel=outline.plan.panel):
+            width = map_width(channels, window_size, space, length) if space in MAP_SPACES else widths[space]
+            expected |= expected_memory(f"memory.{number}.{space}", width, config.scoring.memory_size)
+    return expected
 
 
 def _scorer_constants(scorer: WindowScorer) -> dict[str, Any]:

@@ -78,14 +78,19 @@ class SeriesDetection:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, config: DetectorConfig, plan: WindowPlan, n_channels: int) -> "SeriesDetection":
-        """Make an untrained engine; the network's first weights follow from the seed."""
+    def build(
+        cls, config: DetectorConfig, plan: WindowPlan, n_channels: int, *, outline: bool = False
+    ) -> "SeriesDetection":
+        """Make an untrained engine; the network's first weights follow from the seed.
+
+        An `outline` has a network without memory for its weights: it only tells their names and shapes.
+        """
         kind = "window" if config.series.representation == "auto" else config.series.representation
         representations = [
             Representation(kind, size, n_channels, plan.tensor_length, config.series.scaling, plan.period)
             for size in plan.sizes
         ]
-        with seeded_draws(config.seed):
+        with seeded_draws(config.seed), torch.device("meta" if outline else "cpu"):
             first = representations[0]
             net = UNet(first.in_channels, grid_dims=first.grid_dims, **config.network.model_dump())
         schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)

@@ -19,6 +19,7 @@ from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
 from oddwave.detection.representation_choice import choose_representation
@@ -31,7 +32,7 @@ from oddwave.modalities.series import SeriesScaler
 from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
 from oddwave.modalities.series_source import read_series
 from oddwave.results import DetectionResult, Event, ItemResult
-from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.scoring.events import find_events
 
 __all__ = ["SeriesWork"]
@@ -106,15 +107,13 @@ class SeriesWork(Work):
         checkpoint_dir: Path | None = None,
         resume: bool = False,
     ) -> DetectionResult:
-        """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
-
-        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
-        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
-        events' p-values.
+        """Fit and score the same data, which may hold anomalies; see `Detector.detect` for what the threshold says.
 
         Raises:
             DataError: the data cannot be read or are too short.
+            ConfigError: `alpha` is no number within (0, 1), or below what the data support.
         """
+        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
         data = self.read(source)
         streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
         return self._result(data.items, streams, scored, alpha)
@@ -171,7 +170,7 @@ class SeriesWork(Work):
         tensors, constants = engine_state(engine)
         return tensors, {**constants, "scale": self.scaler.to_dict()}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
         self.scaler = SeriesScaler.from_dict(constants["scale"])

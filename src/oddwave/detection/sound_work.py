@@ -21,6 +21,7 @@ from torch import nn
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.map_detection import BATCH
 from oddwave.detection.map_state import restore_sound, sound_state
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_work import new_scorer
 from oddwave.detection.sound_clips import hop_samples, split_clips
@@ -87,6 +88,7 @@ class SoundWork(Work):
             show=show_progress,
         )
         engine = self._new_engine()
+        make_networks(engine.scorer, 1, shows=False)  # its normal version is a level, not a drawing
         scored = engine.fit(
             split.train, split.held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
         )
@@ -175,10 +177,10 @@ class SoundWork(Work):
         tensors, constants = sound_state(engine)
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.engine = self._new_engine()
-        restore_sound(self.engine, tensors, constants)
+        restore_sound(self.engine, tensors, constants, self.meta["num_train_clips"])
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])
@@ -204,7 +206,6 @@ class SoundWork(Work):
 
     def _new_engine(self) -> SoundDetection:
         maps = new_scorer(self.config)
-        make_networks(maps, 1, shows=False)  # its normal version is a level, not a drawing
         return SoundDetection(self.config, maps, SoundScorer(audio_map_of(self.config.audio), maps))
 
     def _read(self, source: Any, part: str) -> AudioSet:

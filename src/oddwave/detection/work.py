@@ -15,6 +15,7 @@ from torch import nn
 
 from oddwave import __version__
 from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import NotFittedError
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
@@ -81,8 +82,11 @@ class Work(ABC):
         """Give the tensors and the JSON constants that a saved model holds. Raises: NotFittedError."""
 
     @abstractmethod
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already.
+
+        Raises: CheckpointError for tensors that are not what the settings imply.
+        """
 
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:

@@ -57,7 +57,7 @@ def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
 
 
 def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple[int, int]:
-    high = own >= usual + 0.5 * (own[peak] - usual)
+    high = own >= min(own[peak], usual + 0.5 * (own[peak] - usual))  # at a loose alpha a peak may lie below the usual
     return next((a, b) for a, b in runs(high) if a <= peak <= b)
 
 

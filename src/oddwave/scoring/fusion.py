@@ -41,6 +41,14 @@ class Standardiser:
     groups: Mapping[str, tuple[float, float]]
     score: tuple[float, float] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        """Refuse what would turn scores around, or hide them. Raises: DataError."""
+        pairs = [*self.terms.values(), *(([m], [s]) for m, s in (*self.groups.values(), self.score))]
+        for means, deviations in pairs:
+            usable = len(means) == len(deviations) and np.isfinite([*means, *deviations]).all()
+            if not usable or min(deviations, default=1.0) <= 0.0:
+                raise DataError("a standardiser needs finite means and positive deviations: fit the model again")
+
     @classmethod
     def fit(cls, terms: Terms) -> "Standardiser":
         """Learn from the terms of reference normals.
@@ -60,9 +68,20 @@ class Standardiser:
         )
 
     def transform(self, terms: Terms) -> dict[str, Float[np.ndarray, " N"]]:
-        """Give one standardised value per item and group."""
+        """Give one standardised value per item and group.
+
+        Raises:
+            DataError: a value is not finite; left alone, it would be passed over on the way to the score.
+        """
         averages = _group_means(terms, self.terms)
-        return {name: (values - self.groups[name][0]) / self.groups[name][1] for name, values in averages.items()}
+        result = {name: (values - self.groups[name][0]) / self.groups[name][1] for name, values in averages.items()}
+        for name, values in result.items():
+            if not np.isfinite(values).all():
+                raise DataError(
+                    f"score term '{name}' is not finite: the data hold values that cannot be computed with, or the "
+                    "model is damaged (see `oddwave verify`)"
+                )
+        return result
 
     def with_score(self, scores: Float[np.ndarray, " N"]) -> "Standardiser":
         """Learn from the fused scores of reference normals what is usual for them."""
@@ -96,10 +115,16 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The two weights, each in [0, 1]."""
+    """The two weights, each in [0, 1]. Raises: DataError for others."""
 
     reconstruction_weight: float
     memory_weight: float
+
+    def __post_init__(self) -> None:
+        """Refuse weights that would turn a score around."""
+        for weight in (self.reconstruction_weight, self.memory_weight):
+            if not 0.0 <= weight <= 1.0:
+                raise DataError(f"a fusion weight is {weight}: expected a number from 0 to 1")
 
     def score(self, groups: Mapping[str, Float[np.ndarray, "N *map"]]) -> Float[np.ndarray, "N *map"]:
         """Fuse standardised groups (see the module's formula); higher = more anomalous."""

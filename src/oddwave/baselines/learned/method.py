@@ -119,7 +119,7 @@ class LearnedMethod(ABC):
 
     def _fixed_noise(self, items: Float[Tensor, "B C ..."], draw: int = 0) -> Float[Tensor, "B C ..."]:
         """Return standard normal noise that is the same for every item, so that items can be compared."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + draw)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + draw) % 2**64)
         return torch.randn((1, *items.shape[1:]), generator=generator).expand_as(items)
 
     @final
