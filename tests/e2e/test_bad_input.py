@@ -185,6 +185,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     out = tmp_path / "out"
     out.mkdir()
     (out / "scores.csv").write_text("the old scores\n")
+    (out / "summary.json").write_text('{"oddwave_version": "0.1.0"}')
     command = [sys.executable, "-m", "oddwave", "score", str(work / "model"), str(work / "new.csv"), "-o", str(out)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, preexec_fn=full_disk(100_000), timeout=120
@@ -193,7 +194,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     assert done.stderr == (
         f"oddwave: cannot write {out}: File too large; free the space or the permission, or choose another folder\n"
     )
-    assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["scores.csv", "summary.json"]
     assert (out / "scores.csv").read_text() == "the old scores\n"
 
 

@@ -36,7 +36,7 @@ __all__ = ["FORMAT_VERSION", "read_model", "write_model"]
 
 FORMAT_VERSION = 4
 _FORMAT = "oddwave model"
-_POINTER = ("folder", "files")
+_POINTER = ("format", "format_version", "folder", "files")
 _FOLDER = re.compile(r"data-[0-9a-f]{16}")
 _FILE = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _FLAT_FILES = ("model.safetensors", "config.json", "calibration.json")  # of format 3, beside meta.json
@@ -73,7 +73,7 @@ def write_model(directory: Path, meta: dict[str, Any], files: Mapping[str, bytes
 
 
 def read_model(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read a model: `meta` (with its format) and all files, as they were written together.
+    """Read a model: what was given as `meta`, and all files, as they were written together.
 
     Raises:
         CheckpointError: a file is missing, damaged, no ordinary file, or of another version.
@@ -114,8 +114,8 @@ def _read_meta(directory: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} does not describe an oddwave model")
     if meta.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{directory} has model format {meta.get('format_version')!r}, this oddwave reads {FORMAT_VERSION}: "
-            f"use the version it was made with ({meta.get('package_version')!r}) or fit again"
+            f"{directory} has model format {meta.get('format_version')!r:.40}, this oddwave reads {FORMAT_VERSION}: "
+            f"use the version it was made with ({meta.get('package_version')!r:.40}) or fit again"
         )
     folder, files = meta.get("folder"), meta.get("files")
     if not (isinstance(folder, str) and _FOLDER.fullmatch(folder) and isinstance(files, dict) and _is_table(files)):
