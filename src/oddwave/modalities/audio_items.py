@@ -40,8 +40,8 @@ class AudioFailure:
 class AudioItem:
     """One recording, or one channel of it: where it is, how long, and a hash of its contents.
 
-    `id` is the path below the source without its ending ("good/001"), or "recording_0003" for arrays; a channel on its
-    own has "/channel_1" and so on behind it. `sample_rate` (Hz) and `num_samples` are the recording's own, the latter
+    `id` is the path below the source ("good/001.wav"), or "recording_0003" for arrays; a channel on its own has
+    "/channel_1" and so on behind it. `sample_rate` (Hz) and `num_samples` are the recording's own, the latter
     as its header has it: what turns out wrong while it is decoded is noted by the stream. `channel` counts from 0;
     None is the mean of all. `digest` is a BLAKE2b hash of the file's bytes, or of an array's rate, type and values.
     """
@@ -135,11 +135,20 @@ class AudioItem:
 
 @dataclass(frozen=True, eq=False)
 class AudioSet:
-    """The recordings of a source, in an order that stays the same, and those that could not be read."""
+    """The recordings of a source in their order, each in its place: an item, or the failure to read it."""
 
-    items: tuple[AudioItem, ...]
+    entries: tuple[AudioItem | AudioFailure, ...]
     notes: tuple[str, ...] = ()
-    failures: tuple[AudioFailure, ...] = ()
+
+    @property
+    def items(self) -> tuple[AudioItem, ...]:
+        """The recordings that could be read, as far as their headers tell."""
+        return tuple(entry for entry in self.entries if isinstance(entry, AudioItem))
+
+    @property
+    def failures(self) -> tuple[AudioFailure, ...]:
+        """The recordings that could not be read."""
+        return tuple(entry for entry in self.entries if isinstance(entry, AudioFailure))
 
     @property
     def fingerprint(self) -> str:
