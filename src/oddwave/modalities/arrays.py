@@ -30,7 +30,7 @@ def plain_array(value: Any) -> np.ndarray:
     into an array.
     """
     if np.ma.isMaskedArray(value):
-        num_masked = int(np.ma.count_masked(value))
+        num_masked = int(np.ma.getmaskarray(value).sum())
         if num_masked:
             raise DataError(
                 f"is a masked array, {num_masked} of whose {value.size} values are missing: cut them off, or put in "

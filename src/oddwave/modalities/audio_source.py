@@ -50,10 +50,12 @@ def read_audio(
     entries: list[AudioItem | AudioFailure] = []
     for candidate in candidates:
         outcome = candidate.read()
-        if isinstance(outcome, AudioFailure) and on_error == "stop":
-            raise DataError(outcome.message)
-        each = isinstance(outcome, AudioItem) and channels == "each"
-        entries += outcome.each_channel() if each else (outcome,)
+        if isinstance(outcome, AudioFailure):
+            if on_error == "stop":
+                raise DataError(outcome.message)
+            entries.append(outcome)
+        else:
+            entries += outcome.each_channel() if channels == "each" else (outcome,)
     found = AudioSet(tuple(entries))
     if not found.items:
         first = f", the first: {found.failures[0].message}" if entries else ": give one or more"

@@ -52,7 +52,8 @@ class FileKind:
         write one shot twice.
         """
         readable = {path.with_suffix("") for path in paths if self.matches(path)}
-        chosen, others = [], []
+        chosen: list[Path] = []
+        others: list[Path] = []
         for path in paths:
             foreign = path.name.lower().endswith(self.foreign) and path.with_suffix("") not in readable
             (chosen if self.matches(path) or foreign else others).append(path)
