@@ -49,7 +49,7 @@ RECORDINGS = FileKind("recording", AUDIO_ENDINGS, _FOREIGN_ENDINGS)
 _CHUNK_VALUES = 1 << 17  # decoded at a time, all channels together
 _FULL_SCALE = 0.9999  # of samples with 16 bit or more, just below their largest value
 _COARSE_FULL_SCALE = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32124 / 32768, "ALAW": 32256 / 32768}
-_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
+_OWN_NAMES = ("a WAV recording", "a FLAC recording", "an OGG recording", "an MP3 recording")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 _LENGTH_UNKNOWN = 1 << 62  # libsndfile says 2^63 - 1 where a header leaves the length open
 _MOST_SAMPLES_PER_BYTE = 4096  # of a file; silence packs to 400, and a header that claims more is damaged
@@ -181,7 +181,7 @@ def _unidentified(path: Path) -> str:
     """Name what no decoder knows by its first bytes."""
     with path.open("rb") as file:
         name = foreign_name(file.read(HEAD_BYTES))
-    if any(known in name for known in _FORMATS):
+    if name in _OWN_NAMES:
         return f"begins like {name} but is damaged: copy or save it again"
     if name:
         return f"is {name} and cannot be read: save it as WAV or FLAC"

@@ -24,6 +24,7 @@ _LEAST_WHOLE = 2.0  # floats that reach it and are whole numbers throughout are 
 _MOST_MISSING = 0.5  # of all samples
 _CANCELLED_POWER = 0.1  # of what the mix of channels without anything in common would have
 _CANCELLED_SHARE = 0.1  # of the recording
+_PART = 4096  # samples looked at together: about a tenth of a second
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +100,14 @@ def loudest_if_cancelling(chunks: Iterator[Float[np.ndarray, "n C"]]) -> int | N
     """
     cancelled = length = 0
     power = np.zeros(1)
-    for chunk in chunks:
-        moving = np.where(np.isfinite(chunk), chunk, np.float32(0)).astype(np.float64)
+    for part in (chunk[first : first + _PART] for chunk in chunks for first in range(0, len(chunk), _PART)):
+        moving = np.where(np.isfinite(part), part, np.float32(0)).astype(np.float64)
         moving -= moving.mean(axis=0)
         own = np.square(moving).mean(axis=0)
         mixed = np.square(moving.mean(axis=1)).mean()
-        cancelled += len(chunk) * bool(mixed < _CANCELLED_POWER * own.mean() / len(own))
-        length += len(chunk)
-        power = power + own * len(chunk)
+        cancelled += len(part) * bool(mixed < _CANCELLED_POWER * own.mean() / len(own))
+        length += len(part)
+        power = power + own * len(part)
     return int(np.argmax(power)) if cancelled > _CANCELLED_SHARE * length else None
 
 

@@ -149,7 +149,7 @@ def _unidentified(file: BufferedReader | None) -> str:
     if file is not None:
         file.seek(0)
         name = foreign_name(file.read(HEAD_BYTES))
-        if any(known in name for known in FORMATS):
+        if name.lower() in {f"a {known} picture".lower() for known in FORMATS}:
             return f"begins like {name} but is damaged: copy or save it again"
         if name:
             return f"is {name} and cannot be read: save it as PNG or JPEG"
