@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import sys
 
 import numpy as np
@@ -39,6 +40,16 @@ def names(found):
     return [entry.id for entry in found.entries]
 
 
+class PathOf(os.PathLike):
+    """A path object that gives anything."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __fspath__(self):
+        return self.value
+
+
 def readable(found):
     return [not hasattr(entry, "reason") for entry in found.entries]
 
@@ -68,8 +79,11 @@ def test_lists_may_mix_paths_with_what_is_in_memory(tmp_path, read, ending):
     named = read({"first": memory, "second": path, 3: None})
     assert names(named) == ["first", "second", "3"]
     assert names(read(np.array([str(path), str(path)]))) == [f"a{ending}"] * 2
-    with pytest.raises(DataError, match="can be read, the first"):
-        read([None, path.parent])
+    strange = read([PathOf(b"x"), PathOf(3), "~nobody-of-this-name/x", "a\0b", "x" * 5000, np.ma.masked, path])
+    assert readable(strange) == [False] * 6 + [True]
+    for source in ([None, path.parent], PathOf(b"x"), PathOf(3), "~nobody-of-this-name/x", "a\0b", "x" * 5000):
+        with pytest.raises(DataError):
+            read(source)
     with pytest.raises(DataError, match="bytes"):
         read(b"\x89PNG")
 

@@ -6,7 +6,6 @@ Read `source_files.py` for which files count and what they are called, `audio_it
 `audio_decode.py` for what a recording may be. Legend: n samples, C channels.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,8 @@ from oddwave.errors import ConfigError, DataError
 from oddwave.modalities.arrays import is_list_of_things, plain_array
 from oddwave.modalities.audio_decode import HIGHEST_RATE, LOWEST_RATE, RECORDINGS
 from oddwave.modalities.audio_items import AudioFailure, AudioItem, AudioSet
-from oddwave.modalities.source_files import OnError, Part, find_files, find_listed
+from oddwave.modalities.source_files import OnError, Part, find_files, find_listed, is_path
+from oddwave.visible import visible
 
 __all__ = ["Channels", "read_audio"]
 
@@ -60,7 +60,7 @@ def read_audio(
     if not found.items:
         first = f", the first: {found.failures[0].message}" if entries else ": give one or more"
         raise DataError(f"the source holds no recording that can be read{first}")
-    return replace(found, notes=(*notes, *_notes_on_all(found.items)))
+    return replace(found, notes=tuple(map(visible, (*notes, *_notes_on_all(found.items)))))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ _Found = tuple[Sequence[_Candidate], Sequence[str]]  # what was found, and notes
 
 def _find(source: Any, part: Part, recursive: bool) -> _Found:
     """Look into the source, whatever it is, without reading any recording."""
-    if isinstance(source, str | os.PathLike):
+    if is_path(source):
         found = find_files(source, RECORDINGS, part, recursive)
         return [_Candidate(*entry[:2], partial(_from_file, *entry)) for entry in found.entries], found.notes
     if isinstance(source, Mapping):
@@ -98,10 +98,10 @@ def _find(source: Any, part: Part, recursive: bool) -> _Found:
 
 def _mixed(entries: Sequence[Any], names: Sequence[str] | None) -> Sequence[_Candidate]:
     """Take paths and arrays in their order, under the names of a mapping or under names of their own."""
-    listed = iter(find_listed([entry for entry in entries if isinstance(entry, str | os.PathLike)]).files)
+    listed = iter(find_listed([entry for entry in entries if is_path(entry)]).files)
     candidates = []
     for number, entry in enumerate(entries):
-        if isinstance(entry, str | os.PathLike):
+        if is_path(entry):
             identifier, path = next(listed)
             name = names[number] if names else identifier
             candidates.append(_Candidate(name, path, partial(_from_file, name, path, "")))

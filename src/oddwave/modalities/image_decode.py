@@ -106,6 +106,8 @@ def read_opened(
 ) -> tuple[Shaped[np.ndarray, "H W C"], tuple[str, ...]]:
     """Decode an open Pillow picture, which stays as it is; return its pixels and notes. Raises: as `read_values`."""
     with _decoding():
+        if not image.height * image.width:
+            raise DataError("has no pixels")
         check_size(image.height, image.width, 1, max_pixels)
         notes = picture_header(image).notes
         return picture_values(image), notes

@@ -6,7 +6,6 @@ or mappings of paths, arrays and pictures, mixed as they come: each entry keeps 
 `image_decode.py` for what a picture may be.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,8 @@ from oddwave.modalities.arrays import is_list_of_things, is_tensor, plain_array
 from oddwave.modalities.image_decode import MAX_PIXELS, as_channels_last, read_opened
 from oddwave.modalities.image_folder import PICTURES
 from oddwave.modalities.image_items import ImageFailure, ImageItem, ImageSet
-from oddwave.modalities.source_files import FoundFiles, OnError, Part, find_files, find_listed
+from oddwave.modalities.source_files import FoundFiles, OnError, Part, find_files, find_listed, is_path
+from oddwave.visible import visible
 
 __all__ = ["OnError", "read_images"]
 
@@ -62,7 +62,7 @@ def read_images(
     if not found_set.items:
         first = f", the first: {found_set.failures[0].message}" if entries else ": give one or more"
         raise DataError(f"the source holds no picture that can be read{first}")
-    return replace(found_set, notes=(*notes, *_notes_on_all(found_set.items)))
+    return replace(found_set, notes=tuple(map(visible, (*notes, *_notes_on_all(found_set.items)))))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ _Found = tuple[Sequence[_Candidate], Sequence[str]]  # what was found, and notes
 
 def _find(source: Any, part: Part, recursive: bool, max_pixels: int) -> _Found:
     """Look into the source, whatever it is, without reading any picture."""
-    if isinstance(source, str | os.PathLike):
+    if is_path(source):
         return _files(find_files(source, PICTURES, part, recursive), max_pixels)
     if isinstance(source, Mapping):
         entries, names = list(source.values()), [str(key) for key in source]
@@ -120,11 +120,11 @@ def _opening(identifier: str, path: Path, reason: str, max_pixels: int) -> Calla
 
 def _mixed(entries: Sequence[Any], names: Sequence[str] | None, max_pixels: int) -> _Found:
     """Take paths, arrays and pictures in their order, under the names of a mapping or under names of their own."""
-    paths = [entry for entry in entries if isinstance(entry, str | os.PathLike)]
+    paths = [entry for entry in entries if is_path(entry)]
     listed = iter(find_listed(paths).files)
     candidates = []
     for number, entry in enumerate(entries):
-        if isinstance(entry, str | os.PathLike):
+        if is_path(entry):
             identifier, path = next(listed)
             name = names[number] if names else identifier
             candidates.append(_Candidate(name, path, _opening(name, path, "", max_pixels)))
@@ -144,12 +144,15 @@ def _item_in_memory(identifier: str, picture: Any, max_pixels: int) -> ImageItem
 
 def _split(source: Any) -> tuple[Sequence[Any], Sequence[str]]:
     """Give the pictures of one array (N, H, W), (N, H, W, C) or (N, C, H, W); (H, W) is one picture."""
-    shape = tuple(source.shape) if hasattr(source, "shape") else np.shape(source)
+    try:
+        array = source if np.ma.isMaskedArray(source) else plain_array(source)
+    except DataError as error:
+        raise DataError(f"the array {error}") from error
+    shape = array.shape
     if len(shape) == 2:
-        return [source], ()
+        return [array], ()
     if len(shape) not in (3, 4):
         raise ShapeError(f"the array has shape {shape}: expected (N, H, W), (N, H, W, C) or (N, C, H, W)")
-    array = source if np.ma.isMaskedArray(source) else plain_array(source)
     if len(shape) == 4:
         return list(array), ()
     if shape[2] <= _WIDEST_CHANNELS < shape[1]:

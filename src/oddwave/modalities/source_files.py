@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from oddwave.errors import DataError
 from oddwave.files import own_entries
 
-__all__ = ["FileKind", "FoundFiles", "OnError", "Part", "find_files", "find_listed"]
+__all__ = ["FileKind", "FoundFiles", "OnError", "Part", "find_files", "find_listed", "is_path"]
 
 OnError = Literal["skip", "stop"]
 Part = Literal["all", "train", "test"]
@@ -94,6 +94,14 @@ class _Listing:
         return FoundFiles(tuple(named), tuple(dict.fromkeys(self.notes)))
 
 
+def is_path(value: Any) -> bool:
+    """Say whether a value is a path, as text or as an object that gives text."""
+    try:
+        return isinstance(value, str) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str))
+    except TypeError:
+        return False
+
+
 def find_files(
     source: str | os.PathLike[str], kind: FileKind, part: Part = "all", recursive: bool = True
 ) -> FoundFiles:
@@ -121,10 +129,11 @@ def find_listed(entries: Sequence[str | os.PathLike[str]]) -> FoundFiles:
 
 
 def _absolute(source: str | os.PathLike[str]) -> Path:
+    path = Path(source)
     try:
-        return Path(source).expanduser().absolute()
-    except RuntimeError as error:  # of a user's home that is not there
-        raise DataError(f"no such file or folder: '{source}' ({error})") from None
+        return path.expanduser().absolute()
+    except RuntimeError:  # the home of nobody
+        return path.absolute()
 
 
 def _list_folder(folder: Path, kind: FileKind, part: Part, recursive: bool) -> _Listing:
