@@ -56,11 +56,6 @@ def write_readings(path: Path, first: str, bump: slice | None = None, num_points
     return path
 
 
-def data_of(model: Path) -> Path:
-    """Give the folder that holds a saved model's data."""
-    return next(model.glob("data-*"))
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a healthy file, a file with a bump, and a model that was fitted by the command line."""

@@ -89,11 +89,6 @@ def summary(out: Path) -> dict:
     return json.loads((out / "summary.json").read_text(encoding="utf-8"))
 
 
-def data_of(model: Path) -> Path:
-    """Give the folder that holds a saved model's data."""
-    return next(model.glob("data-*"))
-
-
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good pictures, new ones (one with a blot), and a model that was fitted by the command line."""

@@ -183,10 +183,11 @@ def test_unreadable_pictures_become_rows_that_say_so(detector, new, tmp_path):
     Image.fromarray((255 * new[0]).astype(np.uint8)).save(folder / "fine.png")
     (folder / "bröken one.png").write_bytes(b"no picture at all")
     result = detector.score(folder, alpha=0.15)
+    assert [picture.id for picture in result.pictures] == ["bröken one.png", "fine.png"]
     failed = [picture for picture in result.pictures if picture.error]
-    assert [picture.id for picture in failed] == ["bröken one"]
+    assert [picture.id for picture in failed] == ["bröken one.png"]
     assert np.isnan(failed[0].scores[0])
-    assert failed[0].labels[0] == 0
+    assert failed[0].labels[0] == -1
     files = write_outputs(result, tmp_path / "out")
     assert {path.name for path in files} == {"scores.csv", "events.csv", "summary.json", "report.html"}
 
