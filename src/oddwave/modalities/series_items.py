@@ -25,7 +25,9 @@ class SeriesItem:
     of the source became, -1 for a row without a timestamp; rows that share a timestamp share a point, points that fill
     a gap belong to no row. `breaks` are the points that follow a gap too long to fill: a window across one joins two
     stretches. `row_timestamps` are the times as given, row by row. `class_label` is the class column of a panel, for
-    evaluation only: nothing that fits or scores may look at it.
+    evaluation only: nothing that fits or scores may look at it. `timezone` is the zone that the source gave, as an IANA
+    name or an offset such as "+02:00"; the times are then UTC. `day_first` is the order of its dates that end in the
+    year, None where there are none.
     """
 
     id: str
@@ -38,6 +40,8 @@ class SeriesItem:
     breaks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     class_label: str | None = None
+    timezone: str | None = None
+    day_first: bool | None = None
 
     @property
     def observed(self) -> Bool[np.ndarray, "n C"]:

@@ -27,6 +27,7 @@ from oddwave.modalities.series_items import (
     match_channels,
     plain_item,
 )
+from oddwave.modalities.series_long import Part, split_table
 from oddwave.modalities.series_panel import LabelColumn, array_panel, looks_like_panel, table_panel
 from oddwave.modalities.series_table import Table, read_table
 from oddwave.modalities.series_text import read_text_table
@@ -43,8 +44,11 @@ def read_series(
     source: Any,
     *,
     timestamp: str | int | None = None,
-    columns: Sequence[str | int] | None = None,
+    columns: str | Sequence[str | int] | None = None,
+    exclude: str | Sequence[str | int] = (),
     delimiter: str | None = None,
+    decimal: str | None = None,
+    day_first: bool | None = None,
     header: bool | None = None,
     kind: Literal["auto", "stream", "panel"] = "auto",
     label_column: LabelColumn = "auto",
@@ -53,7 +57,9 @@ def read_series(
     """Read streams or a panel of instances.
 
     An array of one axis is one channel; of two, (n_timepoints, n_channels); of three, a panel (instance, channel,
-    point). `timestamp` names the clock column (or its position), `columns` the channels; both are found if not given.
+    point). `timestamp` names the clock column (or its position), `columns` the channels, `exclude` those that are none,
+    by name, glob or position; all are found if not given. `decimal` is the decimal sign of text ("." or ","), and
+    `day_first` the order of dates such as 01/02/2024 in files that do not prove it.
     `kind="panel"` takes each row of a table as one instance; "auto" does so only for headerless .tsv and .txt files of
     16 columns or more whose first column is a class (see `looks_like_panel`), and for arrays of three axes.
     `label_column` says whether a panel's first column is its class. Gaps of up to `max_gap` points are filled with
@@ -64,7 +70,8 @@ def read_series(
         raise ConfigError(f"kind is {kind!r}: give 'auto', 'stream' or 'panel'")
     if max_gap < 0:
         raise ConfigError(f"max_gap is {max_gap}: give 0 or more points")
-    reader = _Reader(timestamp, columns, delimiter, header, kind, label_column, max_gap)
+    text = {"delimiter": delimiter, "header": header, "decimal": decimal}
+    reader = _Reader(timestamp, columns, exclude, text, day_first, kind, label_column, max_gap)
     kinds, items, notes = reader.read(source)
     if not items:
         raise DataError("the source holds no series: give at least one stream or instance")
@@ -83,14 +90,21 @@ class _Reader:
     def __init__(
         self,
         timestamp: str | int | None,
-        columns: Sequence[str | int] | None,
-        delimiter: str | None,
-        header: bool | None,
+        columns: str | Sequence[str | int] | None,
+        exclude: str | Sequence[str | int],
+        text: dict[str, Any],
+        day_first: bool | None,
         kind: Literal["auto", "stream", "panel"],
         label_column: LabelColumn,
         max_gap: int,
     ) -> None:
-        self.timestamp, self.columns, self.delimiter, self.header = timestamp, columns, delimiter, header
+        self.timestamp, self.columns, self.exclude, self.text, self.day_first = (
+            timestamp,
+            columns,
+            exclude,
+            text,
+            day_first,
+        )
         self.kind, self.label_column, self.max_gap = kind, label_column, max_gap
 
     def read(self, source: Any) -> tuple[set[Kind], list[SeriesItem], list[str]]:
@@ -142,7 +156,7 @@ class _Reader:
             return kinds.pop(), items
         if name.endswith((".parquet", ".pq")):
             return self._table(identifier, read_parquet_table(path), panel=self.kind == "panel", prefix=prefix)
-        table = read_text_table(path, delimiter=self.delimiter, header=self.header)
+        table = read_text_table(path, **self.text)
         bare = name.removesuffix(".gz").endswith((".tsv", ".txt"))
         auto = self.kind == "auto" and bare and self.columns is None and self.timestamp is None
         panel = self.kind == "panel" or (auto and looks_like_panel(table))
@@ -150,19 +164,21 @@ class _Reader:
 
     def _table(self, identifier: str, table: Table, *, panel: bool, prefix: str = "") -> tuple[Kind, list[SeriesItem]]:
         if not panel:
-            return "stream", [self._stream(identifier, table)]
+            parts = split_table(table, self.timestamp, self.columns, self.day_first)
+            return "stream", [self._stream(prefix + part.label if part.label else identifier, part) for part in parts]
         if self.columns is not None or self.timestamp is not None:
             raise ConfigError(
                 "a panel's columns are its points: columns= and timestamp= do not apply with kind='panel'"
             )
         return "panel", table_panel(table, self.label_column, prefix)
 
-    def _stream(self, identifier: str, table: Table) -> SeriesItem:
-        content = read_table(table, self.timestamp, self.columns)
+    def _stream(self, identifier: str, part: Part) -> SeriesItem:
+        table = part.table
+        content = read_table(table, part.timestamp, part.columns, self.exclude, day_first=self.day_first)
         if content.times is None:
             item = plain_item(identifier, content.values, content.channel_names)
             return replace(item, notes=content.notes + item.notes)
-        rows = align_rows(content.times, content.values, table.origin, self.max_gap)
+        rows = align_rows(content.times, content.values, table.origin, self.max_gap, local=content.is_local)
         notes = content.notes + rows.notes + channel_notes(identifier, content.values, content.channel_names)
         return SeriesItem(
             identifier,
@@ -174,6 +190,8 @@ class _Reader:
             rows.sample_period_s,
             rows.breaks,
             notes,
+            timezone=content.timezone,
+            day_first=content.day_first,
         )
 
     def _array(self, identifier: str, array: np.ndarray, prefix: str = "") -> tuple[Kind, list[SeriesItem]]:
