@@ -88,8 +88,8 @@ _COUNTS_ROWS = "counts the rows and is not monitored"
 _TELLS_DATE = "only tells the date or the time of day and is not monitored"
 _COUNTS_TIME = "only counts the time and is not monitored: name it in columns= to monitor it"
 _RISES = (
-    "rises without being a date or epoch time and is not monitored: name it with timestamp= to use it as seconds, or in "
-    "columns= to monitor it"
+    "rises without being a date or epoch time and is not monitored: name it with timestamp= to use it as seconds, or "
+    "in columns= to monitor it"
 )
 
 
@@ -174,12 +174,17 @@ def _tells_date(name: str, numbers: Float[np.ndarray, " R"], times: np.ndarray |
             return False
         if times is None or bool((np.diff(known) >= 0).all()):
             return True
-    if times is None or (part is None and (len(known) < _MIN_ROWS or len(np.unique(known)) < 3)):
+    if times is None or (part is None and not _goes_round(known)):
         return False
     if part is None and not all(_RANGES["minuteofday"][0] <= edge <= 2200 for edge in (known.min(), known.max())):
         return False
     parts = [part] if part is not None else [name for name in _RANGES if name != "year"]
     return any(_agrees(one, numbers, _CLOCK_PARTS[one](times)) for one in parts)
+
+
+def _goes_round(numbers: Float[np.ndarray, " R"]) -> bool:
+    """True for numbers that rise and begin anew, as hours do, often enough to be told by their values alone."""
+    return len(numbers) >= _MIN_ROWS and len(np.unique(numbers)) >= 3 and bool((np.diff(numbers) < 0).any())
 
 
 def _agrees(part: str, numbers: Float[np.ndarray, " R"], told: Int[np.ndarray, " R"]) -> bool:
@@ -191,6 +196,8 @@ def _agrees(part: str, numbers: Float[np.ndarray, " R"], told: Int[np.ndarray, "
     if part in _CYCLES:
         shift = shift % _CYCLES[part]
     values, counts = np.unique(shift, return_counts=True)
+    if part == "hour":  # summer time: two shifts
+        return bool(np.sort(counts)[-2:].sum() >= _MATCH * seen.sum())
     usual = values[counts.argmax()]
     return bool(counts.max() >= _MATCH * seen.sum() and (part in _CYCLES or abs(usual) <= 1))
 

@@ -1,7 +1,7 @@
 """Timestamped rows to points on an even grid, and the map back from points to rows.
 
-Order: rows without a timestamp are dropped, the others sorted by time, exact repeats counted once, other rows that share
-a timestamp averaged, small gaps filled with missing points. Every step that changes anything leaves a note. Read
+Order: rows without a timestamp are dropped, the others sorted by time, exact repeats counted once, other rows that
+share a timestamp averaged, small gaps filled with missing points. Every step that changes anything leaves a note. Read
 `series_source.py` next.
 """
 
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from oddwave.errors import DataError
 
-__all__ = ["MAX_GAP", "MAX_UNTIMED_SHARE", "AlignedRows", "align_rows"]
+__all__ = ["MAX_GAP", "MAX_UNTIMED_SHARE", "AlignedRows", "align_rows", "turns"]
 
 MAX_GAP = 8  # missing points in a row that still count as a small gap
 MAX_UNTIMED_SHARE = 0.2  # more rows than this without a timestamp: the column is not a clock, refuse
@@ -80,7 +80,7 @@ def align_rows(
 def _without_repeats(
     times: np.ndarray, values: Float[np.ndarray, "R C"], order: Int[np.ndarray, " r"]
 ) -> tuple[Int[np.ndarray, " r"], bool]:
-    """Return, for rows in time order, the place of the first row that each is a copy of, and whether the clock is coarse.
+    """Return, for rows in time order, the place of the first row that each copies, and whether the clock is coarse.
 
     With a coarse clock, equal rows are readings of their own within one pass through time; copies come in a later pass.
     """
@@ -101,7 +101,7 @@ def _without_repeats(
     back = steps < 0 if (steps < 0).sum() <= (steps > 0).sum() else steps > 0
     passes = np.zeros(len(times), dtype=np.int64)
     passes[in_file[1:]] = np.cumsum(back)
-    turn = _turn(np.column_stack([passes[order[suspects]], keys]))
+    turn = turns(np.column_stack([passes[order[suspects]], keys]))
     original[suspects] = suspects[_first_alike(np.column_stack([turn, keys]))]
     return original, _mostly_repeat(stamps[original == np.arange(len(order))])
 
@@ -118,7 +118,7 @@ def _first_alike(keys: Int[np.ndarray, "s K"]) -> Int[np.ndarray, " s"]:
     return first
 
 
-def _turn(keys: Int[np.ndarray, "s K"]) -> Int[np.ndarray, " s"]:
+def turns(keys: Int[np.ndarray, "s K"]) -> Int[np.ndarray, " s"]:
     """Return how many equal rows come before each row."""
     _, kind = np.unique(keys, axis=0, return_inverse=True)
     by_kind = np.argsort(kind.ravel(), kind="stable")

@@ -11,6 +11,8 @@ from oddwave.modalities.series_cells import Table
 
 __all__ = ["listed_names", "resolve_column", "resolve_columns", "split_names"]
 
+_LONG = 60  # characters of a name that messages show
+
 
 def split_names(text: str) -> list[str]:
     r"""Split names at commas, but not at commas inside quotes ("flow, m3/h") or after a backslash (flow\, m3/h)."""
@@ -64,6 +66,7 @@ def resolve_column(table: Table, key: str | int, option: str) -> int:
     elif key.strip().isascii() and key.strip().isdecimal() and len(key) < 9 and int(key) < len(names):
         return int(key)
     shown = listed_names(names)
+    key = key if isinstance(key, int) or len(key) <= _LONG else f"{key[:_LONG]}..."
     raise DataError(f"{option} names {key!r}, but {table.origin} has the columns {shown}: choose among them")
 
 
@@ -81,5 +84,5 @@ def _is_glob(key: str | int, names: Sequence[str]) -> bool:
 
 def listed_names(names: Sequence[str], most: int = 12) -> str:
     """Return the names with commas between them, cut where there are many."""
-    shown = ", ".join(names[:most])
+    shown = ", ".join(name if len(name) <= _LONG else f"{name[:_LONG]}..." for name in names[:most])
     return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"

@@ -22,7 +22,7 @@ CLOCK_TEXT = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s*([AaPp][Mm])?")
 _DATE_TEXT = re.compile(
     r"""(?:(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})
          |(?P<first>\d{1,2})[-/.](?P<second>\d{1,2})[-/.](?P<late_year>\d{4}))
-        (?:[T ,]\s*(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<sec>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?
+        (?:[T ,]\s*(?P<hour>\d{1,2})(?::(?P<minute>\d{2})(?::(?P<sec>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?
            \s*(?P<half>[AaPp][Mm])?\s*(?:(?P<zone>[Zz]|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?|UTC|GMT|CEST|CET|WET|EET
            |EST|EDT|MST|MDT|PST|PDT|MEZ|MESZ|JST)(?:\[(?P<named>[A-Za-z_+/-]{1,40})\]|\sUTC)?)?)?""",
     re.VERBOSE,
@@ -105,6 +105,8 @@ def _zone_of(matches: Sequence[re.Match[str] | None], times: np.ndarray) -> tupl
     told = timezone or " and ".join(_offset_text(int(kind)) for kind in np.unique(minutes)[:4])
     unzoned = len([match for match in matches if match is not None and match["hour"]]) - len(zoned)
     more = (f"{unzoned} timestamp(s) without a zone among others with one taken as UTC",) if unzoned > 0 else ()
+    if told == "UTC":
+        return timezone, ("timestamps are in UTC", *more)
     return timezone or "UTC", (f"timestamps carry the zone {told}: kept in UTC, shown in {timezone or 'UTC'}", *more)
 
 
@@ -175,7 +177,7 @@ def _iso_text(match: re.Match[str] | None, day_first: bool) -> str:
         if not 1 <= hour <= 12:
             return "NaT"
         hour = hour % 12 + (12 if match["half"].lower() == "pm" else 0)
-    return f"{date}T{hour:02d}:{match['minute']}:{match['sec'] or '00'}"
+    return f"{date}T{hour:02d}:{match['minute'] or '00'}:{match['sec'] or '00'}"
 
 
 def _nanoseconds(match: re.Match[str]) -> int:

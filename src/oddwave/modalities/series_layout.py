@@ -4,6 +4,7 @@ Read `series_text.py` next: it reads the table.
 """
 
 import csv
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -171,16 +172,16 @@ def _start_below_one_line(rows: Sequence[Sequence[str]], width: int) -> Start | 
     if len(first) == width - 1 and rows[1][-1].strip() and not any(_is_value(cell) for cell in first):
         leading = [row[0].strip() for row in rows[1:] if len(row) == width]
         counts = [number_in(cell) for cell in leading]
-        rising = all(b is not None and a is not None and b == a + 1 for a, b in zip(counts, counts[1:], strict=False))
+        rising = all(b is not None and a is not None and b == a + 1 for a, b in itertools.pairwise(counts))
         if rising or all(map(is_date_text, leading)):
             return Start(1, 0, 1, ("the header has no name for the first column",))
     return None
 
 
 def _header_among(rows: Sequence[Sequence[str]], heads: Sequence[int]) -> int | None:
-    """Choose the line that names the columns: the one that names a clock, else the last one that is no line of units."""
+    """Choose the line that names the columns: one that names a clock, else the last one that is no line of units."""
     full = [i for i in heads if sum(bool(cell.strip()) for cell in rows[i]) >= max(2, len(rows[i]) - 1)]
-    for i in reversed(full):
+    for i in full:
         if any(is_time_name(cell) for cell in rows[i]):
             return i
     for i in reversed(full):

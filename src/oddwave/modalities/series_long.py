@@ -4,7 +4,6 @@ Entities (host, machine, id, instance, sensor) become streams of their own; name
 variable) and an export's other labels become channels. Read `series_table.py` for what follows.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,25 +12,13 @@ from jaxtyping import Int
 
 from oddwave.errors import DataError
 from oddwave.modalities.series_bookkeeping import plain_name
-from oddwave.modalities.series_cells import Column, Table
+from oddwave.modalities.series_cells import Table
 from oddwave.modalities.series_columns import listed_names, resolve_columns
-from oddwave.modalities.series_table import find_clock
+from oddwave.modalities.series_pivot import METRIC_NAMES, Label, pivoted
+from oddwave.modalities.series_table import TableContent, read_table
 
-__all__ = ["Part", "split_table"]
+__all__ = ["Part", "read_parts", "split_table"]
 
-_ENTITY_NAME = re.compile(
-    r"(host|hostname|machine|device|sensor|instance|node|station|unit|asset|server|pod|container|plant|turbine|engine|pump"
-    r"|motor|meter|equipment|gateway|site|location|vm|cluster|service|job|namespace|customer|store|product|sku|entity|group"
-    r"|thing|robot|vehicle|car|battery|cell|room|building|zone|line|tank|well|patient|subject|user|account|region|id"
-    r"|maschine|anlage|geraet|gerät|messstelle|linie|standort|uid|uuid|tagid|seriesid|tsid|uniqueid|itemid)"
-    r"(id|nr|no|number|name|key|code)?s?"
-)
-_FIELD_NAME = re.compile(
-    r"(field|metric|metricname|name|variable|parameter|param|signal|tag|tagname|series|measurement|quantity|channel"
-    r"|attribute|property|indicator|statistic|characteristic|observedproperty|messgroesse|messgröße|kanal|merkmal)(name|key)?"
-)
-_FIELD_ORDER = ("measurement", "name", "field")
-_VALUE_NAME = frozenset({"value", "values", "val", "y", "reading", "wert", "messwert", "result", "v", "sample"})
 _MOST_SERIES = 10_000
 _LEFT_SHARE = 0.05  # rows of one time and one label that may remain: they are averaged
 _SHARED_SHARE = 0.3  # of the rows must share their time with others for a column without a telling name to be a label
@@ -48,55 +35,32 @@ class Part:
     columns: Sequence[str | int] | None
 
 
-@dataclass(frozen=True, eq=False)
-class _Label:
-    """A column whose values tell series apart: a code per row, and the values by code."""
-
-    place: int
-    name: str
-    codes: Int[np.ndarray, " R"]
-    values: tuple[str, ...]
-
-    @property
-    def is_field(self) -> bool:
-        return _FIELD_NAME.fullmatch(plain_name(self.name)) is not None
-
-    @property
-    def is_entity(self) -> bool:
-        return not self.is_field and _ENTITY_NAME.fullmatch(plain_name(self.name)) is not None
-
-
-def split_table(
+def read_parts(
     table: Table,
     timestamp: str | int | None = None,
     columns: str | Sequence[str | int] | None = None,
+    exclude: str | Sequence[str | int] = (),
     day_first: bool | None = None,
-) -> list[Part]:
-    """Return the table's series, each as a table of its own; most tables are one series and come back as they are.
+    expected: Sequence[str] = (),
+) -> list[tuple[str, Table, TableContent]]:
+    """Return each series of a table with what is read of it, all with the same channels; see `read_table`."""
+    parts = split_table(table, timestamp, columns, day_first)
 
-    Raises: DataError where rows of one time differ by labels that do not tell them all apart.
-    """
-    whole = [Part("", table, timestamp, _as_list(table, columns))]
-    chosen = () if columns is None else _known(table, columns)
-    labels = [label for i in range(len(table.columns)) if i not in chosen and (label := _label(table, i)) is not None]
-    if not labels:
-        return whole
-    clock = find_clock(table, timestamp, chosen, day_first)
-    labels = [label for label in labels if label.place not in clock.columns]
-    if clock.read is None:
-        keys = _keys_without_clock(table, labels)
-        times = np.arange(len(table.lines))
-    else:
-        times = clock.read.times.astype(np.int64)
-        keys = _keys_with_clock(table, labels, times, set(clock.columns))
-    if not keys:
-        return whole
-    count = len(np.unique(np.column_stack([key.codes for key in keys]), axis=0))
-    if count > _MOST_SERIES:
-        raise DataError(
-            f"{table.origin}: {_told(keys)} tell {count} series apart (at most {_MOST_SERIES}): split it up"
-        )
-    return _parts(table, keys, clock.columns, times, whole[0], clock.read is not None)
+    def read(wanted: Sequence[str]) -> list[tuple[str, Table, TableContent]]:
+        return [
+            (
+                p.label,
+                p.table,
+                read_table(p.table, p.timestamp, p.columns, exclude, day_first=day_first, expected=wanted),
+            )
+            for p in parts
+        ]
+
+    found = read(expected)
+    names = dict.fromkeys(name for _, _, content in found for name in content.channel_names)
+    if any(len(content.channel_names) < len(names) for _, _, content in found):
+        found = read([*expected, *names])  # one part's counter is another part's reading
+    return found
 
 
 def _as_list(table: Table, columns: str | Sequence[str | int] | None) -> Sequence[str | int] | None:
@@ -119,7 +83,7 @@ def _known(table: Table, columns: str | Sequence[str | int]) -> tuple[int, ...]:
         return ()
 
 
-def _label(table: Table, place: int) -> _Label | None:
+def _label(table: Table, place: int) -> Label | None:
     """Return the column as a label where it is words, or whole numbers of few values; None where it is neither."""
     column = table.columns[place]
     if column.times is not None or column.is_empty:
@@ -135,31 +99,33 @@ def _label(table: Table, place: int) -> _Label | None:
             return None
         numbers, codes = np.unique(known, return_inverse=True)
         values = np.array([_shown(number) for number in numbers])
-    if len(values) < 2 or (len(values) > rows / 2 and not told):
-        return None
-    return _Label(place, column.name, codes.ravel(), tuple(values.tolist()))
+    label = Label(place, column.name, codes.ravel(), tuple(values.tolist()), not column.is_text)
+    if told:
+        return label if len(values) > 1 or plain_name(column.name) in METRIC_NAMES else None
+    return label if 2 <= len(values) <= rows / 2 else None
 
 
 def _shown(number: float) -> str:
     return "" if np.isnan(number) else f"{number:.15g}"
 
 
-def _keys_with_clock(table: Table, labels: list[_Label], times: Int[np.ndarray, " R"], clock: set[int]) -> list[_Label]:
+def _keys_with_clock(table: Table, labels: list[Label], times: Int[np.ndarray, " R"], clock: set[int]) -> list[Label]:
     """Return the fewest labels that leave one row per time and series."""
     if table.labels:
-        return [label for label in labels if label.name in table.labels]
+        told = [label for label in labels if label.name in table.labels]
+        return [label for label in told if len(label.values) > 1 or label.is_field]
     named = [label for label in labels if label.is_field or label.is_entity]
     distinct = _distinct_rows(table, times, clock)
     shared = _repeats(times[distinct], [])
     few = max(1, int(_LEFT_SHARE * len(distinct)))
     if shared <= few:
-        return [label for label in named if table.columns[label.place].is_text or _interleaved(label)]
+        return [label for label in named if np.bincount(label.codes).min() >= 3]
     words = [label for label in labels if label not in named and table.columns[label.place].is_text]
     others = [label for label in labels if label not in named and label not in words]
     candidates = [*sorted(named, key=lambda label: not label.is_entity), *words]
     if shared >= _SHARED_SHARE * len(distinct):
         candidates += [label for label in others if _covers(label, times, distinct)]
-    keys: list[_Label] = []
+    keys: list[Label] = []
     left = shared
     for label in candidates:
         without = _repeats(times[distinct], [key.codes[distinct] for key in (*keys, label)])
@@ -181,7 +147,7 @@ def _keys_with_clock(table: Table, labels: list[_Label], times: Int[np.ndarray, 
     return []
 
 
-def _told(keys: Sequence[_Label]) -> str:
+def _told(keys: Sequence[Label]) -> str:
     return "; ".join(f"column '{key.name}' ({listed_names(key.values, 4)})" for key in keys)
 
 
@@ -208,7 +174,7 @@ def _repeats(times: Int[np.ndarray, " r"], codes: Sequence[Int[np.ndarray, " r"]
     return len(times) - len(np.unique(np.column_stack([times, *codes]), axis=0))
 
 
-def _covers(label: _Label, times: Int[np.ndarray, " R"], rows: Int[np.ndarray, " r"]) -> bool:
+def _covers(label: Label, times: Int[np.ndarray, " R"], rows: Int[np.ndarray, " r"]) -> bool:
     """True where each value has its row at many of the times, once: a machine's number does, a reading does not."""
     codes = label.codes[rows]
     if _repeats(times[rows], [codes]):
@@ -216,13 +182,7 @@ def _covers(label: _Label, times: Int[np.ndarray, " R"], rows: Int[np.ndarray, "
     return bool(np.median(np.bincount(codes)) >= _SHARED_SHARE * len(np.unique(times[rows])))
 
 
-def _interleaved(label: _Label) -> bool:
-    """True for numbers that come in long runs or in turn, as names do."""
-    plain = plain_name(label.name)
-    return plain != "id" and bool(np.bincount(label.codes).min() >= 3)
-
-
-def _keys_without_clock(table: Table, labels: list[_Label]) -> list[_Label]:
+def _keys_without_clock(table: Table, labels: list[Label]) -> list[Label]:
     """Return the labels by name; else a column of numbers that changes exactly where a counter begins anew."""
     named = [label for label in labels if (label.is_entity or label.is_field) and label.name not in ("id", "ID")]
     words = [label for label in named if table.columns[label.place].is_text or label.name in table.labels]
@@ -242,7 +202,7 @@ def _keys_without_clock(table: Table, labels: list[_Label]) -> list[_Label]:
 
 
 def _parts(
-    table: Table, keys: list[_Label], clock: Sequence[int], times: Int[np.ndarray, " R"], whole: Part, timed: bool
+    table: Table, keys: list[Label], clock: Sequence[int], times: Int[np.ndarray, " R"], whole: Part, timed: bool
 ) -> list[Part]:
     entities = [key for key in keys if key.is_entity or not (key.is_field or table.labels)]
     fields = [key for key in keys if key not in entities]
@@ -256,24 +216,25 @@ def _parts(
             groups, channels = _groups([], len(table.lines)), _groups(fields, len(table.lines))
     varying = {key.place for key in keys}
     plain = [i for i in range(len(table.columns)) if i not in varying]
-    note = f"several series in one table, told apart by {_told(keys)}"
+    note = f"several series in one table, told apart by {_told([key for key in keys if len(key.values) > 1])}"
+    notes = (note,) if any(len(key.values) > 1 for key in keys) else ()
     parts = []
     for rows, codes in zip(groups[0], _first_codes(groups), strict=True):
         label = ",".join(f"{key.name}={key.values[key.codes[codes]]}" for key in entities)
         if fields:
             wanted = _chosen_values(table, whole.columns)
-            part = _pivoted(table, fields, channels[1], rows, times, plain, clock, wanted, timed)
+            part = pivoted(table, fields, channels[1], rows, times, plain, clock, wanted, timed)
             columns = None if wanted is not None else whole.columns
         else:
             part = replace(
                 table, columns=tuple(table.columns[i].take(rows) for i in plain), lines=table.lines[rows], labels=()
             )
             columns = whole.columns
-        parts.append(Part(label, replace(part, notes=(*part.notes, note)), whole.timestamp, columns))
+        parts.append(Part(label, replace(part, notes=part.notes + notes), whole.timestamp, columns))
     return parts
 
 
-def _groups(keys: Sequence[_Label], num_rows: int) -> tuple[list[Int[np.ndarray, " r"]], Int[np.ndarray, " R"]]:
+def _groups(keys: Sequence[Label], num_rows: int) -> tuple[list[Int[np.ndarray, " r"]], Int[np.ndarray, " R"]]:
     """Return the rows of each combination of the keys' values, in order of first appearance, and each row's code."""
     if not keys:
         return [np.arange(num_rows)], np.zeros(num_rows, dtype=np.int64)
@@ -295,68 +256,3 @@ def _chosen_values(table: Table, columns: Sequence[str | int] | None) -> set[str
         return None
     places = _known(table, columns)
     return {table.columns[i].name for i in places} or None
-
-
-def _pivoted(
-    table: Table,
-    fields: Sequence[_Label],
-    codes: Int[np.ndarray, " R"],
-    rows: Int[np.ndarray, " r"],
-    times: Int[np.ndarray, " R"],
-    plain: Sequence[int],
-    clock: Sequence[int],
-    wanted: set[str] | None,
-    timed: bool,
-) -> Table:
-    """Put the values of each field into a column of its own, one row per time; rows alike in time and field stay apart."""
-    turn = _turn(np.column_stack([times[rows], codes[rows]]) if timed else codes[rows][:, None])
-    keys = np.column_stack([times[rows], turn]) if timed else turn[:, None]
-    _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    values = _value_columns(table, [i for i in plain if i not in clock], wanted)
-    columns = [table.columns[i].take(rows[first]) for i in clock]
-    for code in dict.fromkeys(np.sort(np.unique(codes)).tolist()):
-        mine = rows[codes[rows] == code]
-        where = place.ravel()[codes[rows] == code]
-        example = int(np.flatnonzero(codes == code)[0])
-        for i in values:
-            source = table.columns[i].take(mine)
-            numbers = np.full(len(first), np.nan)
-            numbers[where] = source.numbers
-            text = {int(where[row]): cell for row, cell in source.text.items()}
-            name = _channel_name(fields, example)
-            name = name if len(values) == 1 else f"{name} {table.columns[i].name}"
-            columns.append(Column(name, numbers, text, notes=source.notes, refusal=source.refusal))
-    return replace(table, columns=tuple(columns), lines=table.lines[rows[first]], labels=())
-
-
-def _value_columns(table: Table, places: Sequence[int], wanted: set[str] | None) -> list[int]:
-    numeric = [i for i in places if not table.columns[i].is_text and table.columns[i].times is None]
-    if wanted is not None:
-        return [i for i in places if table.columns[i].name in wanted]
-    named = [i for i in numeric if plain_name(table.columns[i].name) in _VALUE_NAME]
-    values = named or [i for i in numeric if not table.columns[i].is_empty]
-    if not values:
-        raise DataError(f"{table.origin} has labels and no column of numbers beside them: nothing to monitor")
-    return values
-
-
-def _channel_name(fields: Sequence[_Label], row: int) -> str:
-    """Name a channel by what was measured, and by the other labels in braces: cpu_seconds{mode=idle,cpu=0}."""
-    order = {name: i for i, name in enumerate(_FIELD_ORDER)}
-    named = sorted((key for key in fields if key.is_field), key=lambda key: order.get(plain_name(key.name), len(order)))
-    head = " ".join(key.values[key.codes[row]] for key in named if key.values[key.codes[row]])
-    others = ",".join(
-        f"{key.name}={key.values[key.codes[row]]}" for key in fields if not key.is_field and key.values[key.codes[row]]
-    )
-    return f"{head}{{{others}}}" if head and others else head or others or "value"
-
-
-def _turn(keys: Int[np.ndarray, "r K"]) -> Int[np.ndarray, " r"]:
-    """Return how many equal rows come before each row."""
-    _, kind = np.unique(keys, axis=0, return_inverse=True)
-    by_kind = np.argsort(kind.ravel(), kind="stable")
-    begins = np.concatenate([[True], np.diff(kind.ravel()[by_kind]) != 0])
-    place = np.arange(len(keys))
-    turn = np.empty(len(keys), dtype=np.int64)
-    turn[by_kind] = place - np.maximum.accumulate(np.where(begins, place, 0))
-    return turn

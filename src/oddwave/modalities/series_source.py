@@ -27,9 +27,9 @@ from oddwave.modalities.series_items import (
     match_channels,
     plain_item,
 )
-from oddwave.modalities.series_long import Part, split_table
+from oddwave.modalities.series_long import read_parts
 from oddwave.modalities.series_panel import LabelColumn, array_panel, looks_like_panel, table_panel
-from oddwave.modalities.series_table import Table, read_table
+from oddwave.modalities.series_table import Table, TableContent
 from oddwave.modalities.series_text import read_text_table
 
 __all__ = ["DATA_ENDINGS", "Kind", "read_series"]
@@ -164,17 +164,17 @@ class _Reader:
 
     def _table(self, identifier: str, table: Table, *, panel: bool, prefix: str = "") -> tuple[Kind, list[SeriesItem]]:
         if not panel:
-            parts = split_table(table, self.timestamp, self.columns, self.day_first)
-            return "stream", [self._stream(prefix + part.label if part.label else identifier, part) for part in parts]
+            parts = read_parts(table, self.timestamp, self.columns, self.exclude, self.day_first)
+            return "stream", [
+                self._stream(prefix + label if label else identifier, part, content) for label, part, content in parts
+            ]
         if self.columns is not None or self.timestamp is not None:
             raise ConfigError(
                 "a panel's columns are its points: columns= and timestamp= do not apply with kind='panel'"
             )
         return "panel", table_panel(table, self.label_column, prefix)
 
-    def _stream(self, identifier: str, part: Part) -> SeriesItem:
-        table = part.table
-        content = read_table(table, part.timestamp, part.columns, self.exclude, day_first=self.day_first)
+    def _stream(self, identifier: str, table: Table, content: TableContent) -> SeriesItem:
         if content.times is None:
             item = plain_item(identifier, content.values, content.channel_names)
             return replace(item, notes=content.notes + item.notes)

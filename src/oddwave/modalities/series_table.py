@@ -17,12 +17,12 @@ from oddwave.modalities.series_cells import (
     MISSING_TEXT,
     Column,
     Table,
-    cells_column,
     number_in,
     parse_cells,
 )
 from oddwave.modalities.series_columns import listed_names, resolve_column, resolve_columns, split_names
 from oddwave.modalities.series_dates import CLOCK_TEXT, ReadTimes, is_date_text, parse_numeric_times, parse_text_times
+from oddwave.modalities.series_writing import cells_column
 
 __all__ = [
     "MISSING_TEXT",
@@ -46,8 +46,8 @@ _DATE_SHARE = 0.9  # of the filled cells must be dates for a column to be a cloc
 class TableContent:
     """Channels and clock in the source's row order.
 
-    `times` are UTC where `timezone` is set, else on the source's own clock; `is_local` says that they are local times of
-    a zone that is not known. `day_first` is the order of dates that end in the year, None where there are none.
+    `times` are UTC where `timezone` is set, else on the source's own clock; `is_local` says that they are local times
+    of a zone that is not known. `day_first` is the order of dates that end in the year, None where there are none.
     """
 
     values: Float[np.ndarray, "R C"]

@@ -18,8 +18,9 @@ import numpy as np
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.modalities.exports import Block, Layout, metric_labels, recognise_export
-from oddwave.modalities.series_cells import CellReader, Column, Table, number_in
+from oddwave.modalities.series_cells import Column, Table, number_in
 from oddwave.modalities.series_layout import Dialect, find_start, sniff_dialect
+from oddwave.modalities.series_writing import CellReader
 
 __all__ = ["Dialect", "parse_text", "read_text_table", "sniff_dialect"]
 
@@ -33,16 +34,22 @@ _CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1e]")
 
 
 def read_text_table(
-    path: Path, *, delimiter: str | None = None, header: bool | None = None, decimal: str | None = None
+    path: Path,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+    raw: bytes | None = None,
 ) -> Table:
-    """Read a delimited text file, gzipped or not.
+    """Read a delimited text file, gzipped or not; `raw` are its bytes where they were read already.
 
     Raises: DataError for a file that is missing, empty, binary, not UTF-8, ragged, or holds a header only.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read '{path}' ({error.strerror or error}): check the path") from error
+    if raw is None:
+        try:
+            raw = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read '{path}' ({error.strerror or error}): check the path") from error
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = gzip.decompress(raw)
@@ -158,7 +165,7 @@ class _TextBlock:
         notes: tuple[str, ...] = ()
         if self.start is not None:
             passed, header_row = self.start.passed, self.start.header
-            for i in range(passed if header_row is None else header_row):
+            for _ in range(passed if header_row is None else header_row):
                 next(rows)
             notes = self.start.notes
         number, first = next(rows)
@@ -195,8 +202,10 @@ class _TextBlock:
                     yield self.skip + reader.line_num, row
                 before = reader.line_num
         except csv.Error as error:
-            what = str(error)
+            what = "".join(char if char.isprintable() else "?" for char in str(error))
             hint = "mend the quotes there"
+            if "unexpected end" in what:
+                what = "a quote opened here is never closed"
             if "field limit" in what:
                 what, hint = (
                     f"a cell of more than {csv.field_size_limit()} characters",
@@ -222,8 +231,8 @@ class _TextBlock:
                     trailing += 1
                 if len(row) != len(names):
                     raise DataError(
-                        f"{self.origin} line {number} has {len(row)} cell(s), expected {len(names)} like the first line: "
-                        "mend that line, or name the delimiter"
+                        f"{self.origin} line {number} has {len(row)} cell(s), expected {len(names)} like the first "
+                        "line: mend that line, or name the delimiter"
                     )
                 kept.append(row)
                 lines.append(number)
