@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["BOOLEANS", "CLEANED", "MISSING_TEXT", "MIXED_CELLS", "STATUS_WORDS", "WITH_UNIT", "Column", "Table", "is_number_text", "number_in", "parse_cells"]  # fmt: skip
+__all__ = [
+    "BOOLEANS",
+    "CLEANED",
+    "MISSING_TEXT",
+    "MIXED_CELLS",
+    "STATUS_WORDS",
+    "WITH_UNIT",
+    "Column",
+    "Table",
+    "is_number_text",
+    "number_in",
+    "parse_cells",
+]
 
 MISSING_TEXT = frozenset({"", "na", "n/a", "nan", "null", "none", "nil", "-", "--", "?", "#n/a", "<na>", "nat"})
 BOOLEANS = {"true": 1.0, "false": 0.0}

@@ -35,6 +35,39 @@ class Part:
     columns: Sequence[str | int] | None
 
 
+def split_table(
+    table: Table,
+    timestamp: str | int | None = None,
+    columns: str | Sequence[str | int] | None = None,
+    day_first: bool | None = None,
+) -> list[Part]:
+    """Return the table's series, each as a table of its own; most tables are one series and come back as they are.
+
+    Raises: DataError where rows of one time differ by labels that do not tell them all apart.
+    """
+    whole = [Part("", table, timestamp, _as_list(table, columns))]
+    chosen = () if columns is None else _known(table, columns)
+    labels = [label for i in range(len(table.columns)) if i not in chosen and (label := _label(table, i)) is not None]
+    if not labels:
+        return whole
+    clock = find_clock(table, timestamp, chosen, day_first)
+    labels = [label for label in labels if label.place not in clock.columns]
+    if clock.read is None:
+        keys = _keys_without_clock(table, labels)
+        times = np.arange(len(table.lines))
+    else:
+        times = clock.read.times.astype(np.int64)
+        keys = _keys_with_clock(table, labels, times, set(clock.columns))
+    if not keys:
+        return whole
+    count = len(np.unique(np.column_stack([key.codes for key in keys]), axis=0))
+    if count > _MOST_SERIES:
+        raise DataError(
+            f"{table.origin}: {_told(keys)} tell {count} series apart (at most {_MOST_SERIES}): split it up"
+        )
+    return _parts(table, keys, clock.columns, times, whole[0], clock.read is not None)
+
+
 def read_parts(
     table: Table,
     timestamp: str | int | None = None,

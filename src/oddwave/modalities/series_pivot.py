@@ -103,39 +103,6 @@ class Label:
         return names.fullmatch(plain_name(self.name)) is not None
 
 
-def split_table(
-    table: Table,
-    timestamp: str | int | None = None,
-    columns: str | Sequence[str | int] | None = None,
-    day_first: bool | None = None,
-) -> list[Part]:
-    """Return the table's series, each as a table of its own; most tables are one series and come back as they are.
-
-    Raises: DataError where rows of one time differ by labels that do not tell them all apart.
-    """
-    whole = [Part("", table, timestamp, _as_list(table, columns))]
-    chosen = () if columns is None else _known(table, columns)
-    labels = [label for i in range(len(table.columns)) if i not in chosen and (label := _label(table, i)) is not None]
-    if not labels:
-        return whole
-    clock = find_clock(table, timestamp, chosen, day_first)
-    labels = [label for label in labels if label.place not in clock.columns]
-    if clock.read is None:
-        keys = _keys_without_clock(table, labels)
-        times = np.arange(len(table.lines))
-    else:
-        times = clock.read.times.astype(np.int64)
-        keys = _keys_with_clock(table, labels, times, set(clock.columns))
-    if not keys:
-        return whole
-    count = len(np.unique(np.column_stack([key.codes for key in keys]), axis=0))
-    if count > _MOST_SERIES:
-        raise DataError(
-            f"{table.origin}: {_told(keys)} tell {count} series apart (at most {_MOST_SERIES}): split it up"
-        )
-    return _parts(table, keys, clock.columns, times, whole[0], clock.read is not None)
-
-
 def pivoted(
     table: Table,
     fields: Sequence[Label],
@@ -147,7 +114,7 @@ def pivoted(
     wanted: set[str] | None,
     timed: bool,
 ) -> Table:
-    """Put the values of each field into a column of its own, a row per time; rows alike in time and field stay apart."""
+    """Put the values of each field into a column of its own, a row per time; rows alike in both stay apart."""
     turn = turns(np.column_stack([times[rows], codes[rows]]) if timed else codes[rows][:, None])
     keys = np.column_stack([times[rows], turn]) if timed else turn[:, None]
     _, first, place = np.unique(keys, axis=0, return_index=True, return_inverse=True)

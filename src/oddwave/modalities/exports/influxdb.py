@@ -1,7 +1,8 @@
 """InfluxDB's annotated CSV: lines #group, #datatype and #default above each table, blank lines between tables.
 
-Of its columns, `result`, `table`, `_start` and `_stop` describe the query; `_time` is the clock, `_value` the value, and
-all others are tags, `_field` and `_measurement` first. The same tables without annotations are known by their header.
+Of its columns, `result`, `table`, `_start` and `_stop` describe the query; `_time` is the clock, `_value` the value,
+and all others are tags, `_field` and `_measurement` first. The same tables without annotations are known by their
+header.
 """
 
 import csv
