@@ -179,7 +179,7 @@ def test_fingerprint_follows_the_data_only():
         (3.5, "cannot read a series from float"),
         (None, "cannot read a series from NoneType"),
         (pd.DataFrame({"a": []}), "0 rows"),
-        (pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), "row 0, column 'a' holds text"),
+        (pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"]}), "no column holds numbers: a ('x'), b ('u')"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "repeats a column name"),
         ([np.ones((3, 1)), np.ones((2, 3, 4))], "mixes streams and panels"),
         ({1: np.ones(3), "1": np.ones(3)}, "two series are called '1'"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from oddwave.errors import ConfigError
 from oddwave.modalities.series_bookkeeping import is_time_name
-from oddwave.modalities.series_cells import is_number_text, number_in
+from oddwave.modalities.series_cells import STATUS_WORDS, is_number_text, number_in
 from oddwave.modalities.series_dates import CLOCK_TEXT, is_date_text
 
 __all__ = ["Dialect", "Start", "find_start", "sniff_dialect"]
@@ -109,7 +109,7 @@ def _has_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
     if all(is_text(cell) or not cell.strip() for cell in first) or _numbers_the_columns(first, body):
         return True
     return any(
-        is_text(cell) and any(i < len(row) and _is_usable(row[i]) and row[i].strip() for row in body)
+        is_text(cell) and any(i < len(row) and _is_value(row[i]) for row in body)
         for i, cell in enumerate(first)
     ) and not (is_number_text(first[0]) and all(is_number_text(cell) for cell in first))
 
@@ -191,7 +191,7 @@ def _header_among(rows: Sequence[Sequence[str]], heads: Sequence[int]) -> int | 
 
 
 def _is_value(cell: str) -> bool:
-    return bool(cell.strip()) and (_is_usable(cell))
+    return bool(cell.strip()) and cell.strip().lower() not in STATUS_WORDS and _is_usable(cell)
 
 
 def _sample_rows(sample: Sequence[str], delimiter: str) -> list[list[str]]:

@@ -15,7 +15,7 @@ from oddwave.modalities.series_bookkeeping import plain_name
 from oddwave.modalities.series_cells import Table
 from oddwave.modalities.series_columns import listed_names, resolve_columns
 from oddwave.modalities.series_pivot import METRIC_NAMES, Label, pivoted
-from oddwave.modalities.series_table import TableContent, read_table
+from oddwave.modalities.series_table import TableContent, find_clock, read_table
 
 __all__ = ["Part", "read_parts", "split_table"]
 

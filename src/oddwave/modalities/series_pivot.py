@@ -35,47 +35,9 @@ _FIELD_NAME = re.compile(
     r"|attribute|property|indicator|statistic|characteristic|observedproperty|messgroesse|messgröße|kanal|merkmal)(name|key)?"
 )
 METRIC_NAMES = frozenset({"name", "field", "metric"})  # of an export: names the channel also where there is but one
-_STATES = frozenset(
-    [
-        "on",
-        "off",
-        "ok",
-        "running",
-        "stopped",
-        "run",
-        "stop",
-        "open",
-        "closed",
-        "low",
-        "high",
-        "medium",
-        "auto",
-        "manual",
-        "hand",
-        "idle",
-        "normal",
-        "alarm",
-        "warn",
-        "warning",
-        "active",
-        "inactive",
-        "enabled",
-        "disabled",
-        "yes",
-        "no",
-        "start",
-        "good",
-        "bad",
-        "up",
-        "down",
-        "error",
-        "fault",
-        "full",
-        "empty",
-        "charging",
-        "standby",
-        "unknown",
-    ]
+_STATES = re.compile(
+    "on|off|ok|running|stopped|run|stop|open|closed|low|high|medium|auto|manual|hand|idle|normal|alarm|warn|warning|active"
+    "|inactive|enabled|disabled|yes|no|start|good|bad|up|down|error|fault|full|empty|charging|standby|unknown"
 )
 _FIELD_ORDER = ("measurement", "name", "field")
 _VALUE_NAME = frozenset({"value", "values", "val", "y", "reading", "wert", "messwert", "result", "v", "sample"})
@@ -97,7 +59,7 @@ class Label:
 
     @property
     def is_entity(self) -> bool:
-        if self.is_field or {value.lower() for value in self.values} <= _STATES:
+        if self.is_field or all(_STATES.fullmatch(value.lower()) for value in self.values):
             return False
         names = _NUMBERED_ENTITY if self.is_number else _ENTITY_NAME
         return names.fullmatch(plain_name(self.name)) is not None
