@@ -38,6 +38,7 @@ class Column:
     numbers: Float[np.ndarray, " R"]
     text: Mapping[int, str] = field(default_factory=dict)
     times: np.ndarray | None = None
+    timezone: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -69,6 +70,7 @@ class TableContent:
     channel_names: tuple[str, ...]
     times: np.ndarray | None
     notes: tuple[str, ...]
+    timezone: str | None = None
 
 
 def number_in(cell: str, decimal: str = ".") -> float | None:
@@ -100,13 +102,24 @@ def parse_cells(cells: Sequence[str], decimal: str = ".") -> tuple[Float[np.ndar
     return np.array([np.nan if number is None else number for number in numbers], dtype=np.float64), text
 
 
-def read_table(table: Table, timestamp: str | int | None, columns: Sequence[str | int] | None) -> TableContent:
+def read_table(
+    table: Table,
+    timestamp: str | int | None,
+    columns: str | Sequence[str | int] | None,
+    exclude: str | Sequence[str | int] | None = None,
+) -> TableContent:
     """Choose clock and channels and return them as arrays.
 
     The clock is `timestamp`, else the first column named like a time that holds times, else the first column of dates;
     a column listed in `columns` is never taken for the clock. Raises: DataError for an unknown column, text in a number
     column, or no number column at all.
     """
+    if exclude:
+        left_out = [
+            i for key in ([exclude] if isinstance(exclude, str) else exclude) for i in [_resolve(table, key, "exclude")]
+        ]
+        kept = tuple(column for i, column in enumerate(table.columns) if i not in left_out)
+        table = Table(table.origin, kept, table.lines, table.line_word, table.has_header, table.notes)
     chosen = None if columns is None else _resolve_all(table, columns)
     clock, times, notes = _find_clock(table, timestamp, chosen or ())
     if chosen is None:
@@ -119,10 +132,13 @@ def read_table(table: Table, timestamp: str | int | None, columns: Sequence[str 
         stacked[infinite] = np.nan
         count = int(infinite.sum())
         notes += (f"{count} infinite value{'s' * (count > 1)} taken as missing",)
-    return TableContent(stacked, tuple(table.columns[i].name for i in chosen), times, table.notes + notes)
+    zone = next((table.columns[i].timezone for i in clock), None)
+    if zone:
+        notes += ("timestamps with a zone are given in UTC",)
+    return TableContent(stacked, tuple(table.columns[i].name for i in chosen), times, table.notes + notes, zone)
 
 
-def _resolve_all(table: Table, keys: Sequence[str | int]) -> tuple[int, ...]:
+def _resolve_all(table: Table, keys: str | Sequence[str | int]) -> tuple[int, ...]:
     chosen = tuple(_resolve(table, key, "columns") for key in ([keys] if isinstance(keys, str) else keys))
     if not chosen or len(set(chosen)) < len(chosen):
         raise DataError(f"columns is {list(keys)} for {table.origin}: name one or more columns, each once")

@@ -5,10 +5,8 @@ are numbers or dates. Read `series_table.py` next: it decides what the columns m
 """
 
 import csv
-import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from jaxtyping import Float
 from oddwave.errors import ConfigError, DataError
 from oddwave.modalities.series_dates import CLOCK_TEXT, is_date_text
 from oddwave.modalities.series_table import Column, Table, number_in, parse_cells
+from oddwave.modalities.source_bytes import Limits, open_file, unpacked
 
 __all__ = ["Dialect", "parse_text", "read_text_table", "sniff_dialect"]
 
@@ -40,20 +39,16 @@ class Dialect:
     header: bool
 
 
-def read_text_table(path: Path, *, delimiter: str | None = None, header: bool | None = None) -> Table:
-    """Read a delimited text file, gzipped or not.
+def read_text_table(
+    path: Path, *, delimiter: str | None = None, header: bool | None = None, raw: bytes | None = None
+) -> Table:
+    """Read a delimited text file, gzipped or not; `raw` are its bytes where they were read already.
 
     Raises: DataError for a file that is missing, empty, binary, not UTF-8, ragged, or holds a header only.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read '{path}' ({error.strerror or error}): check the path") from error
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"'{path}' is a damaged gzip file ({error}): fetch or make it again") from error
+    if raw is None:
+        with open_file(path, Limits()) as file:
+            raw = unpacked(file, f"'{path}'", Limits())
     text, notes = _decode(raw, path)
     return parse_text(text, f"'{path}'", delimiter=delimiter, header=header, notes=notes)
 
