@@ -25,7 +25,7 @@ from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
 from oddwave.detection.series_detection import SeriesDetection, StreamScore
 from oddwave.detection.streams import Stream, at_rest
-from oddwave.detection.unread import rows_with_unread, set_aside, with_unread
+from oddwave.detection.unread import rows_with_unread, with_unread, without_short
 from oddwave.detection.work import Work, check_read_options
 from oddwave.errors import DataError
 from oddwave.modalities.series import SeriesScaler
@@ -219,13 +219,8 @@ class SeriesWork(Work):
             raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
         data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
         assert self.scaler is not None
-        assert self.engine is not None
         streams = scaled_streams(data, self.scaler)
-        reasons = [self._length_fault(stream, self.engine.plan) for stream in streams]
-        alone = len(data.entries) == 1 or self.read_options.get("on_error") == "stop"
-        if any(reasons) and (alone or all(reasons)):
-            raise DataError(next(filter(None, reasons)))
-        return set_aside(data, reasons), [s for s, reason in zip(streams, reasons, strict=True) if not reason]
+        return without_short(data, streams, self._fitted()[0].plan, stop=self.read_options.get("on_error") == "stop")
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
@@ -237,18 +232,6 @@ class SeriesWork(Work):
         scaler = SeriesScaler.fit(kept)
         streams = scaled_streams(data, scaler)
         return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
-
-    def _length_fault(self, stream: Stream, plan: WindowPlan) -> str:
-        """Say why a stream's length does not fit the model; "" where it does."""
-        needed = min(plan.sizes)
-        if plan.panel and len(stream) != needed:
-            return f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
-        if len(stream) < needed:
-            return (
-                f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
-                "give a longer stretch, or fit with smaller series.window_sizes"
-            )
-        return ""
 
     # From streams to a fitted engine
 

@@ -10,17 +10,26 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.modalities.series_items import SeriesFailure, SeriesItem, SeriesSet, in_order
+from oddwave.detection.plan import WindowPlan
+from oddwave.detection.streams import Stream
+from oddwave.errors import DataError
+from oddwave.modalities.series_items import SeriesFailure, SeriesSet, in_order
 from oddwave.results import DetectionResult, ItemResult
 
-__all__ = ["rows_with_unread", "set_aside", "with_unread"]
+__all__ = ["rows_with_unread", "with_unread", "without_short"]
 
 
-def set_aside(data: SeriesSet, reasons: Sequence[str]) -> SeriesSet:
-    """Turn the items that a reason is given against into failures, each at its place; "" is no reason."""
-    left = iter(reasons)
-    failures: list[SeriesFailure] = []
-    items: list[SeriesItem] = []
+def without_short(
+    data: SeriesSet, streams: Sequence[Stream], plan: WindowPlan, *, stop: bool
+) -> tuple[SeriesSet, list[Stream]]:
+    """Set aside the items whose stream is too short for the model, and return the others with their streams.
+
+    Raises: DataError where there are no others, or where one is too short and is to `stop` all.
+    """
+    reasons = [_length_fault(stream, plan) for stream in streams]
+    if all(reasons) or (stop and any(reasons)):
+        raise DataError(next(filter(None, reasons)))
+    left, items, failures = iter(reasons), [], list[SeriesFailure]()
     for place, entry in enumerate(data.entries):
         if isinstance(entry, SeriesFailure):
             failures.append(entry)
@@ -28,7 +37,21 @@ def set_aside(data: SeriesSet, reasons: Sequence[str]) -> SeriesSet:
             failures.append(SeriesFailure(entry.id, None, reason, place))
         else:
             items.append(entry)
-    return replace(data, items=tuple(items), failures=tuple(failures))
+    kept = [stream for stream, reason in zip(streams, reasons, strict=True) if not reason]
+    return replace(data, items=tuple(items), failures=tuple(failures)), kept
+
+
+def _length_fault(stream: Stream, plan: WindowPlan) -> str:
+    """Say why a stream's length does not fit the model; "" where it does."""
+    needed = min(plan.sizes)
+    if plan.panel and len(stream) != needed:
+        return f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
+    if len(stream) < needed:
+        return (
+            f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
+            "give a longer stretch, or fit with smaller series.window_sizes"
+        )
+    return ""
 
 
 def with_unread(result: DetectionResult, data: SeriesSet) -> DetectionResult:

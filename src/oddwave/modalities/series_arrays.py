@@ -117,9 +117,7 @@ def _number(entry: Any, identifier: str) -> float:
             return float(entry)
     except (OverflowError, ValueError):
         pass
-    raise DataError(
-        f"'{identifier}' holds {str(entry)[:40]!r} ({type(entry).__name__}): expected numbers, None for none"
-    )
+    raise DataError(f"'{identifier}' holds {str(entry)[:40]!r} ({type(entry).__name__}): expected numbers")
 
 
 def read_npy(file: BinaryIO, origin: str, limits: Limits) -> np.ndarray:

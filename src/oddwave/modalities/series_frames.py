@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FramePart", "frame_parts", "is_frame"]
 
-_INTO_PANDAS = ("collect", "compute", "to_pandas", "toPandas", "read_pandas")  # of lazy frames first
 _LONGEST_CELL = 200  # what a cell of text may tell; a cell repeated a million times must not be copied whole
 _SAMPLED_CELLS = 1000
 
@@ -37,7 +36,7 @@ class FramePart:
 
 def is_frame(source: Any) -> bool:
     """Say whether the source is a data frame, a named column or an index of one, without importing its library."""
-    if isinstance(source, np.ndarray | type) or (hasattr(source, "__array__") and np.ndim(source) > 2):
+    if isinstance(source, np.ndarray | type) or getattr(source, "ndim", 0) in range(3, 99):
         return False
     doors = ("to_frame", "to_pandas", "to_dataframe", "columns", "read_pandas", "__arrow_c_stream__")
     return any(hasattr(type(source), door) for door in doors) or hasattr(source, "toPandas")
@@ -86,11 +85,14 @@ def _as_pandas(frame: Any) -> "pd.DataFrame":
 
 def _converted(frame: Any) -> Any:
     """Turn another library's frame into pandas': by its own doors, else through Arrow."""
-    for door in _INTO_PANDAS:
-        if hasattr(type(frame), door) and not (door == "to_pandas" and hasattr(type(frame), "data_vars")):
+    for door in ("collect", "compute"):  # of lazy frames
+        if hasattr(type(frame), door):
             frame = getattr(frame, door)()
-    if hasattr(type(frame), "to_dataframe"):  # xarray's Dataset, with all its dimensions in the index
+    if hasattr(type(frame), "data_vars"):  # xarray's Dataset: all its dimensions go into the index
         return frame.to_dataframe()
+    for door in ("to_pandas", "toPandas", "read_pandas"):
+        if hasattr(frame, door):
+            return getattr(frame, door)()
     if hasattr(type(frame), "__arrow_c_stream__"):
         import pyarrow
 
@@ -167,6 +169,8 @@ def _clock_of(index: "pd.Index", origin: str, clock: str | int | None) -> "tuple
     """Return an index that tells the time, or is named as the one that does; else nothing, and a note."""
     import pandas as pd
 
+    if isinstance(index, pd.TimedeltaIndex):
+        return pd.Timestamp(0) + index, ("the frame's index holds elapsed times, counted from 1970-01-01",)
     if _tells_time(index) or (index.name is not None and index.name == clock):
         return index, ()
     if isinstance(index, pd.RangeIndex):
@@ -207,16 +211,18 @@ def _distinct(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 def _column(name: str, series: "pd.Series") -> Column:
     import pandas as pd
 
+    if isinstance(series.dtype, pd.ArrowDtype):
+        import pyarrow
+
+        series = pd.Series(pyarrow.array(series).to_pandas())
+    if isinstance(series.dtype, pd.PeriodDtype):
+        series = series.dt.to_timestamp()
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _categories(name, series)
-    if isinstance(dtype, pd.ArrowDtype):
-        series, dtype = _without_arrow(series)
-    if isinstance(dtype, pd.PeriodDtype):
-        series = series.dt.to_timestamp()
-    if pd.api.types.is_timedelta64_dtype(series.dtype):
-        return _elapsed(name, series)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return Column(name, series.dt.total_seconds().to_numpy(dtype=np.float64))
+    if pd.api.types.is_datetime64_any_dtype(dtype):
         return _timed(name, series)
     if pd.api.types.is_complex_dtype(dtype):
         raise DataError(f"column '{name}' holds complex numbers: expected real ones")
@@ -224,18 +230,6 @@ def _column(name: str, series: "pd.Series") -> Column:
         with np.errstate(over="ignore", invalid="ignore"):
             return Column(name, np.array(series.to_numpy(dtype=np.float64, na_value=np.nan)))
     return _of_objects(name, series)
-
-
-def _without_arrow(series: "pd.Series") -> "tuple[pd.Series, Any]":
-    """Give columns of Arrow's types pandas' own: times stay times, decimals and text become objects."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(series.dtype) or pd.api.types.is_bool_dtype(series.dtype):
-        return series, series.dtype
-    plain = series.convert_dtypes(dtype_backend="numpy_nullable")
-    if isinstance(plain.dtype, pd.ArrowDtype):
-        plain = series.astype(object)
-    return plain, plain.dtype
 
 
 def _categories(name: str, series: "pd.Series") -> Column:
@@ -265,7 +259,7 @@ def _of_objects(name: str, series: "pd.Series") -> Column:
     if known and all(isinstance(cell, datetime.date | np.datetime64) for cell in known):
         return _timed(name, _parsed(name, cells, missing))
     if known and all(isinstance(cell, datetime.timedelta | np.timedelta64) for cell in known):
-        return _elapsed(name, pd.Series(pd.to_timedelta(list(cells))))
+        return _column(name, pd.Series(pd.to_timedelta(list(cells))))
     if any(isinstance(cell, complex | np.complexfloating) for cell in known):
         raise DataError(f"column '{name}' holds complex numbers: expected real ones")
     words = ["" if gone else str(cell)[:_LONGEST_CELL] for cell, gone in zip(cells, missing, strict=True)]
@@ -296,13 +290,6 @@ def _timed(name: str, series: "pd.Series") -> Column:
     except (pd.errors.OutOfBoundsDatetime, OverflowError):
         raise DataError(f"column '{name}' holds dates beyond 1678 to 2262, which cannot be kept: mend them") from None
     return Column(name, np.full(len(series), np.nan), times=times.to_numpy(dtype="datetime64[ns]"), timezone=zone)
-
-
-def _elapsed(name: str, series: "pd.Series") -> Column:
-    """Return spans of time as times counted from 1970-01-01."""
-    import pandas as pd
-
-    return _timed(name, pd.Timestamp(0) + series)
 
 
 def _zone_name(series: "pd.Series") -> str | None:

@@ -38,12 +38,11 @@ from oddwave.modalities.series_items import (
     check_ids,
     check_lengths,
     fingerprint_items,
-    has_names,
     match_channels,
-    place_of,
     plain_item,
     same_channels,
-)
+)  # fmt: skip
+from oddwave.modalities.series_options import Kind, ReadOptions
 from oddwave.modalities.series_panel import LabelColumn, array_panel, looks_like_panel, table_panel
 from oddwave.modalities.series_parquet import read_parquet
 from oddwave.modalities.series_table import Table, read_table
@@ -58,12 +57,11 @@ from oddwave.modalities.source_bytes import (
     open_file,
     read_opened,
     unpacked,
-)
+)  # fmt: skip
 from oddwave.modalities.source_files import FileKind, FoundFiles, OnError, find_files, find_listed
 
 __all__ = ["DATA_ENDINGS", "SERIES_FILES", "Kind", "read_series"]
 
-Kind = Literal["stream", "panel"]
 DATA_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq", ".npy", ".npz")
 _PROSE = ("readme", "license", "licence", "notes", "requirements", "changelog")  # .txt files that hold no data
 _BINARY = {".npy": "an NPY file", ".npz": "an NPZ file", ".parquet": "a Parquet file", ".pq": "a Parquet file"}
@@ -113,44 +111,13 @@ def read_series(
     model: they alone are read, by their names, whatever else there is.
     Raises: DataError for what cannot be read, in one line that names file, line and column; ConfigError for an option.
     """
-    if kind not in ("auto", "stream", "panel"):
-        raise ConfigError(f"kind is {kind!r}: give 'auto', 'stream' or 'panel'")
-    if isinstance(max_gap, bool) or not isinstance(max_gap, int) or max_gap < 0:
-        raise ConfigError(f"max_gap is {max_gap!r}: give 0 or more points")
     if on_error not in ("skip", "stop"):
         raise ConfigError(f"on_error is {on_error!r}: give 'skip' or 'stop'")
-    if not isinstance(delimiter, str | None) or not isinstance(header, bool | None):
-        raise ConfigError(f"delimiter is {delimiter!r}, header {header!r}: give a character, and True or False")
+    limits = Limits(max_bytes, max_ratio)
     reader = _Reader(
-        _checked_key(timestamp, "timestamp"),
-        _checked_keys(columns, "columns"),
-        _checked_keys(exclude, "exclude"),
-        delimiter,
-        header,
-        kind,
-        label_column,
-        max_gap,
-        Limits(max_bytes, max_ratio),
-        tuple(like),
-    )
-    found = reader.find(source)
-    return _read_all(found, on_error, tuple(like))
-
-
-def _checked_keys(keys: Any, option: str) -> str | tuple[str | int, ...] | None:
-    """Return names, patterns and positions of columns; a text may list several. Raises: ConfigError."""
-    if keys is None or isinstance(keys, str):
-        return keys
-    listed = keys if isinstance(keys, Iterable) and not isinstance(keys, bytes) else [keys]
-    return tuple(key for key in (_checked_key(each, option) for each in listed) if key is not None)
-
-
-def _checked_key(key: Any, option: str) -> str | int | None:
-    if key is None or isinstance(key, str):
-        return key
-    if isinstance(key, int | np.integer) and not isinstance(key, bool):
-        return int(key)
-    raise ConfigError(f"{option} is {key!r}: give a column's name or position")
+        timestamp, columns, exclude, delimiter, header, kind, label_column, max_gap, limits, tuple(like)
+    )  # fmt: skip
+    return _read_all(reader.find(source), on_error, reader.like)
 
 
 @dataclass(frozen=True)
@@ -213,23 +180,13 @@ def _read_all(found: _Found, on_error: OnError, like: tuple[str, ...]) -> Series
     return SeriesSet(found_kind, matched, tuple(notes), fingerprint_items(matched), tuple(failures))
 
 
-@dataclass(frozen=True)
-class _Reader:
+class _Reader(ReadOptions):
     """The options of one `read_series` call, and one method per kind of source."""
-
-    timestamp: str | int | None
-    columns: str | tuple[str | int, ...] | None
-    exclude: str | tuple[str | int, ...] | None
-    delimiter: str | None
-    header: bool | None
-    kind: Literal["auto", "stream", "panel"]
-    label_column: LabelColumn
-    max_gap: int
-    limits: Limits
-    like: tuple[str, ...]
 
     def find(self, source: Any) -> _Found:
         """Return the parts of a source, in order, each of which may turn out to be unreadable."""
+        if isinstance(source, str) and not source:
+            raise DataError("the source is an empty path: give a file, a folder or a glob")
         if isinstance(source, str | os.PathLike):
             found = find_files(source, SERIES_FILES)
             return self._files(found, alone=not Path(source).expanduser().is_dir())
@@ -338,7 +295,7 @@ class _Reader:
         return "panel", table_panel(table, self.label_column, prefix)
 
     def _stream(self, identifier: str, table: Table) -> SeriesItem:
-        columns, more = self._chosen(table)
+        columns, more = self.chosen(table)
         content = read_table(table, self.timestamp, columns, self.exclude)
         if content.times is None:
             item = plain_item(identifier, content.values, content.channel_names)
@@ -357,15 +314,6 @@ class _Reader:
             notes,
             timezone=content.timezone,
         )
-
-    def _chosen(self, table: Table) -> tuple[str | tuple[str | int, ...] | None, tuple[str, ...]]:
-        """Return the columns to read: those asked for, or a model's own where the table has all of them by name."""
-        names = [column.name for column in table.columns]
-        places = [place_of(name, names) for name in self.like]
-        if self.columns is not None or not has_names(self.like) or None in places:
-            return self.columns, ()
-        chosen = tuple(place for place in places if place is not None)
-        return chosen, _extra_note(table, chosen)
 
     def _arrays(self, arrays: Mapping[str, np.ndarray], identifier: str, prefix: str) -> _Items:
         """Read the arrays of one file: a single one by the file's name, several by their own."""
@@ -409,11 +357,3 @@ def _is_single(source: Any) -> bool:
     if isinstance(source, bytes | bytearray | memoryview) or hasattr(source, "read") or hasattr(source, "read_bytes"):
         return True
     return is_frame(source) or is_tensor(source) or hasattr(source, "__array__")
-
-
-def _extra_note(table: Table, chosen: Sequence[int]) -> tuple[str, ...]:
-    """Name the columns of numbers that a model does not know."""
-    rest = [column for i, column in enumerate(table.columns) if i not in chosen]
-    extra = [column.name for column in rest if column.times is None and not column.text and not column.is_empty]
-    shown = ", ".join(extra[:12]) + ", ..." * (len(extra) > 12)
-    return (f"left out, not among the model's channels: {shown}",) if extra else ()

@@ -24,7 +24,7 @@ __all__ = [
 
 MAX_BYTES = 2 << 30  # of one file once unpacked, arrays counted as doubles
 MAX_RATIO = 100.0  # unpacked to packed: readings reach 50 at most, zeros 1,000
-TEXT_FREE = 8 << 20  # below these sizes any ratio is let through: there is nothing to fear
+TEXT_FREE = 2 << 20  # below these sizes any ratio is let through: neither memory nor time is at stake
 ARRAYS_FREE = 64 << 20
 _HEAD_BYTES = 4096
 _PIPE_FOLDERS = ("/dev", "/dev/fd")  # pipes that a shell hands over; any other would be waited for without end
