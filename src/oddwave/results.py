@@ -132,6 +132,23 @@ class ItemResult:
     sample_period_s: float | None = None
     row_index: Int[np.ndarray, " R"] | None = None  # the point that each row of the source became, -1 for none
     row_timestamps: np.ndarray | None = None
+    timezone: str | None = None
+    error: str = ""
+
+    @classmethod
+    def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "ItemResult":
+        """Return the record of a series that could not be read: one point without a score, and why."""
+        nothing, size = np.array([np.nan]), (1, len(channel_names))
+        return cls(
+            id=identifier,
+            scores=nothing,
+            p_values=nothing,
+            labels=np.array([-1]),
+            values=np.full(size, np.nan),
+            observed=np.zeros(size, bool),
+            channel_names=channel_names,
+            error=error,
+        )
 
 
 @runtime_checkable

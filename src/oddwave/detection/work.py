@@ -4,7 +4,10 @@
 the configuration's modality and `archive.py` stores either in the same four files. Read one of the two next.
 """
 
+import difflib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +18,11 @@ from torch import nn
 
 from oddwave import __version__
 from oddwave.config import DetectorConfig, Modality
-from oddwave.errors import NotFittedError
+from oddwave.errors import ConfigError, NotFittedError
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["Work"]
+__all__ = ["Work", "check_read_options"]
 
 
 class Work(ABC):
@@ -117,3 +120,16 @@ class Work(ABC):
             "seed": self.config.seed,
             "preset": self.config.preset,
         }
+
+
+def check_read_options(
+    options: Mapping[str, Any], reader: Callable[..., Any], *, without: tuple[str, ...] = ()
+) -> None:
+    """Refuse reading options that a reader does not know. Raises: ConfigError, with the one that may be meant."""
+    parameters = inspect.signature(reader).parameters.values()
+    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in without]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+            raise ConfigError(f"reading option {name!r} does not exist: {hint}")

@@ -109,8 +109,7 @@ def _has_header(rows: Sequence[Sequence[str]], decimal: str) -> bool:
     if all(is_text(cell) or not cell.strip() for cell in first) or _numbers_the_columns(first, body):
         return True
     return any(
-        is_text(cell) and any(i < len(row) and _is_value(row[i]) for row in body)
-        for i, cell in enumerate(first)
+        is_text(cell) and any(i < len(row) and _is_value(row[i]) for row in body) for i, cell in enumerate(first)
     ) and not (is_number_text(first[0]) and all(is_number_text(cell) for cell in first))
 
 

@@ -14,6 +14,7 @@ from oddwave.errors import DataError
 from oddwave.modalities.series_bookkeeping import plain_name
 from oddwave.modalities.series_cells import Table
 from oddwave.modalities.series_columns import listed_names, resolve_columns
+from oddwave.modalities.series_options import ReadOptions
 from oddwave.modalities.series_pivot import METRIC_NAMES, Label, pivoted
 from oddwave.modalities.series_table import TableContent, find_clock, read_table
 
@@ -68,31 +69,26 @@ def split_table(
     return _parts(table, keys, clock.columns, times, whole[0], clock.read is not None)
 
 
-def read_parts(
-    table: Table,
-    timestamp: str | int | None = None,
-    columns: str | Sequence[str | int] | None = None,
-    exclude: str | Sequence[str | int] = (),
-    day_first: bool | None = None,
-    expected: Sequence[str] = (),
-) -> list[tuple[str, Table, TableContent]]:
-    """Return each series of a table with what is read of it, all with the same channels; see `read_table`."""
-    parts = split_table(table, timestamp, columns, day_first)
+def read_parts(table: Table, options: ReadOptions) -> list[tuple[str, Table, TableContent]]:
+    """Return each series of a table, by its label, with what is read of it, all with the same channels."""
+    parts = split_table(table, options.timestamp, options.columns, options.day_first)
 
-    def read(wanted: Sequence[str]) -> list[tuple[str, Table, TableContent]]:
-        return [
-            (
-                p.label,
-                p.table,
-                read_table(p.table, p.timestamp, p.columns, exclude, day_first=day_first, expected=wanted),
-            )
-            for p in parts
-        ]
+    def read(part: Part, expected: Sequence[str]) -> tuple[str, Table, TableContent]:
+        columns, notes = (part.columns, ()) if options.columns is not None else options.chosen(part.table)
+        content = read_table(
+            part.table,
+            part.timestamp,
+            columns,
+            options.exclude,
+            day_first=options.day_first,
+            expected=[*options.like, *expected],
+        )
+        return part.label, part.table, replace(content, notes=content.notes + notes)
 
-    found = read(expected)
-    names = dict.fromkeys(name for _, _, content in found for name in content.channel_names)
+    found = [read(part, ()) for part in parts]
+    names = list(dict.fromkeys(name for _, _, content in found for name in content.channel_names))
     if any(len(content.channel_names) < len(names) for _, _, content in found):
-        found = read([*expected, *names])  # one part's counter is another part's reading
+        found = [read(part, names) for part in parts]  # one part's counter is another part's reading
     return found
 
 

@@ -72,7 +72,7 @@ def read_table(
     table: Table,
     timestamp: str | int | None,
     columns: str | Sequence[str | int] | None,
-    exclude: str | Sequence[str | int] = (),
+    exclude: str | Sequence[str | int] | None = None,
     *,
     day_first: bool | None = None,
     expected: Sequence[str] = (),
@@ -86,7 +86,7 @@ def read_table(
     Raises: DataError for an unknown column, text in a number column, or no number column at all.
     """
     chosen = None if columns is None else resolve_columns(table, columns)
-    dropped, notes = _excluded(table, exclude, chosen)
+    dropped, notes = _excluded(table, exclude or ())
     clock = find_clock(table, timestamp, chosen or (), day_first)
     read = clock.read or ReadTimes(np.empty(0, dtype="datetime64[ns]"))
     notes += read.notes
@@ -109,9 +109,7 @@ def read_table(
     return TableContent(stacked, names, times, table.notes + notes, read.timezone, read.day_first, clock.is_local)
 
 
-def _excluded(
-    table: Table, exclude: str | Sequence[str | int], chosen: Sequence[int] | None
-) -> tuple[frozenset[int], tuple[str, ...]]:
+def _excluded(table: Table, exclude: str | Sequence[str | int]) -> tuple[frozenset[int], tuple[str, ...]]:
     """Return the columns to leave out; a name that is not there is only noted, for data may lack what is not wanted."""
     notes: list[str] = []
     dropped: set[int] = set()

@@ -6,10 +6,8 @@ next: it decides what the columns mean.
 """
 
 import csv
-import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from oddwave.modalities.exports import Block, Layout, metric_labels, recognise_e
 from oddwave.modalities.series_cells import Column, Table, number_in
 from oddwave.modalities.series_layout import Dialect, find_start, sniff_dialect
 from oddwave.modalities.series_writing import CellReader
+from oddwave.modalities.source_bytes import Limits, open_file, unpacked
 
 __all__ = ["Dialect", "parse_text", "read_text_table", "sniff_dialect"]
 
@@ -46,15 +45,8 @@ def read_text_table(
     Raises: DataError for a file that is missing, empty, binary, not UTF-8, ragged, or holds a header only.
     """
     if raw is None:
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read '{path}' ({error.strerror or error}): check the path") from error
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"'{path}' is a damaged gzip file ({error}): fetch or make it again") from error
+        with open_file(path, Limits()) as file:
+            raw = unpacked(file, f"'{path}'", Limits())
     text, notes = _decode(raw, path)
     return parse_text(text, f"'{path}'", delimiter=delimiter, header=header, decimal=decimal, notes=notes)
 
