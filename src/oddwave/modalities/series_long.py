@@ -168,7 +168,7 @@ def _keys_with_clock(table: Table, labels: list[Label], times: Int[np.ndarray, "
             keys = rest
     if left <= few or any(key.is_field or key.is_entity for key in keys):
         return keys
-    if left < shared / 2 and keys:
+    if left <= shared / 2 and keys:
         raise DataError(
             f"{table.origin} holds several series in one column: {shared} rows share their time with others, and "
             f"{_told(keys)} tell only some of them apart: give one file per series, or one column per series"

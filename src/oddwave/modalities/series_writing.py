@@ -22,6 +22,7 @@ _FEW_WORDS = 0.2  # of the filled cells: words up to this share stand for missin
 _MOST_KINDS_OF_WORDS = 10
 _MOST_UNITS = 20
 _GROUP_OF_THREE = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")  # 1,001 and 1.001, which may be a thousand and one
+_STAND_INS = frozenset({1.0, 9.0, 99.0, 999.0, 9999.0, 99999.0, 888.0})  # -999 and the like, for a missing value
 _WRITINGS = ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))  # decimal sign, thousands sign
 
 
@@ -240,7 +241,8 @@ def _is_thousands(
     """
     plain = ~marked & ~np.isnan(large) & (large != 0)
     unsigned = np.abs(large[plain])
-    if len(np.unique(unsigned)) < 2 or (unsigned != np.rint(unsigned)).any():
+    only = np.unique(unsigned)
+    if not only.size or (unsigned != np.rint(unsigned)).any() or (len(only) == 1 and only[0] in _STAND_INS):
         return None
     if (unsigned >= 1000).any():
         return False
