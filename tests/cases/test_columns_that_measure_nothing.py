@@ -12,9 +12,9 @@ TIMES = np.datetime64("2024-01-01T00:00") + np.arange(N) * np.timedelta64(1, "h"
 VALUES = np.round(np.random.default_rng(0).normal(50, 5, N), 3)
 
 
-def read(tmp_path, columns, times=TIMES, **options):
-    names = [*(["time"] if times is not None else []), *columns, "v"]
-    cells = [*([times] if times is not None else []), *columns.values(), VALUES]
+def read(tmp_path, beside, times=TIMES, **options):
+    names = [*(["time"] if times is not None else []), *beside, "v"]
+    cells = [*([times] if times is not None else []), *beside.values(), VALUES]
     lines = [",".join(str(cell[i]) for cell in cells) for i in range(len(VALUES))]
     (tmp_path / "x.csv").write_text("\n".join([",".join(f'"{name}"' for name in names), *lines]))
     (item,) = read_series(tmp_path / "x.csv", **options).items

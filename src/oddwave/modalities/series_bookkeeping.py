@@ -151,7 +151,7 @@ def _counts_rows(column: Column, index: int, has_header: bool) -> bool:
     if (np.diff(np.sort(numbers)) == 1).all() and numbers.min() in (0, 1):
         return True
     steps = np.diff(numbers)
-    if not has_header or (nameless and index > 0):
+    if not has_header:
         return index == 0 and bool((steps == 1).all()) and len(numbers) >= _MIN_ROWS
     return bool(min((steps <= 0).sum(), (steps >= 0).sum()) * 10 <= len(numbers))
 
