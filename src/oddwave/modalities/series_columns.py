@@ -73,6 +73,8 @@ def resolve_column(table: Table, key: str | int, option: str) -> int:
 def _resolve_all(table: Table, names: Sequence[str], key: str | int, option: str) -> list[int]:
     if _is_glob(key, names):
         found = [i for i, name in enumerate(names) if fnmatch.fnmatchcase(name.lower(), str(key).strip().lower())]
+        if option == "columns":  # a pattern means columns of numbers
+            found = [i for i in found if not table.columns[i].is_text and table.columns[i].times is None]
         if found:
             return found
     return [resolve_column(table, key, option)]

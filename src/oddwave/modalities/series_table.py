@@ -85,16 +85,14 @@ def read_table(
     data of this source proved.
     Raises: DataError for an unknown column, text in a number column, or no number column at all.
     """
-    chosen = None if columns is None else resolve_columns(table, columns)
     dropped, notes = _excluded(table, exclude or ())
+    chosen = None if columns is None else tuple(i for i in resolve_columns(table, columns) if i not in dropped)
     clock = find_clock(table, timestamp, chosen or (), day_first)
     read = clock.read or ReadTimes(np.empty(0, dtype="datetime64[ns]"))
     notes += read.notes
     if chosen is None:
         chosen, more = _default_channels(table, clock, dropped, expected)
         notes += more
-    else:
-        chosen = tuple(i for i in chosen if i not in dropped)
     if not chosen:
         raise DataError(f"{table.origin} has no column left to monitor: exclude= names all that columns= chooses")
     stacked = np.stack([_channel(table, table.columns[i], columns is not None) for i in chosen], axis=1)
@@ -113,7 +111,10 @@ def _excluded(table: Table, exclude: str | Sequence[str | int]) -> tuple[frozens
     """Return the columns to leave out; a name that is not there is only noted, for data may lack what is not wanted."""
     notes: list[str] = []
     dropped: set[int] = set()
-    for key in [exclude] if isinstance(exclude, str) else exclude:
+    names = [column.name for column in table.columns]
+    if isinstance(exclude, str):
+        exclude = [exclude] if exclude in names else split_names(exclude)
+    for key in exclude:
         try:
             dropped.update(resolve_columns(table, [key], "exclude"))
         except DataError:

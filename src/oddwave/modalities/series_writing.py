@@ -54,7 +54,9 @@ class CellReader:
             grouped = np.fromiter((self.decimal in cell for cell in cells), bool, len(cells))
             grouped[list(text)] = False
             self._grouped.append(grouped)
-            self.proves_decimal = not all(_GROUP_OF_THREE.fullmatch(cells[i].strip()) for i in np.flatnonzero(grouped))
+            self.proves_decimal = not all(
+                _GROUP_OF_THREE.fullmatch(cells[i].strip()) for i in np.flatnonzero(grouped).tolist()
+            )
         self._numbers.append(numbers)
         self._text.update({self._count + position: cell for position, cell in text.items()})
         self._count += len(cells)
