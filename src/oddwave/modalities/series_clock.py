@@ -94,8 +94,11 @@ def _without_repeats(
     content = np.where(np.isnan(values), np.nan, values + 0.0)[order[suspects]].view(np.int64)
     keys = np.column_stack([stamps[suspects], content])
     original[suspects] = suspects[_first_alike(keys)]
-    if not _mostly_repeat(stamps[original == np.arange(len(order))]):
-        return original, False
+    distinct = stamps[original == np.arange(len(order))]
+    if not _mostly_repeat(distinct):
+        kinds, counts = np.unique(distinct, return_counts=True)
+        differing = np.isin(stamps, kinds[counts > 1])  # averaged over all their rows
+        return np.where(differing, np.arange(len(order)), original), False
     in_file = np.sort(order)
     steps = np.diff(times[in_file].astype(np.int64))
     back = steps < 0 if (steps < 0).sum() <= (steps > 0).sum() else steps > 0
