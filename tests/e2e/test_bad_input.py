@@ -82,7 +82,7 @@ def test_data_that_cannot_be_learnt_from(
     ("name", "options", "expected"),
     [
         ("nowhere.csv", [], "no such file or folder"),
-        ("one_channel.csv", [], "has 1 channel(s) (c0), expected 2 (c0, c1): choose the same ones with --columns"),
+        ("one_channel.csv", [], "has no channel c1: it has c0, expected c0, c1"),
         ("short.csv", [], "has 5 points, the model's shortest window has"),
         ("new.csv", ["--alpha", "0.0001"], "alpha 0.0001 needs at least 9999 calibration scores, this model has 120"),
         ("new.csv", ["--alpha", "1"], "alpha is 1: expected a false-alarm rate between 0 and 1"),

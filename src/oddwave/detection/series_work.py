@@ -26,7 +26,8 @@ from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
 from oddwave.detection.series_detection import SeriesDetection, StreamScore
 from oddwave.detection.streams import Stream, at_rest
-from oddwave.detection.work import Work
+from oddwave.detection.unread import rows_with_unread, with_unread, without_short
+from oddwave.detection.work import Work, check_read_options
 from oddwave.errors import DataError
 from oddwave.modalities.series import SeriesScaler
 from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
@@ -47,13 +48,23 @@ class SeriesWork(Work):
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
+        check_read_options(read_options, read_series, without=("like",))
         self.engine: SeriesDetection | None = None
         self.scaler: SeriesScaler | None = None
         self.kind: Literal["stream", "panel"] = "stream"
         self.channel_names: tuple[str, ...] = ()
 
     def read(self, source: Any) -> SeriesSet:
-        """Read streams or a panel, with the options the detector was made with. Raises: DataError."""
+        """Read streams or a panel to be scored: the model's own channels, by name, whatever else there is.
+
+        Of several series, those that cannot be read keep their places as failures. Raises: DataError.
+        """
+        if isinstance(source, SeriesSet):
+            return source
+        return read_series(source, **{"on_error": "skip", **self.read_options, "like": self.channel_names})
+
+    def _read_to_learn(self, source: Any) -> SeriesSet:
+        """Read streams or a panel to fit on, with the options the detector was made with. Raises: DataError."""
         return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
 
     def fit(
@@ -72,7 +83,7 @@ class SeriesWork(Work):
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
         """
-        data = self.read(source)
+        data = self._read_to_learn(source)
         share = self.config.calibration.calibration_share
         scaler, streams, plan = self._prepare(data, held_back=share)
         if plan.panel:
@@ -114,17 +125,17 @@ class SeriesWork(Work):
             ConfigError: `alpha` is no number within (0, 1), or below what the data support.
         """
         alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
-        data = self.read(source)
+        data = self._read_to_learn(source)
         streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
         return self._result(data.items, streams, scored, alpha)
 
     def fit_scores(self, source: Any) -> list[StreamScore]:
         """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
-        return self._fit_unsupervised(self.read(source), False, None, False)[1]
+        return self._fit_unsupervised(self._read_to_learn(source), False, None, False)[1]
 
     def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
         """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
-        return self._prepare(self.read(source), held_back)[2]
+        return self._prepare(self._read_to_learn(source), held_back)[2]
 
     def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
         """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
@@ -141,7 +152,8 @@ class SeriesWork(Work):
         notes: tuple[str, ...] = ()
         if data.fingerprint == self.meta.get("data_fingerprint"):
             notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
-        return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
+        scored = engine.score(streams, show_progress=show_progress)
+        return with_unread(self._result(data.items, streams, scored, alpha, notes), data)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
         """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
@@ -150,7 +162,8 @@ class SeriesWork(Work):
         """
         engine, _ = self._fitted()
         data, streams = self._read_like_training(source)
-        return joined_rows(data.items, engine.score(streams), self.kind)
+        scored = zip(data.items, engine.score(streams), strict=True)
+        return rows_with_unread([joined_rows([item], [own], self.kind) for item, own in scored], data)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
         """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
@@ -196,16 +209,17 @@ class SeriesWork(Work):
     # From data to streams
 
     def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
-        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window."""
+        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window.
+
+        Of several items, those that are too short are set aside.
+        """
         data = self.read(source)
         if data.kind != self.kind:
             raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
         data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
         assert self.scaler is not None
-        assert self.engine is not None
         streams = scaled_streams(data, self.scaler)
-        self._check_lengths(streams, self.engine.plan)
-        return data, streams
+        return without_short(data, streams, self._fitted()[0].plan, stop=self.read_options.get("on_error") == "stop")
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
@@ -217,19 +231,6 @@ class SeriesWork(Work):
         scaler = SeriesScaler.fit(kept)
         streams = scaled_streams(data, scaler)
         return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
-
-    def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
-        needed = min(plan.sizes)
-        for stream in streams:
-            if plan.panel and len(stream) != needed:
-                raise DataError(
-                    f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
-                )
-            if len(stream) < needed:
-                raise DataError(
-                    f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
-                    "give a longer stretch, or fit with smaller series.window_sizes"
-                )
 
     # From streams to a fitted engine
 

@@ -40,6 +40,7 @@ class FileKind:
     name: str
     endings: tuple[str, ...]
     foreign: tuple[str, ...] = ()
+    layout: bool = True  # whether folders of such files may have the MVTec layout
 
     def matches(self, path: Path) -> bool:
         """Say whether a file's ending is one of this kind's."""
@@ -156,7 +157,7 @@ def _list_folder(folder: Path, kind: FileKind, part: Part, recursive: bool) -> _
             f"folder '{folder}' holds no {kind.name}s{'' if recursive else ' of its own'}{own}: expected files ending "
             f"in {', '.join(kind.endings)}"
         )
-    categories = _categories(listing.paths, folder)
+    categories = _categories(listing.paths, folder) if kind.layout else []
     return _only_part(listing, folder, categories, part, kind) if categories else listing
 
 
