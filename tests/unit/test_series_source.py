@@ -113,7 +113,7 @@ def test_channels_are_matched_by_name_across_files(tmp_path):
     (tmp_path / "3.csv").write_text("a,b,c\n1,2,3\n2,3,4\n")
     with pytest.raises(
         ShapeError,
-        match=r"'3.csv' has c, which '1.csv' has not: give the files the same columns, or choose those that all have with columns=",
+        match=r"'3\.csv' has c, which '1\.csv' has not: .* with columns=",
     ):
         read_series(tmp_path)
 
@@ -129,7 +129,7 @@ def test_every_original_row_gets_its_score_back(tmp_path):
     np.testing.assert_array_equal(item.per_row(item.values[:, 0]), [3, 0, np.nan, 3, 1, 5, 6])
     assert item.per_row(np.zeros((6, 2))).shape == (7, 2)
     assert item.row_timestamps[0] == np.datetime64("2014-01-01T00:02")
-    with pytest.raises(ShapeError, match="7 point values for 'x.csv', which has 6 points"):
+    with pytest.raises(ShapeError, match=r"7 point values for 'x\.csv', which has 6 points"):
         item.per_row(np.zeros(7))
 
 
