@@ -111,7 +111,10 @@ def test_channels_are_matched_by_name_across_files(tmp_path):
     with pytest.raises(ShapeError, match=r"'3.csv' has no channel b"):
         read_series(tmp_path)
     (tmp_path / "3.csv").write_text("a,b,c\n1,2,3\n2,3,4\n")
-    with pytest.raises(ShapeError, match=r"'3.csv' has c, which '1.csv' has not: .* exclude="):
+    with pytest.raises(
+        ShapeError,
+        match=r"'3\.csv' has c, which '1\.csv' has not: .* with columns=",
+    ):
         read_series(tmp_path)
 
 

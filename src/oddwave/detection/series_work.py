@@ -209,10 +209,7 @@ class SeriesWork(Work):
     # From data to streams
 
     def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
-        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window.
-
-        Of several items, those that are too short are set aside.
-        """
+        """Read data to be scored, of the training's kind; of several items, those that are too short are set aside."""
         data = self.read(source)
         if data.kind != self.kind:
             raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")

@@ -260,7 +260,7 @@ def same_channels(items: Sequence[SeriesItem]) -> tuple[SeriesItem, ...]:
         if extra and has_names(item.channel_names):
             raise ShapeError(
                 f"'{item.id}' has {', '.join(extra[:6])}, which '{first.id}' has not: give the files the same columns, "
-                "choose those that all have with columns=, or leave some out with exclude="
+                "or choose those that all have with columns="
             )
     return matched
 

@@ -191,11 +191,10 @@ class _Reader(ReadOptions):
 
     def find(self, source: Any) -> _Found:
         """Return the parts of a source, in order, each of which may turn out to be unreadable."""
-        if isinstance(source, str) and not source:
-            raise DataError("the source is an empty path: give a file, a folder or a glob")
         if isinstance(source, str | os.PathLike):
-            found = find_files(source, SERIES_FILES)
-            return self._files(found, alone=not Path(source).expanduser().is_dir())
+            path = _plain_path(source)
+            found = find_files(path, SERIES_FILES)
+            return self._files(found, alone=not Path(path).expanduser().is_dir())
         if _is_single(source):
             return _Found([self._entry("series", source)])
         if isinstance(source, Mapping):
@@ -219,7 +218,7 @@ class _Reader(ReadOptions):
     def _sequence(self, source: list[Any]) -> _Found:
         """Numbers are one channel; paths, arrays or frames are one stream each, or with kind="panel" its instances."""
         if source and all(isinstance(entry, str | os.PathLike) for entry in source):
-            return self._files(find_listed(source), alone=False)
+            return self._files(find_listed([_plain_path(entry) for entry in source]), alone=False)
         if source and all(is_scalar(entry) for entry in source):
             return _Found([_Entry("series", None, lambda: self._array("series", scalars_of(source, "series"), ""))])
         if self.kind == "panel":
@@ -230,7 +229,8 @@ class _Reader(ReadOptions):
 
     def _entry(self, identifier: str, value: Any, prefix: str = "") -> _Entry:
         if isinstance(value, str | os.PathLike):
-            return _Entry(identifier, Path(value), lambda: self._file(Path(value).expanduser(), identifier, prefix))
+            path = Path(_plain_path(value))
+            return _Entry(identifier, path, lambda: self._file(path.expanduser(), identifier, prefix))
         return _Entry(identifier, None, lambda: self._value(identifier, value, prefix))
 
     def _value(self, identifier: str, value: Any, prefix: str) -> _Items:
@@ -369,6 +369,17 @@ class _Reader(ReadOptions):
             note = f"{values.shape[1]} channels but {values.shape[0]} points: rows are points in time; else transpose"
             item = replace(item, notes=(*item.notes, note))
         return "stream", [item]
+
+
+def _plain_path(source: Any) -> str:
+    """Return a path's text, whatever its kind. Raises: DataError for an empty one, or one that is none."""
+    try:
+        path = os.fsdecode(source)
+    except Exception as error:  # a path's own code is asked
+        raise DataError(f"a {type(source).__name__} gives no path ({error}): pass a text or pathlib.Path") from error
+    if not path:
+        raise DataError("the source is an empty path: give a file, a folder or a glob")
+    return path
 
 
 def _is_single(source: Any) -> bool:
