@@ -1,11 +1,14 @@
 """Columns by name, pattern and position, and lists of them as they are typed."""
 
+import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_names import choose_columns, split_names
+from oddwave.modalities.series_cells import Column, Table
+from oddwave.modalities.series_columns import resolve_columns, split_names
 
 NAMES = ["time", "flow, m3/h", "temp", "temp_2", "pump*"]
+TABLE = Table("x.csv", tuple(Column(name, np.arange(3.0)) for name in NAMES), np.arange(3))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def test_lists_of_names_are_split_at_their_own_commas(text: str, names: list[str
     ],
 )
 def test_columns_are_chosen_by_name_pattern_and_position(keys: str | list[str | int], chosen: tuple[int, ...]) -> None:
-    assert choose_columns(NAMES, keys, "columns", "x.csv") == chosen
+    assert resolve_columns(TABLE, keys) == chosen
 
 
 @pytest.mark.parametrize(
@@ -50,10 +53,10 @@ def test_columns_are_chosen_by_name_pattern_and_position(keys: str | list[str | 
         ("wind", "columns names 'wind', but x.csv has the columns time, flow, m3/h, temp, temp_2, pump.: choose among"),
         ("9", "columns names '9'"),
         ("wind*", "columns names 'wind.'"),
-        ("temp,temp", "columns names 'temp' of x.csv twice"),
+        ("temp,temp", "columns is .'temp', 'temp'. for x.csv: name one or more columns, each once"),
         (" , ", "columns is .* name one or more columns"),
     ],
 )
 def test_columns_that_are_not_there_are_refused(keys: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        choose_columns(NAMES, keys, "columns", "x.csv")
+        resolve_columns(TABLE, keys)
