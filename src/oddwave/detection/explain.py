@@ -33,7 +33,7 @@ def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> l
     """
     scorer = engine.scorers[0]
     size = scorer.window_size
-    cut = cut_streams(streams, size, max(1, size // 2))
+    cut = scorer.completed(cut_streams(streams, size, max(1, size // 2)))
     settings = engine.config.reconstruction
     blocks = []
     for x0 in torch.split(scorer.representation.encode(cut.windows), _BATCH) if len(cut) else ():

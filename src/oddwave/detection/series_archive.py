@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.missing_values import Bank
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.window_scorer import WindowScorer
@@ -34,6 +35,7 @@ def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict
             "panel": plan.panel,
         },
         "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
+        "ranges": [list(pair) for pair in engine.ranges],
     }
 
 
@@ -54,6 +56,7 @@ def restored_engine(
     engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     engine.net.eval()
     engine.fusion = Fusion(**constants["fusion"])
+    engine.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
     for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
@@ -64,6 +67,8 @@ def restored_engine(
             if name.startswith(prefix):
                 space, part = name.removeprefix(prefix).split(".")
                 parts.setdefault(space, {})[part] = tensor.numpy()
+        if "bank" in parts:
+            scorer.bank = Bank(**parts["bank"])
         order = config.memory_spaces(panel=plan.panel)
         scorer.memories = {s: Memory(**parts[s], num_neighbors=saved["num_neighbors"]) for s in order if s in parts}
     return engine

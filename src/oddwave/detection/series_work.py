@@ -20,7 +20,17 @@ from torch import nn
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
-from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
+from oddwave.detection.points import (
+    at_items_points,
+    below_fence,
+    calibrating,
+    fitted_scaler,
+    joined_rows,
+    on_item,
+    per_item,
+    scaled_streams,
+    ties_lifted,
+)
 from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
 from oddwave.detection.series_detection import SeriesDetection, StreamScore
@@ -91,10 +101,11 @@ class SeriesWork(Work):
         if not plan.panel:  # a panel's memory holds them already
             rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
             engine.remember(rest)
-        judged = engine.score(streams if resting else held, self_join=True)
+        basis = streams if resting else held
+        judged = engine.ranged(engine.score(basis, self_join=True))
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
         source_text = "all of each stream, at rest in its last part" if resting else f"{source_text}, never trained on"
-        self._finish(data, scaler, engine, [per_item(s.scores, data.kind) for s in judged], source_text, len(train))
+        self._finish(data, scaler, engine, calibrating(judged, basis, data.kind), source_text, len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
 
     def detect(
@@ -142,7 +153,8 @@ class SeriesWork(Work):
         notes: tuple[str, ...] = ()
         if data.fingerprint == self.meta.get("data_fingerprint"):
             notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
-        return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
+        scored = self._on_items(data.items, streams, engine.score(streams, show_progress=show_progress))
+        return self._result(data.items, streams, scored, alpha, notes)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
         """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
@@ -151,13 +163,13 @@ class SeriesWork(Work):
         """
         engine, _ = self._fitted()
         data, streams = self._read_like_training(source)
-        return joined_rows(data.items, engine.score(streams), self.kind)
+        return joined_rows(data.items, self._on_items(data.items, streams, engine.score(streams)), self.kind)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
+        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row (panels: per instance). Raises: as `score`."""
         result = self.score(source, alpha=alpha)
         rows = [
-            item.labels[np.maximum(item.row_index, 0)] * (item.row_index >= 0)
+            np.where(item.row_index >= 0, item.labels[np.maximum(item.row_index, 0)], -1)
             if self.kind == "stream" and item.row_index is not None
             else item.labels
             for item in result.series
@@ -210,14 +222,9 @@ class SeriesWork(Work):
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
-        panel = data.kind == "panel"
-        kept = [
-            item.values if panel else item.values[: max(1, round(len(item.values) * (1.0 - held_back)))]
-            for item in data.items
-        ]
-        scaler = SeriesScaler.fit(kept)
+        scaler = fitted_scaler(data, held_back)
         streams = scaled_streams(data, scaler)
-        return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
+        return scaler, streams, plan_windows(streams, self.config, panel=data.kind == "panel", held_back=held_back)
 
     def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
         needed = min(plan.sizes)
@@ -241,10 +248,12 @@ class SeriesWork(Work):
         engine = self._build(plan, streams, data.n_channels, show_progress)
         scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         assert scored is not None
-        own = [per_item(s.scores, data.kind) for s in scored]
+        scored = engine.ranged(scored)
+        own = calibrating(scored, streams, data.kind)
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
         self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
         self.meta["num_train_points"] = int(sum(len(s) for s in streams))
+        scored = self._on_items(data.items, streams, scored)
         self.decision_scores_ = joined_rows(data.items, scored, self.kind)
         return streams, scored
 
@@ -271,7 +280,7 @@ class SeriesWork(Work):
         num_items: int,
     ) -> None:
         block = 1 if engine.plan.panel else sorted(engine.plan.sizes)[len(engine.plan.sizes) // 2]
-        self.calibration = Calibration.fit(scores, block, source)
+        self.calibration = Calibration.fit(ties_lifted(scores), block, source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.decision_scores_ = self.calibration.scores
         self.engine, self.config = engine, engine.config
@@ -290,6 +299,15 @@ class SeriesWork(Work):
 
     # From scores to results
 
+    def _on_items(
+        self, items: Sequence[SeriesItem], streams: Sequence[Stream], scored: Sequence[StreamScore]
+    ) -> list[StreamScore]:
+        assert self.scaler is not None
+        return [
+            on_item(item, stream, own, self.scaler, self.kind)
+            for item, stream, own in zip(items, streams, scored, strict=True)
+        ]
+
     def _result(
         self,
         items: Sequence[SeriesItem],
@@ -300,16 +318,20 @@ class SeriesWork(Work):
     ) -> DetectionResult:
         engine, calibration = self._fitted()
         used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        normal = self._reconstructions(engine, streams, scored)
+        normal = self._reconstructions(engine, items, streams, scored)
         results = tuple(
-            self._item_result(item, stream, own, normal.get(number), used, notes)
-            for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
+            self._item_result(item, own, normal.get(number), used, notes)
+            for number, (item, own) in enumerate(zip(items, scored, strict=True))
         )
         summary = calibration.summary(used)
         return DetectionResult("series", self.kind, results, summary, self._not_monitored(items), self._model_facts())
 
     def _reconstructions(
-        self, engine: SeriesDetection, streams: Sequence[Stream], scored: Sequence[StreamScore]
+        self,
+        engine: SeriesDetection,
+        items: Sequence[SeriesItem],
+        streams: Sequence[Stream],
+        scored: Sequence[StreamScore],
     ) -> dict[int, Float[np.ndarray, "n C"]]:
         """Give the normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
         assert self.scaler is not None
@@ -318,28 +340,25 @@ class SeriesWork(Work):
             order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
             chosen = sorted(order[:_MOST_EXPLAINED_INSTANCES].tolist())
         scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
-        return {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+        normal = {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+        return {i: at_items_points(values, streams[i], items[i].n_timepoints) for i, values in normal.items()}
 
     def _item_result(
         self,
         item: SeriesItem,
-        stream: Stream,
         own: StreamScore,
         normal: Float[np.ndarray, "n C"] | None,
         alpha: float,
         notes: tuple[str, ...],
     ) -> ItemResult:
         _, calibration = self._fitted()
-        scores = own.scores.copy()
-        if self.kind == "stream":
-            scores[~stream.observed] = np.nan  # a value that was never measured gets no verdict
-        scores = per_item(scores, self.kind)
+        scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
-        labels = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
+        labels = calibration.labels(p_values, alpha)
         events: tuple[Event, ...] = ()
         if self.kind == "stream":
             found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
-            events = self._with_bands(found, item, stream, normal)
+            events = self._with_bands(found, item, normal)
         return ItemResult(
             id=item.id,
             scores=scores,
@@ -359,11 +378,12 @@ class SeriesWork(Work):
         )
 
     def _with_bands(
-        self, events: tuple[Event, ...], item: SeriesItem, stream: Stream, normal: Float[np.ndarray, "n C"] | None
+        self, events: tuple[Event, ...], item: SeriesItem, normal: Float[np.ndarray, "n C"] | None
     ) -> tuple[Event, ...]:
         if normal is None or not events or self.scaler is None:
             return events
-        residual = np.nan_to_num(stream.values - self.scaler.transform(normal))
+        residual = self.scaler.transform(item.values) - self.scaler.transform(normal)
+        residual = np.where(self.scaler.monitored, np.nan_to_num(residual), 0.0)  # what is missing explains nothing
         signals = band_signals(residual)
         explained = []
         for event in events:

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
@@ -120,6 +120,10 @@ class Calibration:
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Give each point's (or instance's) conformal p-value."""
         return conformal_p_values(scores, self.scores)
+
+    def labels(self, p_values: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
+        """Give 1 (anomalous: p <= alpha), 0 (normal) or -1 (not judged: p is NaN)."""
+        return np.where(np.isnan(p_values), -1, p_values <= alpha).astype(np.int64)
 
     def event_p_value(self, peak: float) -> float:
         """Give the conformal p-value of an event's peak among the maxima of independent normal blocks."""
