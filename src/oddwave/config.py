@@ -133,6 +133,9 @@ class SeriesConfig(_Frozen):
     representation: Representation | Literal["auto"] = "window"
     scaling: Literal["global", "window"] = "global"
     max_windows: int = Field(default=2500, ge=16, description="training windows kept per window size")
+    max_memory_gb: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        default="auto", description="a fit that would take more is refused; auto: 2 where there are more than 20 channels"
+    )
 
 
 class ImageConfig(_Frozen):

@@ -18,7 +18,9 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
+from oddwave.detection.coverage import not_monitored, size_notes
 from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.memory_need import check_memory
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.points import (
     at_items_points,
@@ -227,17 +229,20 @@ class SeriesWork(Work):
         return scaler, streams, plan_windows(streams, self.config, panel=data.kind == "panel", held_back=held_back)
 
     def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
+        """Refuse instances of another length, and data too short for a window where nothing else was given."""
         needed = min(plan.sizes)
         for stream in streams:
             if plan.panel and len(stream) != needed:
                 raise DataError(
                     f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
                 )
-            if len(stream) < needed:
-                raise DataError(
-                    f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
-                    "give a longer stretch, or fit with smaller series.window_sizes"
-                )
+        longest = max(streams, key=len)
+        if len(longest) < needed:
+            held = "points" if longest.places is None else "points with values"
+            raise DataError(
+                f"series '{longest.id}' has {len(longest)} {held}, the model's shortest window has {needed}: "
+                "give a longer stretch, or fit with smaller series.window_sizes"
+            )
 
     # From streams to a fitted engine
 
@@ -265,6 +270,7 @@ class SeriesWork(Work):
         if config.series.representation == "auto":
             config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
         engine = SeriesDetection.build(config, plan, n_channels)
+        check_memory(plan, streams, n_channels, config, engine.net.feature_width)
         engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
         if evidence is not None:
             engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
@@ -320,11 +326,12 @@ class SeriesWork(Work):
         used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
         normal = self._reconstructions(engine, items, streams, scored)
         results = tuple(
-            self._item_result(item, own, normal.get(number), used, notes)
-            for number, (item, own) in enumerate(zip(items, scored, strict=True))
+            self._item_result(item, own, normal.get(number), used, (*size_notes(stream, engine), *notes))
+            for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
         )
-        summary = calibration.summary(used)
-        return DetectionResult("series", self.kind, results, summary, self._not_monitored(items), self._model_facts())
+        assert self.scaler is not None
+        unseen = not_monitored(items, scored, self.scaler, engine)
+        return DetectionResult("series", self.kind, results, calibration.summary(used), unseen, self._model_facts())
 
     def _reconstructions(
         self,
@@ -391,15 +398,6 @@ class SeriesWork(Work):
             shares = band_shares(signals, event.start, event.end, item.sample_period_s)
             explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
         return tuple(explained)
-
-    def _not_monitored(self, items: Sequence[SeriesItem]) -> tuple[str, ...]:
-        unseen = [f"{item.id}: {note}" for item in items for note in item.notes if "not monitored" in note]
-        missing = [
-            f"{item.id}: {int((~item.observed.any(1)).sum())} points without a value"
-            for item in items
-            if not item.observed.any(1).all()
-        ]
-        return (*unseen, *missing)
 
     def _model_facts(self) -> dict[str, Any]:
         engine, _ = self._fitted()
