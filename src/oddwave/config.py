@@ -134,7 +134,8 @@ class SeriesConfig(_Frozen):
     scaling: Literal["global", "window"] = "global"
     max_windows: int = Field(default=2500, ge=16, description="training windows kept per window size")
     max_memory_gb: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
-        default="auto", description="a fit that would take more is refused; auto: 2 where there are more than 20 channels"
+        default="auto",
+        description="a fit that would take more is refused; auto: 2 where there are more than 20 channels",
     )
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from oddwave.detection.series_detection import SeriesDetection, StreamScore
+from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream
 from oddwave.modalities.series import SeriesScaler, bridged, missing_runs
 from oddwave.modalities.series_clock import MAX_GAP
@@ -44,9 +45,7 @@ def size_notes(stream: Stream, engine: SeriesDetection) -> tuple[str, ...]:
             f"(the longest has {longest})",
         )
     left = [size for size in engine.plan.sizes if size > longest]
-    return (
-        f"judged by windows of {_listed(fitting)} points alone: no stretch has room for those of {_listed(left)}",
-    )
+    return (f"judged by windows of {_listed(fitting)} points alone: no stretch has room for those of {_listed(left)}",)
 
 
 def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: SeriesDetection) -> list[str]:
@@ -68,7 +67,9 @@ def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: S
         lines.append(f"{int((~seen).sum())} points without a value")
     unjudged = int((seen & np.isnan(own.scores)).sum())
     if unjudged:
-        lines.append(f"{unjudged} points not judged, in stretches shorter than a window ({min(engine.plan.sizes)} points)")
+        lines.append(
+            f"{unjudged} points not judged, in stretches shorter than a window ({min(engine.plan.sizes)} points)"
+        )
     return [f"{item.id}: {line}" for line in lines]
 
 

@@ -42,9 +42,9 @@ def check_memory(
         return
     fitting = max(1, int(n_channels * (limit - _BASE_GB) / (needed - _BASE_GB)))
     raise DataError(
-        f"{n_channels} channels in {sum(map(len, streams)):,} points would take about {needed:.1f} GB of memory, allowed "
-        f"are {limit:g} GB: choose about {fitting} channels with columns= or exclude=, or set fewer series.max_windows, "
-        "fewer scoring.memory_spaces or more series.max_memory_gb"
+        f"{n_channels} channels in {sum(map(len, streams)):,} points would take about {needed:.1f} GB of memory, "
+        f"allowed are {limit:g} GB: choose about {fitting} channels with columns= or exclude=, or set fewer "
+        "series.max_windows, fewer scoring.memory_spaces or more series.max_memory_gb"
     )
 
 
@@ -53,7 +53,12 @@ def _needed_gb(
 ) -> float:
     kept, largest = 0, 0
     for size, stride in zip(plan.sizes, plan.strides, strict=True):
-        windows = sum((stop - start - size) // stride + 2 for s in streams for start, stop in s.stretches() if stop - start >= size)
+        windows = sum(
+            (stop - start - size) // stride + 2
+            for s in streams
+            for start, stop in s.stretches()
+            if stop - start >= size
+        )
         remembered = min(windows, config.scoring.memory_size)
         for space in config.memory_spaces(panel=plan.panel):
             width = _width(space, size, n_channels, config, feature_width)
@@ -70,5 +75,5 @@ def _width(space: str, size: int, n_channels: int, config: DetectorConfig, featu
         return 2 * n_channels
     if space in MAP_SPACES:
         one = map_vectors(np.zeros((1, 1, size), np.float32), space, config.series.tensor_length)
-        return n_channels * one.shape[1]
+        return n_channels * int(one.shape[1])
     return n_channels * min(size, config.series.tensor_length)

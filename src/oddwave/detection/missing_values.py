@@ -75,9 +75,7 @@ class Bank:
             windows[index] = np.where(known | ~found[:, None, None], own, filled)
         return cut.with_windows(windows)
 
-    def _distances(
-        self, own: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]
-    ) -> Float[np.ndarray, "N M"]:
+    def _distances(self, own: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "N M"]:
         """Give the squared distances over what is known."""
         mask, lent = known.reshape(len(own), -1), self.windows.reshape(len(self.windows), -1)
         seen = np.where(mask, own.reshape(len(own), -1), 0.0).astype(np.float32)

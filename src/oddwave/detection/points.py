@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.detection.series_detection import StreamScore
+from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream
 from oddwave.modalities.series import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
 from oddwave.modalities.series_clock import MAX_GAP
@@ -22,7 +22,7 @@ __all__ = [
     "calibrating",
     "fitted_scaler",
     "joined_rows",
-    "on_item",
+    "on_items",
     "per_item",
     "scaled_streams",
     "ties_lifted",
@@ -75,14 +75,22 @@ def joined_rows(items: Sequence[SeriesItem], scored: Sequence[StreamScore], kind
     return np.concatenate([item.per_row(s.scores) for item, s in zip(items, scored, strict=True)])
 
 
-def on_item(item: SeriesItem, stream: Stream, own: StreamScore, scaler: SeriesScaler, kind: str) -> StreamScore:
-    """Bring a stream's scores to its item's points; a point of which nothing was measured that counts gets no score."""
-    n = item.n_timepoints
-    scores = at_items_points(own.scores, stream, n)
-    if kind == "stream":
-        scores[~item.observed[:, scaler.monitored].any(1)] = np.nan
-    parts = {name: at_items_points(values, stream, n) for name, values in own.parts.items()}
-    return replace(own, scores=scores, parts=parts)
+def on_items(
+    items: Sequence[SeriesItem],
+    streams: Sequence[Stream],
+    scored: Sequence[StreamScore],
+    scaler: SeriesScaler,
+    kind: str,
+) -> list[StreamScore]:
+    """Bring streams' scores to their items' points; a point of which nothing was measured that counts gets no score."""
+    result = []
+    for item, stream, own in zip(items, streams, scored, strict=True):
+        scores = at_items_points(own.scores, stream, item.n_timepoints)
+        if kind == "stream":
+            scores[~item.observed[:, scaler.monitored].any(1)] = np.nan
+        parts = {name: at_items_points(values, stream, item.n_timepoints) for name, values in own.parts.items()}
+        result.append(replace(own, scores=scores, parts=parts))
+    return result
 
 
 def at_items_points(values: Float[np.ndarray, "n *rest"], stream: Stream, n: int) -> Float[np.ndarray, "N *rest"]:
@@ -106,8 +114,8 @@ def fitted_scaler(data: SeriesSet, held_back: float) -> SeriesScaler:
     """Scale by the data's own values, of a stream without the part that is held back."""
     if data.kind == "panel":
         return SeriesScaler.fit([item.values for item in data.items])
-    (spacing,) = usual_spacing([item.observed.any(1, keepdims=True) for item in data.items])
-    kept = [item.values[_kept_points(item.observed.any(1), item.breaks, spacing)[0]] for item in data.items]
+    (spacing,) = usual_spacing([np.asarray(item.observed.any(1, keepdims=True)) for item in data.items])
+    kept = [item.values[_kept_points(np.asarray(item.observed.any(1)), item.breaks, spacing)[0]] for item in data.items]
     return SeriesScaler.fit([values[: max(1, round(len(values) * (1.0 - held_back)))] for values in kept])
 
 
@@ -122,12 +130,12 @@ def _stream(item: SeriesItem, group: int, scaler: SeriesScaler, *, whole: bool) 
     kept, breaks = np.arange(item.n_timepoints), item.breaks
     if not whole:
         row_spacing = int(spacing[monitored].min(initial=_MOST_SPACING))
-        kept, breaks = _kept_points(item.observed[:, monitored].any(1), item.breaks, row_spacing)
+        kept, breaks = _kept_points(np.asarray(item.observed[:, monitored].any(1)), item.breaks, row_spacing)
     places = None if len(kept) == item.n_timepoints else kept
     values = scaler.transform(item.values if places is None else item.values[places])
     values[:, ~monitored] = np.nan
     filled, observed = fill_missing(values)
-    known = bridged(observed, spacing)
+    known = bridged(observed, spacing.tolist())
     known[:, ~monitored] = known[:, monitored].any(1, keepdims=True)
     return Stream(item.id, group, filled.astype(np.float32), known, breaks, places=places)
 

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
-from oddwave.detection.plan import WindowPlan
 from oddwave.detection.missing_values import Bank
+from oddwave.detection.plan import WindowPlan
+from oddwave.detection.stream_scores import StreamScore, learnt_ranges, over_sizes
 from oddwave.detection.streams import Stream, WindowSet, cut_streams, points_from_windows
 from oddwave.detection.threads import one_thread
 from oddwave.detection.window_scorer import TermSet, WindowScorer
@@ -34,31 +35,18 @@ from oddwave.modalities.synthetic import make_synthetic_windows
 from oddwave.nets.unet import UNet
 from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
-from oddwave.scoring.fusion import GROUPS, Fusion, combined_scores
+from oddwave.scoring.fusion import Fusion
 from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
 from oddwave.training.progress import run_with_progress
 
-__all__ = ["SeriesDetection", "StreamScore"]
+__all__ = ["SeriesDetection"]
 
 _MIN_REFERENCE_WINDOWS = 30
 _SELECTION_WINDOWS = 128
 _VALIDATION_SHARE = 0.1
 _TERM_BLOCK = 2048
-_HIGH = 0.99  # share of normal scores that lie below what counts as a high one
-
-
-@dataclass(frozen=True, eq=False)
-class StreamScore:
-    """One score per point (higher = more anomalous, NaN where no window looks), and the share of each group in it.
-
-    `by_size` are the standardised scores of each of the K window sizes.
-    """
-
-    scores: Float[np.ndarray, " n"]
-    parts: Mapping[str, Float[np.ndarray, " n"]]
-    by_size: Float[np.ndarray, "K n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,43 +334,16 @@ class SeriesDetection:
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
             layer["score"] = [scorer.standardised_score(points) for points in layer["score"]]
             layers.append(layer)
-        return [self._over_sizes(layers, number, len(stream)) for number, stream in enumerate(streams)]
+        count = len(self.scorers)
+        return [
+            over_sizes(layers, number, len(stream), count).in_range(self.ranges)
+            for number, stream in enumerate(streams)
+        ]
 
     def ranged(self, scored: Sequence[StreamScore]) -> list[StreamScore]:
         """Learn from normal scores how they lie where only the shorter window sizes look; give them in one range."""
-        whole = np.concatenate([own.by_size for own in scored], axis=1)
-        whole = whole[:, np.isfinite(whole).all(0)]
-        if whole.shape[1]:
-            prefixes = [combined_scores(whole[: k + 1])[0] for k in range(len(whole))]
-            levels = np.array([np.quantile(scores, (0.5, _HIGH)) for scores in prefixes])
-            self.ranges = tuple((float(usual), float(high - usual)) for usual, high in levels)
-        return [replace(s, scores=self._in_range(s.scores, np.isfinite(s.by_size).sum(0))) for s in scored]
-
-    def _over_sizes(
-        self, layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]], number: int, n: int
-    ) -> StreamScore:
-        """Combine the window sizes of one stream; the parts are weighed by what each size says, point by point."""
-        if not layers:
-            return StreamScore(np.full(n, np.nan), {}, np.full((len(self.scorers), n), np.nan))
-        by_size = np.stack([layer["score"][number] for layer in layers])
-        scores, shares = combined_scores(by_size)
-        unseen = np.isnan(scores)
-        parts = {}
-        for name in GROUPS:
-            if name in layers[0]:
-                values = np.nan_to_num(np.stack([layer[name][number] for layer in layers]))
-                parts[name] = np.where(unseen, np.nan, (shares * values).sum(0))
-        missing = np.full((len(self.scorers) - len(layers), n), np.nan)  # the longer sizes
-        return StreamScore(self._in_range(scores, np.isfinite(by_size).sum(0)), parts, np.concatenate([by_size, missing]))
-
-    def _in_range(self, scores: Float[np.ndarray, " n"], num_sizes: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """Bring scores of few window sizes, which scatter more, to the range of those of all of them."""
-        result = scores.copy()
-        for count, (usual, reach) in enumerate(self.ranges[:-1], start=1):
-            own = num_sizes == count
-            factor = min(1.0, self.ranges[-1][1] / reach) if reach > 0 else 1.0
-            result[own] = self.ranges[-1][0] + factor * (scores[own] - usual)
-        return result
+        self.ranges = learnt_ranges(scored)
+        return [own.in_range(self.ranges) for own in scored]
 
     def _with_point_errors(
         self,

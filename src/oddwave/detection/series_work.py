@@ -19,7 +19,7 @@ from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.coverage import not_monitored, size_notes
-from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.explain import reconstruct_streams, with_bands
 from oddwave.detection.memory_need import check_memory
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.points import (
@@ -28,14 +28,15 @@ from oddwave.detection.points import (
     calibrating,
     fitted_scaler,
     joined_rows,
-    on_item,
+    on_items,
     per_item,
     scaled_streams,
     ties_lifted,
 )
 from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
-from oddwave.detection.series_detection import SeriesDetection, StreamScore
+from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream, at_rest
 from oddwave.detection.work import Work
 from oddwave.errors import DataError
@@ -155,7 +156,9 @@ class SeriesWork(Work):
         notes: tuple[str, ...] = ()
         if data.fingerprint == self.meta.get("data_fingerprint"):
             notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
-        scored = self._on_items(data.items, streams, engine.score(streams, show_progress=show_progress))
+        assert self.scaler is not None
+        scored = engine.score(streams, show_progress=show_progress)
+        scored = on_items(data.items, streams, scored, self.scaler, self.kind)
         return self._result(data.items, streams, scored, alpha, notes)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
@@ -165,7 +168,9 @@ class SeriesWork(Work):
         """
         engine, _ = self._fitted()
         data, streams = self._read_like_training(source)
-        return joined_rows(data.items, self._on_items(data.items, streams, engine.score(streams)), self.kind)
+        assert self.scaler is not None
+        scored = on_items(data.items, streams, engine.score(streams), self.scaler, self.kind)
+        return joined_rows(data.items, scored, self.kind)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
         """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row (panels: per instance). Raises: as `score`."""
@@ -258,7 +263,7 @@ class SeriesWork(Work):
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
         self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
         self.meta["num_train_points"] = int(sum(len(s) for s in streams))
-        scored = self._on_items(data.items, streams, scored)
+        scored = on_items(data.items, streams, scored, scaler, self.kind)
         self.decision_scores_ = joined_rows(data.items, scored, self.kind)
         return streams, scored
 
@@ -305,15 +310,6 @@ class SeriesWork(Work):
 
     # From scores to results
 
-    def _on_items(
-        self, items: Sequence[SeriesItem], streams: Sequence[Stream], scored: Sequence[StreamScore]
-    ) -> list[StreamScore]:
-        assert self.scaler is not None
-        return [
-            on_item(item, stream, own, self.scaler, self.kind)
-            for item, stream, own in zip(items, streams, scored, strict=True)
-        ]
-
     def _result(
         self,
         items: Sequence[SeriesItem],
@@ -358,14 +354,16 @@ class SeriesWork(Work):
         alpha: float,
         notes: tuple[str, ...],
     ) -> ItemResult:
+        scaler = self.scaler
         _, calibration = self._fitted()
+        assert scaler is not None
         scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
         labels = calibration.labels(p_values, alpha)
         events: tuple[Event, ...] = ()
         if self.kind == "stream":
             found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
-            events = self._with_bands(found, item, normal)
+            events = found if normal is None else with_bands(found, item, normal, scaler)
         return ItemResult(
             id=item.id,
             scores=scores,
@@ -383,21 +381,6 @@ class SeriesWork(Work):
             row_index=item.row_index,
             row_timestamps=item.row_timestamps,
         )
-
-    def _with_bands(
-        self, events: tuple[Event, ...], item: SeriesItem, normal: Float[np.ndarray, "n C"] | None
-    ) -> tuple[Event, ...]:
-        if normal is None or not events or self.scaler is None:
-            return events
-        residual = self.scaler.transform(item.values) - self.scaler.transform(normal)
-        residual = np.where(self.scaler.monitored, np.nan_to_num(residual), 0.0)  # what is missing explains nothing
-        signals = band_signals(residual)
-        explained = []
-        for event in events:
-            energy = np.square(residual[event.start : event.end + 1]).sum(0)
-            shares = band_shares(signals, event.start, event.end, item.sample_period_s)
-            explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
-        return tuple(explained)
 
     def _model_facts(self) -> dict[str, Any]:
         engine, _ = self._fitted()

@@ -91,7 +91,7 @@ class WindowSet:
         joined = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
         whole = self.known is None and other.known is None
         known = None if whole else np.concatenate([part.all_known for part in (self, other)])
-        return WindowSet(*joined, known)
+        return replace(WindowSet(*joined), known=known)
 
     def with_windows(self, windows: Float[np.ndarray, "N C L"]) -> "WindowSet":
         """Give other contents, known throughout, at the same places."""
