@@ -2,7 +2,7 @@
 
 Where a window lacks values, the remembered window that is nearest in what *was* measured lends its own at the same
 places. They follow on from the measured ones: the difference between the two windows at the edge of a gap is carried
-into it and fades. What a denoiser or a memory then sees in the gap is as normal as can be, and agrees with the channels
+into it as far as it is more than noise (it fades as a first-order autoregression does). What a denoiser or a memory then sees in the gap is as normal as can be, and agrees with the channels
 beside it. Windows that lack nothing pass through untouched.
 
 Legend: N windows, M remembered ones, C channels, L points per window. Read `window_scorer.py` next.
@@ -20,7 +20,7 @@ __all__ = ["Bank"]
 
 _SIZE = 512
 _BLOCK = 512
-_HALF_LIFE = 2.0  # points from the edge of a gap at which the carried difference has fallen to a half
+_MIN_PAIRS = 4  # of neighbours, to tell a difference that lasts from noise
 _MIN_WHOLE = 64  # windows without any gap: with fewer, those with some are lent from too
 
 
@@ -84,7 +84,7 @@ class Bank:
 
 
 def _carried(difference: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "N C L"]:
-    """Carry differences from both edges of each gap into it by a straight line, fading with the distance."""
+    """Carry differences from both edges of each gap into it by a straight line, fading as their correlation does."""
     length = known.shape[2]
     points = np.broadcast_to(np.arange(length), known.shape)
     left = np.maximum.accumulate(np.where(known, points, -1), axis=2)
@@ -98,6 +98,16 @@ def _carried(difference: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N 
     weight = np.where(has_left & has_right, np.where(has_right, to_right, 0.0) / np.maximum(span, 1.0), has_left)
     line = weight * at_left + np.where(has_right, 1.0 - weight, 0.0) * at_right
     nearest = np.minimum(to_left, to_right)
-    fade = np.where(np.isfinite(nearest), 0.5 ** (np.maximum(nearest - 1.0, 0.0) / _HALF_LIFE), 0.0)
+    fade = _correlation(difference, known)[..., None] ** np.where(np.isfinite(nearest), nearest, 1.0)
     carried: np.ndarray = np.where(has_left | has_right, line * fade, 0.0).astype(np.float32)
     return carried
+
+
+def _correlation(difference: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "N C"]:
+    """Give each channel's correlation of differences one point apart, 0 where it is negative or too little is known."""
+    pairs = known[..., 1:] & known[..., :-1]
+    first, second = (np.where(pairs, part, 0.0) for part in (difference[..., :-1], difference[..., 1:]))
+    size = np.sqrt(np.square(first).sum(-1) * np.square(second).sum(-1))
+    enough = (pairs.sum(-1) >= _MIN_PAIRS) & (size > 0)
+    correlation: np.ndarray = np.where(enough, (first * second).sum(-1) / np.where(enough, size, 1.0), 0.0)
+    return np.clip(correlation, 0.0, 1.0)
