@@ -153,6 +153,10 @@ class SeriesConfig(_Frozen):
     representation: Representation | Literal["auto"] = "window"
     scaling: Literal["global", "window"] = "global"
     max_windows: int = Field(default=2500, ge=16, le=10_000_000, description="training windows kept per window size")
+    max_memory_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | Literal["auto"] = Field(
+        default="auto",
+        description="a fit that would take more is refused; auto: 2 where there are more than 20 channels",
+    )
 
 
 class ImageConfig(_Frozen):

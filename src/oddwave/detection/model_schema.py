@@ -4,6 +4,7 @@ One schema for all of it, used when a model is saved and when it is loaded: what
 what lies outside would score silently wrong, or not at all. Tensors: `model_tensors.py`. Read `archive.py` next.
 """
 
+from collections.abc import Sized
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -132,6 +133,7 @@ class _Scale(_Saved):
         list[Annotated[float, Field(ge=-1e300, le=1e300)]], Field(min_length=1)
     ]  # in the data's own units
     scale: Annotated[list[Annotated[float, Field(ge=1e-300, le=1e300)]], Field(min_length=1)]
+    spacing: list[Annotated[int, Field(ge=0, le=2**31)]]  # points from one value to the next, 0 without values
 
 
 class SeriesConstants(_Constants):
@@ -139,6 +141,7 @@ class SeriesConstants(_Constants):
 
     plan: _Plan
     scorers: Annotated[list[_Scorer], Field(min_length=1, max_length=64)]
+    ranges: Annotated[list[tuple[Number, Annotated[float, Field(ge=0.0, le=_LARGEST)]]], Field(max_length=64)]
     scale: _Scale
 
 
@@ -240,10 +243,12 @@ def _check_weights(config: SavedSettings, saved: _Constants) -> None:
 def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstants) -> None:
     plan, num_channels = saved.plan, len(meta.channel_names)
     _agree("kind and plan", meta.kind == "panel", plan.panel)
-    _agree("the numbers of channels", [len(saved.scale.centre), len(saved.scale.scale)], [num_channels] * 2)
+    scales = [saved.scale.centre, saved.scale.scale, saved.scale.spacing or saved.scale.scale]
+    _agree("the numbers of channels", [len(side) for side in scales], [num_channels] * 3)
     if any(abs(centre) > _DIGITS * scale for centre, scale in zip(saved.scale.centre, saved.scale.scale, strict=True)):
         raise ValueError("a scale is smaller than the rounding of its centre")
-    _agree("the numbers of window sizes", [len(plan.strides), len(saved.scorers)], [len(plan.sizes)] * 2)
+    sides: list[Sized] = [plan.strides, saved.scorers, saved.ranges or plan.sizes]
+    _agree("the numbers of window sizes", [len(side) for side in sides], [len(plan.sizes)] * 3)
     if sorted(set(plan.sizes)) != plan.sizes or (plan.panel and len(plan.sizes) > 1):
         raise ValueError("the window sizes do not rise")
     _agree("the block size", saved.block_size, 1 if plan.panel else plan.sizes[len(plan.sizes) // 2])

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from oddwave.detection.model_json import plain_json
 from oddwave.errors import CheckpointError
 
-__all__ = ["Expected", "TensorFile", "expected_memory", "expected_network", "tensor_bytes"]
+__all__ = ["Expected", "TensorFile", "expected_bank", "expected_memory", "expected_network", "tensor_bytes"]
 
 _LARGEST_HEADER = 16 * 2**20
 _BITS = {"F32": 32, "F16": 16, "F64": 64, "I64": 64, "U8": 8, "BF16": 16, "I32": 32, "BOOL": 8}
 _TYPES = {torch.float32: "F32", torch.float16: "F16", torch.float64: "F64", torch.int64: "I64", torch.uint8: "U8"}
+_BANK_SIZE = 512
 _LARGEST, _LARGEST_WEIGHT, _SMALLEST = 1e12, 1e6, 1e-30  # squares and sums of the largest still fit in float32
 
 
@@ -138,3 +139,13 @@ def expected_memory(prefix: str, width: int, size: int) -> dict[str, Expected]:
         "weights": Expected("F32", (rows,), _SMALLEST, 2.0, most=size),  # 2 r / (r_j + r)
     }
     return {f"{prefix}.{name}": own for name, own in parts.items()}
+
+
+def expected_bank(prefix: str, channels: int, window_size: int) -> dict[str, Expected]:
+    """Say what the windows that lend values consist of."""
+    rows = f"windows of {prefix}"
+    return {
+        f"{prefix}.windows": Expected("F32", (rows, channels, window_size), most=_BANK_SIZE),
+        f"{prefix}.groups": Expected("I64", (rows,), 0, most=_BANK_SIZE),
+        f"{prefix}.starts": Expected("I64", (rows,), 0, most=_BANK_SIZE),
+    }

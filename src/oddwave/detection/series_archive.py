@@ -1,11 +1,14 @@
 """The series engine as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from oddwave.config import DetectorConfig
-from oddwave.detection.model_tensors import Expected, TensorFile, expected_memory, expected_network
+from oddwave.detection.missing_values import Bank
+from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank, expected_memory, expected_network
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.window_scorer import WindowScorer
@@ -35,6 +38,7 @@ def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict
             "panel": plan.panel,
         },
         "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
+        "ranges": [list(pair) for pair in engine.ranges],
     }
 
 
@@ -62,15 +66,21 @@ def restored_engine(
     engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     engine.net.eval()
     engine.fusion = Fusion(**constants["fusion"])
+    engine.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
     for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
         scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
+        prefix = f"memory.{number}."
+        own = {name.removeprefix(prefix): part.numpy() for name, part in tensors.items() if name.startswith(prefix)}
+        scorer.bank = Bank(**_parts(own, "bank"))
         for space in config.memory_spaces(panel=plan.panel):
-            prefix = f"memory.{number}.{space}."
-            parts = {name.removeprefix(prefix): own.numpy() for name, own in tensors.items() if name.startswith(prefix)}
-            scorer.memories[space] = Memory(**parts, num_neighbors=saved["num_neighbors"])
+            scorer.memories[space] = Memory(**_parts(own, space), num_neighbors=saved["num_neighbors"])
     return engine
+
+
+def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{space}."): own for name, own in arrays.items() if name.startswith(f"{space}.")}
 
 
 def _expected(config: DetectorConfig, outline: SeriesDetection, num_levels: int) -> dict[str, Expected]:
@@ -84,6 +94,7 @@ def _expected(config: DetectorConfig, outline: SeriesDetection, num_levels: int)
             "feature": outline.net.feature_width * num_levels,
             "statistics": 2 * channels,
         }
+        expected |= expected_bank(f"memory.{number}.bank", channels, window_size)
         for space in config.memory_spaces(panel=outline.plan.panel):
             width = map_width(channels, window_size, space, length) if space in MAP_SPACES else widths[space]
             expected |= expected_memory(f"memory.{number}.{space}", width, config.scoring.memory_size)

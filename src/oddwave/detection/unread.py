@@ -47,8 +47,9 @@ def _length_fault(stream: Stream, plan: WindowPlan) -> str:
     if plan.panel and len(stream) != needed:
         return f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
     if len(stream) < needed:
+        held = "points" if stream.places is None else "points with values"
         return (
-            f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
+            f"series '{stream.id}' has {len(stream)} {held}, the model's shortest window has {needed}: "
             "give a longer stretch, or fit with smaller series.window_sizes"
         )
     return ""

@@ -23,6 +23,7 @@ __all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "combined_scores", "fuse
 GROUPS = ("recon", "feature", "memory")
 
 _SMALLEST_DEVIATION = 1e-3
+_ROUNDING = 1e-4  # of a term's own size: deviations below it are rounding
 _NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
 _TEMPERATURE = 4.0  # robust deviations: scores that differ by less are averaged, by more, the larger one counts
 
@@ -61,11 +62,10 @@ class Standardiser:
             columns = values.reshape(len(values), -1)
             if not np.isfinite(columns).all():
                 raise DataError(f"score term '{name}' is not finite on normal data; check the data for extreme values")
-            statistics[name] = (columns.mean(0).tolist(), _safe(columns.std(0)).tolist())
+            mean, deviation = columns.mean(0), _safe(columns.std(0))
+            statistics[name] = (mean.tolist(), np.maximum(deviation, _ROUNDING * np.abs(mean)).tolist())
         averages = _group_means(terms, statistics)
-        return cls(
-            statistics, {name: (float(v.mean()), float(_safe(v.std(keepdims=True))[0])) for name, v in averages.items()}
-        )
+        return cls(statistics, {name: (float(v.mean()), _unit(float(v.std()))) for name, v in averages.items()})
 
     def transform(self, terms: Terms) -> dict[str, Float[np.ndarray, " N"]]:
         """Give one standardised value per item and group.
@@ -88,7 +88,7 @@ class Standardiser:
         low, centre, high = (float(q) for q in np.quantile(scores, (0.25, 0.5, 0.75)))
         deviation = (high - low) / _NORMAL_IQR
         if deviation < _SMALLEST_DEVIATION:  # half of the normals score alike
-            deviation = float(_safe(scores.std(keepdims=True))[0])
+            deviation = _unit(float(scores.std()))
         return replace(self, score=(centre, deviation))
 
     def standardised_score(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -177,3 +177,8 @@ def _safe(deviation: Float[np.ndarray, " *K"]) -> Float[np.ndarray, " *K"]:
     """Keep deviations above a thousandth of the [-1, 1] scale: what hardly moved must not blow up a score."""
     kept: np.ndarray = np.maximum(deviation, _SMALLEST_DEVIATION)
     return kept
+
+
+def _unit(deviation: float) -> float:
+    """Keep the deviation of standardised values, about 1; where they hardly move they are in their own unit already."""
+    return deviation if deviation >= _SMALLEST_DEVIATION else 1.0

@@ -75,7 +75,8 @@ class Memory:
         if standardise:
             center, deviation = vectors.mean(0), vectors.std(0)
             # a dimension that never moved in training says nothing about size: leave it in its own unit
-            scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
+            rounding = np.maximum(1e-6, 8 * np.finfo(np.float32).eps * np.abs(center))
+            scale = np.where(deviation > rounding, deviation, 1.0).astype(np.float32)
         weights = np.ones(len(vectors), np.float32)
         memory = cls((vectors - center) / scale, groups, starts, center, scale, weights, num_neighbors)
         return memory._bounded(size, local_exclusion, seed)
