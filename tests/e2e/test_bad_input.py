@@ -43,7 +43,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_readings(folder / "one_channel.csv", num_channels=1)
     (folder / "empty.csv").write_text("")
     lines = (folder / "good.csv").read_text().splitlines()
-    lines[40] = "0.5,broken"
+    lines[40] = "0.5,1O.5"  # the letter O: a number mistyped
     (folder / "text.csv").write_text("\n".join(lines) + "\n")
     made = CliRunner().invoke(app, ["fit", "series", str(folder / "good.csv"), "-o", str(folder / "model"), *SMALL])
     assert made.exit_code == 0, made.stderr
@@ -66,7 +66,7 @@ def refused(*arguments: str | Path) -> str:
     [
         ("nowhere.csv", "no such file or folder"),
         ("empty.csv", "is empty: expected rows of numbers"),
-        ("text.csv", "line 41, column 'c1': 'broken' is not a number"),
+        ("text.csv", "line 41, column 'c1': '1O.5' is not a number"),
         ("short.csv", "give longer streams"),
     ],
 )
