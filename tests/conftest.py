@@ -48,6 +48,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_lines_between():
+    """Let a slow machine print no lines about how far it is into what tests expect to be silent."""
+    from oddwave import progress
+
+    progress.FIRST_LINE_S = 3600.0
+
+
 @pytest.fixture(scope="session")
 def tiny_config():
     """Give a config that fits in less than a second: `tiny_config("scoring.aggregate=point")`."""

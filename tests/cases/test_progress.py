@@ -35,7 +35,8 @@ def test_a_step_longer_than_the_pause_is_told_of_too(quick: None, capsys: pytest
     assert capsys.readouterr().err.count("oddwave: filling the memory: 0 s so far") >= 2
 
 
-def test_quick_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quick_work_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_LINE_S", 0.5)
     assert list(progress(range(5), "scoring", True)) == [0, 1, 2, 3, 4]
     assert capsys.readouterr().err == ""
 

@@ -81,7 +81,7 @@ def test_fit_leaves_a_model_and_nothing_else(work: Path) -> None:
 
 
 def test_score_writes_four_files_that_agree_and_tells_what_it_found(work: Path, tmp_path: Path) -> None:
-    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05")
+    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "events.csv",

@@ -75,7 +75,7 @@ def test_from_a_folder_to_a_report(model: Path, tmp_path: Path) -> None:
     write(tmp_path / "new" / "odd.wav", machine(101, tone=True))
     (tmp_path / "new" / "notes.wav").write_text("no sound at all")
     result = run("score", model, tmp_path / "new", "-o", tmp_path / "out", "--alpha=0.3")
-    assert result.exit_code == 0, (result.stderr, result.exception)
+    assert result.exit_code == 3, (result.stderr, result.exception)
     assert "odd" in result.stdout
     lines = (tmp_path / "out" / "scores.csv").read_text(encoding="utf-8").splitlines()
     rows = {row["item"]: row for row in csv.DictReader(lines)}
