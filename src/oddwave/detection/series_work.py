@@ -354,8 +354,7 @@ class SeriesWork(Work):
         alpha: float,
         notes: tuple[str, ...],
     ) -> ItemResult:
-        scaler = self.scaler
-        _, calibration = self._fitted()
+        scaler, calibration = self.scaler, self._fitted()[1]
         assert scaler is not None
         scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
