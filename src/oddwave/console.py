@@ -40,7 +40,7 @@ EXIT_FOUND = 1
 EXIT_ERROR = 2
 EXIT_UNJUDGED = 3
 _ARGUMENT = re.compile(r"\b([a-z_]+)=(?=(\S?))")  # how messages name an option of the library
-_READING = ("timestamp", "columns", "exclude", "delimiter", "kind", "on_error")  # what notes name of them
+_READING = ("timestamp", "columns", "exclude", "delimiter", "decimal", "kind", "on_error")  # what notes name of them
 _OPENS = ("'", '"', "[")  # a value, where no letter or digit does
 _MOST_EVENTS = 5
 _MOST_NOTES = 6

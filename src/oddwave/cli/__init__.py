@@ -19,6 +19,8 @@ from oddwave.cli.options import (
     Columns,
     ConfigFile,
     Data,
+    DayFirst,
+    Decimal,
     Delimiter,
     Exclude,
     ExitCode,
@@ -104,6 +106,8 @@ def score(
     columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
     exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
     delimiter: Annotated[str | None, _as_fitted("CHAR", "Between columns, 'tab' for a tab.")] = None,
+    decimal: Decimal = None,
+    day_first: DayFirst = None,
     no_header: NoHeader = False,
     kind: Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")] = None,
     on_error: Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")] = None,
@@ -131,7 +135,7 @@ def score(
     from oddwave.report.outputs import require_writable
 
     check_alpha(alpha)
-    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     from oddwave.detector import Detector
 
@@ -165,6 +169,8 @@ def detect(
     columns: Columns = None,
     exclude: Exclude = None,
     delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    day_first: DayFirst = None,
     no_header: NoHeader = False,
     kind: Kind = "auto",
     on_error: OnError = None,
@@ -190,7 +196,7 @@ def detect(
 
     check_alpha(alpha)
     config = configured(preset, seed, settings, config_file)
-    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder

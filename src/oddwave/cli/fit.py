@@ -9,6 +9,8 @@ from oddwave.cli.options import (
     Columns,
     ConfigFile,
     Data,
+    DayFirst,
+    Decimal,
     Delimiter,
     Exclude,
     Kind,
@@ -58,6 +60,8 @@ def fit_series(
     columns: Columns = None,
     exclude: Exclude = None,
     delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    day_first: DayFirst = None,
     no_header: NoHeader = False,
     kind: Kind = "auto",
     on_error: OnError = None,
@@ -79,7 +83,7 @@ def fit_series(
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file)
-    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "model")
     detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder

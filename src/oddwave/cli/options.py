@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from oddwave.results import DetectionResult
 
 __all__ = [
-    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Exclude", "ExitCode", "Json", "Kind",
+    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "DayFirst", "Decimal", "Delimiter",
+    "Exclude", "ExitCode", "Json", "Kind",
     "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
     "check_alpha", "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
     "reading_options", "seed_numbers", "tell", "written",
@@ -55,6 +56,12 @@ Columns = Annotated[
 Exclude = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out, named likewise.")]
 Delimiter = Annotated[
     str | None, typer.Option(metavar="CHAR", help="Between columns, 'tab' for a tab.  [default: found]")
+]
+Decimal = Annotated[
+    str | None, typer.Option(metavar=".|,", help="Decimal sign, where the numbers leave it open.  [default: found]")
+]
+DayFirst = Annotated[
+    bool | None, typer.Option("--day-first/--month-first", help="Order of dates like 01/02/2024.  [default: found]")
 ]
 NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns are numbered from 0.")]
 Kind = Annotated[
@@ -110,6 +117,8 @@ def reading_options(
     columns: str | None,
     exclude: str | None,
     delimiter: str | None,
+    decimal: str | None,
+    day_first: bool | None,
     no_header: bool,
     kind: str | None,
     on_error: str | None,
@@ -121,6 +130,8 @@ def reading_options(
         "columns": columns,
         "exclude": exclude,
         "delimiter": delimiter,
+        "decimal": decimal,
+        "day_first": day_first,
         "header": False if no_header else None,
         "kind": kind,
         "on_error": on_error,
@@ -133,7 +144,7 @@ def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path)
     other = {"image": "pictures", "audio": "sound"}.get(modality)
     unfit = [name for name in options if name != "on_error"] if other else []
     if unfit:
-        name = "--no-header" if unfit[0] == "header" else f"--{unfit[0]}"
+        name = "--no-header" if unfit[0] == "header" else f"--{unfit[0].replace('_', '-')}"
         raise ConfigError(f"{name} is for models of time series, and {model} is a model of {other}: leave it out")
 
 

@@ -14,8 +14,9 @@ from oddwave.detection.streams import Stream
 from oddwave.modalities.series import SeriesScaler, bridged, missing_runs
 from oddwave.modalities.series_clock import MAX_GAP
 from oddwave.modalities.series_items import SeriesItem
+from oddwave.result_times import clock_text
 
-__all__ = ["not_monitored", "size_notes"]
+__all__ = ["not_monitored", "size_notes", "too_short"]
 
 _MOST_STRETCHES = 3
 _MANY_MISSING = 0.05
@@ -35,17 +36,23 @@ def not_monitored(
 
 def size_notes(stream: Stream, engine: SeriesDetection) -> tuple[str, ...]:
     """Say which windows a stream is too short for; none for one that has room for all."""
-    longest = max((stop - start for start, stop in stream.stretches()), default=0)
-    fitting = [size for size in engine.plan.sizes if size <= longest]
-    if len(fitting) == len(engine.plan.sizes) or engine.plan.panel:
+    longest = _longest(stream)
+    fitting, left = ([size for size in engine.plan.sizes if (size <= longest) == fits] for fits in (True, False))
+    if not left or not fitting or engine.plan.panel:
         return ()
-    if not fitting:
-        return (
-            f"not judged: no stretch of {min(engine.plan.sizes)} points, the model's shortest window "
-            f"(the longest has {longest})",
-        )
-    left = [size for size in engine.plan.sizes if size > longest]
     return (f"judged by windows of {_listed(fitting)} points alone: no stretch has room for those of {_listed(left)}",)
+
+
+def too_short(stream: Stream, engine: SeriesDetection) -> str:
+    """Say why a stream has no score at all; "" for one that has room for a window."""
+    needed, longest = min(engine.plan.sizes), _longest(stream)
+    if engine.plan.panel or longest >= needed:
+        return ""
+    return f"has no stretch of {needed} points, the model's shortest window (the longest has {longest})"
+
+
+def _longest(stream: Stream) -> int:
+    return max((stop - start for start, stop in stream.stretches()), default=0)
 
 
 def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: SeriesDetection) -> list[str]:
@@ -97,7 +104,7 @@ def _stretch(item: SeriesItem, start: int, stop: int, n: int) -> str:
 def _when(item: SeriesItem, point: int) -> str:
     if item.timestamps is None:
         return f"point {point}"
-    return str(np.datetime_as_string(item.timestamps[point], unit="s"))
+    return clock_text(item.timestamps[point : point + 1].astype("datetime64[s]"), item.timezone)[0]
 
 
 def _silent_channels(names: Sequence[str], scaler: SeriesScaler, engine: SeriesDetection) -> list[str]:

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from oddwave.detection.points import at_items_points
 from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream, cut_streams
 from oddwave.detection.threads import one_thread
 from oddwave.diffusion.samplers import reconstruct
@@ -21,11 +23,29 @@ from oddwave.modalities.series_windows import join_windows
 from oddwave.results import BandShare, Event
 from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
 
-__all__ = ["band_shares", "band_signals", "reconstruct_streams", "with_bands"]
+__all__ = ["band_shares", "band_signals", "normal_versions", "reconstruct_streams", "with_bands"]
 
 _MOST_LEVELS = 8
 _WAVELET = "db2"
 _BATCH = 512
+_MOST_INSTANCES = 200
+
+
+def normal_versions(
+    engine: SeriesDetection,
+    scaler: SeriesScaler,
+    items: Sequence[SeriesItem],
+    streams: Sequence[Stream],
+    scored: Sequence[StreamScore],
+) -> dict[int, Float[np.ndarray, "n C"]]:
+    """Give items' normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
+    chosen = list(range(len(streams)))
+    if engine.plan.panel and len(chosen) > _MOST_INSTANCES:
+        order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
+        chosen = sorted(order[:_MOST_INSTANCES].tolist())
+    scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
+    normal = {i: scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+    return {i: at_items_points(values, streams[i], items[i].n_timepoints) for i, values in normal.items()}
 
 
 @one_thread()

@@ -61,6 +61,7 @@ class _SeriesMeta(_Meta):
     channel_names: Annotated[list[Text], Field(min_length=1, max_length=100_000)]
     num_train_items: Count
     num_train_points: Count
+    day_first: bool | None
 
 
 class _PictureMeta(_Meta):

@@ -48,6 +48,7 @@ _MIN_REFERENCE_WINDOWS = 30
 _SELECTION_WINDOWS = 128
 _VALIDATION_SHARE = 0.1
 _TERM_BLOCK = 2048
+_MAX_MISSING_WINDOW, _MAX_MISSING_INSTANCE = 0.25, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +172,7 @@ class SeriesDetection:
         Sizes that no stretch between two gaps has room for are given up.
         """
         cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, self.plan.strides, strict=True)]
-        enough = [cut.learnable() for cut in cuts]
+        enough = [cut.learnable(self._max_missing) for cut in cuts]
         kept = [number for number, own in enumerate(enough) if own.any()]
         if not kept:
             raise DataError(self._nothing_to_learn(cuts))
@@ -187,6 +188,11 @@ class SeriesDetection:
             others.append(scorer.completed(cut.take(np.flatnonzero(~own)), self_join=True))
         return learnt, others
 
+    @property
+    def _max_missing(self) -> float:
+        """The share of a channel that a window to learn from may lack; instances are few, and of unequal lengths."""
+        return _MAX_MISSING_INSTANCE if self.plan.panel else _MAX_MISSING_WINDOW
+
     def _nothing_to_learn(self, cuts: Sequence[WindowSet]) -> str:
         size = min(self.plan.sizes)
         if any(len(cut) for cut in cuts):
@@ -198,7 +204,7 @@ class SeriesDetection:
         cut = cut_streams(streams, scorer.window_size, stride)
         if cut.known is None:
             return cut
-        return scorer.completed(cut.take(np.flatnonzero(cut.learnable())), self_join=self_join)
+        return scorer.completed(cut.take(np.flatnonzero(cut.learnable(self._max_missing))), self_join=self_join)
 
     def _train(self, cuts: Sequence[WindowSet], show: bool, checkpoint_dir: Path | None, resume: bool) -> None:
         started = time.process_time()

@@ -18,13 +18,12 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
-from oddwave.detection.coverage import not_monitored, size_notes
-from oddwave.detection.explain import reconstruct_streams, with_bands
+from oddwave.detection.coverage import not_monitored, size_notes, too_short
+from oddwave.detection.explain import normal_versions, with_bands
 from oddwave.detection.memory_need import check_memory
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.points import (
-    at_items_points,
     below_fence,
     calibrating,
     fitted_scaler,
@@ -51,8 +50,6 @@ from oddwave.scoring.events import find_events
 
 __all__ = ["SeriesWork"]
 
-_MOST_EXPLAINED_INSTANCES = 200
-
 
 class SeriesWork(Work):
     """Streams and panels; `kind` says which of them the model was fitted on."""
@@ -74,7 +71,8 @@ class SeriesWork(Work):
         """
         if isinstance(source, SeriesSet):
             return source
-        return read_series(source, **{"on_error": "skip", **self.read_options, "like": self.channel_names})
+        learnt = {"on_error": "skip", "day_first": self.meta.get("day_first")}
+        return read_series(source, **{**learnt, **self.read_options, "like": self.channel_names})
 
     def _read_to_learn(self, source: Any) -> SeriesSet:
         """Read streams or a panel to fit on, with the options the detector was made with. Raises: DataError."""
@@ -297,6 +295,7 @@ class SeriesWork(Work):
             "kind": self.kind,
             "channel_names": list(self.channel_names),
             "num_train_items": num_items,
+            "day_first": next((item.day_first for item in data.items if item.day_first is not None), None),
         }
 
     def _fitted(self) -> tuple[SeriesDetection, Calibration]:
@@ -316,31 +315,20 @@ class SeriesWork(Work):
     ) -> DetectionResult:
         engine, calibration = self._fitted()
         used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        normal = self._reconstructions(engine, items, streams, scored)
+        assert self.scaler is not None
+        normal = normal_versions(engine, self.scaler, items, streams, scored)
         results = tuple(
-            self._item_result(item, own, normal.get(number), used, (*size_notes(stream, engine), *notes))
+            self._item_result(
+                replace(item, notes=(*item.notes, *size_notes(stream, engine), *notes)),
+                own,
+                normal.get(number),
+                used,
+                too_short(stream, engine),
+            )
             for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
         )
-        assert self.scaler is not None
         unseen = not_monitored(items, scored, self.scaler, engine)
         return DetectionResult("series", self.kind, results, calibration.summary(used), unseen, self._model_facts())
-
-    def _reconstructions(
-        self,
-        engine: SeriesDetection,
-        items: Sequence[SeriesItem],
-        streams: Sequence[Stream],
-        scored: Sequence[StreamScore],
-    ) -> dict[int, Float[np.ndarray, "n C"]]:
-        """Give the normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
-        assert self.scaler is not None
-        chosen = list(range(len(streams)))
-        if self.kind == "panel" and len(chosen) > _MOST_EXPLAINED_INSTANCES:
-            order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
-            chosen = sorted(order[:_MOST_EXPLAINED_INSTANCES].tolist())
-        scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
-        normal = {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
-        return {i: at_items_points(values, streams[i], items[i].n_timepoints) for i, values in normal.items()}
 
     def _item_result(
         self,
@@ -348,10 +336,9 @@ class SeriesWork(Work):
         own: StreamScore,
         normal: Float[np.ndarray, "n C"] | None,
         alpha: float,
-        notes: tuple[str, ...],
+        error: str,
     ) -> ItemResult:
-        scaler = self.scaler
-        _, calibration = self._fitted()
+        scaler, calibration = self.scaler, self._fitted()[1]
         assert scaler is not None
         scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
@@ -372,10 +359,12 @@ class SeriesWork(Work):
             reconstruction=normal,
             parts={name: per_item(values, self.kind) for name, values in own.parts.items()},
             events=events,
-            notes=(*item.notes, *notes),
+            notes=item.notes,
             sample_period_s=item.sample_period_s,
             row_index=item.row_index,
             row_timestamps=item.row_timestamps,
+            timezone=item.timezone,
+            error=error,
         )
 
     def _model_facts(self) -> dict[str, Any]:

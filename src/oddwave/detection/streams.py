@@ -16,7 +16,7 @@ from oddwave.scoring.aggregate import window_to_point
 
 __all__ = ["Stream", "WindowSet", "at_rest", "cut_streams", "points_from_windows"]
 
-MAX_MISSING_SHARE = 0.5  # of a window's points, and, in windows to learn from, of each channel's
+MAX_MISSING_SHARE = 0.5  # of a window's points
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +102,11 @@ class WindowSet:
         """Which values are known, written out."""
         return np.ones(self.windows.shape, bool) if self.known is None else self.known
 
-    def learnable(self) -> Bool[np.ndarray, " N"]:
-        """Say which windows have enough of every channel to learn from."""
+    def learnable(self, max_missing: float) -> Bool[np.ndarray, " N"]:
+        """Say which windows have enough of every channel to learn from: of none more than this share is missing."""
         if self.known is None:
             return np.ones(len(self), bool)
-        enough: np.ndarray = self.known.mean(2).min(1) >= 1.0 - MAX_MISSING_SHARE
+        enough: np.ndarray = self.known.mean(2).min(1) >= 1.0 - max_missing
         return enough
 
 

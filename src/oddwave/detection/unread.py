@@ -1,4 +1,4 @@
-"""Series that were given but cannot be judged: unreadable files, streams shorter than a window, in their places.
+"""Series that were given but cannot be judged, in their places: unreadable files, instances of another length.
 
 Nothing is dropped on the way from the source to the result: whatever was given has an entry, in the order given, and
 where nothing can be said it says so. Read `series_work.py` next.
@@ -22,13 +22,16 @@ __all__ = ["rows_with_unread", "with_unread", "without_short"]
 def without_short(
     data: SeriesSet, streams: Sequence[Stream], plan: WindowPlan, *, stop: bool
 ) -> tuple[SeriesSet, list[Stream]]:
-    """Set aside the items whose stream is too short for the model, and return the others with their streams.
+    """Set aside the instances of another length than the model's, and return the others with their streams.
 
-    Raises: DataError where there are no others, or where one is too short and is to `stop` all.
+    A stream too short for any window stays: its points are all there, each without a score.
+    Raises: DataError where nothing fits the model, or where something does not and is to `stop` all.
     """
     reasons = [_length_fault(stream, plan) for stream in streams]
     if all(reasons) or (stop and any(reasons)):
         raise DataError(next(filter(None, reasons)))
+    if not plan.panel:
+        return data, list(streams)
     left, items, failures = iter(reasons), [], list[SeriesFailure]()
     for place, entry in enumerate(data.entries):
         if isinstance(entry, SeriesFailure):

@@ -136,7 +136,7 @@ def robust_scale(channel: Float[np.ndarray, " n"]) -> tuple[float, float]:
 def _rounding(known: Float[np.ndarray, " n"]) -> float:
     """Give the size below which a channel's differences are rounding, of the last or of some earlier computer.
 
-    Numbers that are all exact in 32 bits, and differ by single steps of that form, were rounded to it.
+    Numbers that are all exact in 32 bits, and differ by a step or two of that form, were rounded to it.
     """
     magnitude = float(np.abs(known).max())
     smallest = _ROUNDING * magnitude + 1e-100
@@ -144,7 +144,7 @@ def _rounding(known: Float[np.ndarray, " n"]) -> float:
         return smallest
     steps = np.diff(np.unique(known))
     ulp = float(np.spacing(np.float32(magnitude)))
-    if steps.size and steps.min() <= ulp and (known.astype(np.float32) == known).all():
+    if steps.size and steps.min() <= 2 * ulp and (known.astype(np.float32) == known).all():
         return max(smallest, _FEW_ULPS * ulp)
     return smallest
 
