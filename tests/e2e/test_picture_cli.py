@@ -4,6 +4,7 @@ Every refusal is one line on standard error, exit code 2, nothing half-written. 
 """
 
 import csv
+import functools
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from oddwave.cli import app
+from oddwave.modalities.image_source import read_images
 
 TINY = [
     "--preset=fast",
@@ -121,9 +123,9 @@ def test_spaces_and_non_latin_letters_come_through_to_every_file(work: Path, tmp
     out = tmp_path / "Ergebnis für 検査"
     shown = succeeded(run("score", work / "model", work / "new", "-o", out, ALPHA))
     assert names(out) == FILES
-    assert list(rows(out)) == ["Prüfung 検査/größe №7", "fine one"]
+    assert list(rows(out)) == ["Prüfung 検査/größe №7.png", "fine one.png"]
     assert [row["label"] for row in rows(out).values()] == ["1", "0"]
-    assert "Prüfung 検査/größe №7  score" in shown
+    assert "Prüfung 検査/größe №7.png  score" in shown
     for name in FILES:
         assert "größe №7" in (out / name).read_text(encoding="utf-8"), name
 
@@ -168,7 +170,7 @@ def test_the_mvtec_layout_is_known_and_grey_goes_with_rgb(work: Path, tmp_path: 
     assert "11 pictures of 3 channel(s)" in shown
     assert "Note: MVTec layout: 14 picture(s) taken from train/good, 2 left out" in shown
     shown = succeeded(run("score", tmp_path / "m", screw, "-o", tmp_path / "out", ALPHA))
-    assert list(rows(tmp_path / "out")) == ["test/blot/000", "test/good/000"]
+    assert list(rows(tmp_path / "out")) == ["test/blot/000.png", "test/good/000.png"]
     assert "Note: MVTec layout: 2 picture(s) taken from test, 14 left out" in shown
 
 
@@ -177,7 +179,7 @@ def test_a_quoted_glob_and_tiles(work: Path, tmp_path: Path) -> None:
     assert "11 pictures" in succeeded(fit(f"{work}/good/0*.png", tmp_path / "m", *few))
     succeeded(run("score", tmp_path / "m", f"{work}/new/**/*.png", "-o", tmp_path / "out", ALPHA))
     scores = {name: float(row["score"]) for name, row in rows(tmp_path / "out").items()}
-    assert scores["Prüfung 検査/größe №7"] > scores["fine one"]
+    assert scores["Prüfung 検査/größe №7.png"] > scores["fine one.png"]
 
 
 @pytest.mark.parametrize("side_px", [64, 1])
@@ -185,7 +187,7 @@ def test_pictures_without_anything_to_see_are_learnt_and_said(tmp_path: Path, si
     for number in range(12):
         write(tmp_path / "in" / f"{number}.png", np.full((side_px, side_px), 128, np.uint8))
     shown = succeeded(fit(tmp_path / "in", tmp_path / "m", "--set=training.num_steps=3"))
-    assert "Note: 11 picture(s) are copies of others, such as '1' of '0'" in shown
+    assert "Note: 11 picture(s) are copies of others, such as '1.png' of '0.png'" in shown
     assert "Note: all training pictures look the same, or nearly so" in shown
     succeeded(run("score", tmp_path / "m", tmp_path / "in", "-o", tmp_path / "out", "--alpha=0.4"))
     assert all(np.isfinite(float(row["score"])) for row in rows(tmp_path / "out").values())
@@ -226,18 +228,19 @@ REASONS = {
 
 def test_what_cannot_be_judged_becomes_a_row_that_says_so(work: Path, mixed: Path, tmp_path: Path) -> None:
     shown = succeeded(run("score", work / "model", mixed, "-o", tmp_path, ALPHA), status=3)
-    found = rows(tmp_path)
+    found = {Path(name).stem: row for name, row in rows(tmp_path).items()}
+    assert list(rows(tmp_path)) == sorted(path.name for path in mixed.iterdir())
     assert set(found) == {"fine", "dot", "wide", *REASONS}
     told = summary(tmp_path)
     assert told["counts"]["failed"] == len(REASONS)
-    errors = {failure["item"]: failure["error"] for failure in told["failures"]}
+    errors = {Path(failure["item"]).stem: failure["error"] for failure in told["failures"]}
     for name, reason in REASONS.items():
         assert (found[name]["score"], found[name]["label"]) == ("", "-1")
         assert reason in errors[name]
         assert str(mixed / name) in errors[name]
     assert all(found[name]["score"] for name in ("fine", "dot", "wide"))
     assert "8 of 11 pictures could not be judged" in shown
-    assert "wide: aspect ratio 4.00, training pictures have 1.00" in shown
+    assert "wide.png: aspect ratio 4.00, training pictures have 1.00" in shown
 
 
 @pytest.mark.parametrize("name", ["cut.png", "colour.png", "bright.npy"])
@@ -294,7 +297,7 @@ def test_channels_that_do_not_go_together(work: Path, mixed: Path, tmp_path: Pat
     shutil.copytree(work / "good", tmp_path / "in")
     shutil.copy(mixed / "five.npy", tmp_path / "in")
     line = refused(fit(tmp_path / "in", tmp_path / "m"))
-    assert "'five' 5: only grey (1) and RGB (3) pictures go together" in line
+    assert "'five.npy' 5: only grey (1) and RGB (3) pictures go together" in line
     assert names(tmp_path) == ["in"]
 
 
@@ -325,7 +328,7 @@ def test_an_alpha_that_cannot_be_had_is_refused_before_pictures_are_read(
     def too_late(*_: object, **__: object) -> None:
         raise AssertionError("the work had already begun")
 
-    monkeypatch.setattr("oddwave.detection.picture_work.read_images", too_late)
+    monkeypatch.setattr("oddwave.detection.picture_work.read_images", functools.wraps(read_images)(too_late))
     line = refused(run("score", work / "model", work / "new", "-o", tmp_path / "out", "--alpha=0.01"))
     assert "alpha 0.01 needs at least 99 calibration scores, this model has 3: use alpha >= 0.25" in line
     assert names(tmp_path) == []

@@ -79,7 +79,7 @@ def test_from_a_folder_to_a_report(model: Path, tmp_path: Path) -> None:
     assert "odd" in result.stdout
     lines = (tmp_path / "out" / "scores.csv").read_text(encoding="utf-8").splitlines()
     rows = {row["item"]: row for row in csv.DictReader(lines)}
-    assert float(rows["odd"]["score"]) > float(rows["good"]["score"])
+    assert float(rows["odd.wav"]["score"]) > float(rows["good.flac"]["score"])
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["modality"] == "audio"
     assert "notes.wav" in json.dumps(summary)

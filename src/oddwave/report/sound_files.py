@@ -70,7 +70,8 @@ def plan_sounds(items: Sequence[SoundResult]) -> dict[str, SoundPlan]:
 
 def _safe_name(identifier: str) -> str:
     """Turn an id into a name that every file system takes: letters, digits, dot, dash and underscore."""
-    name = re.sub(r"[^\w.-]+", "_", identifier.replace("/", "-"), flags=re.ASCII).strip("._-")
+    plain = re.sub(r"\.\w{2,4}(?=(/channel_\d+)?$)", "", identifier, flags=re.ASCII)  # "_normal.wav" comes behind
+    name = re.sub(r"[^\w.-]+", "_", plain.replace("/", "-"), flags=re.ASCII).strip("._-")
     return name[-_LONGEST_STEM:].strip("._-") or "recording"
 
 
