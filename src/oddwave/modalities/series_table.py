@@ -133,8 +133,6 @@ def read_table(
         count = int(infinite.sum())
         notes += (f"{count} infinite value{'s' * (count > 1)} taken as missing",)
     zone = next((table.columns[i].timezone for i in clock), None)
-    if zone:
-        notes += ("timestamps with a zone are given in UTC",)
     return TableContent(stacked, tuple(table.columns[i].name for i in chosen), times, table.notes + notes, zone)
 
 
