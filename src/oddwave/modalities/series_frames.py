@@ -144,6 +144,8 @@ def _part(
         columns.insert(0, _column(name, index.to_series().reset_index(drop=True)))
     if not columns:
         raise DataError(f"{origin} has {len(table)} rows and no columns: expected at least one of numbers")
+    if zones := sorted({column.timezone for column in columns if column.timezone}):
+        more += (f"timestamps with a zone ({', '.join(zones)}) are kept in UTC",)
     lines = np.arange(len(table)) if rows is None else rows
     return FramePart(Table(origin, tuple(columns), lines, "row", True, (*notes, *more)), entity)
 
