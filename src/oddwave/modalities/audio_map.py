@@ -26,7 +26,7 @@ from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.wavelets.frame import WaveletFrame
 from oddwave.wavelets.frame_filters import Spacing, Wavelet, centre_frequencies
 
-__all__ = ["AudioMap", "AudioTransform", "RowScale"]
+__all__ = ["SMALLEST_DEVIATION_DB", "AudioMap", "AudioTransform", "RowScale"]
 
 AudioTransform = Literal["cwt", "stft-mel"]
 
