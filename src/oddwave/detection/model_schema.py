@@ -66,6 +66,7 @@ class _PictureMeta(_Meta):
     num_train_pictures: Count
     num_calibration_pictures: Count
     num_channels: Size
+    brightest_value: Annotated[float, Field(ge=0.0, le=1e12)] | None = None
     warnings: Texts
 
 
@@ -132,6 +133,7 @@ class _Scale(_Saved):
         list[Annotated[float, Field(ge=-1e300, le=1e300)]], Field(min_length=1)
     ]  # in the data's own units
     scale: Annotated[list[Annotated[float, Field(ge=1e-300, le=1e300)]], Field(min_length=1)]
+    spacing: list[Annotated[int, Field(ge=0, le=1_000_000)]] = []  # points from one value of a channel to the next
 
 
 class SeriesConstants(_Constants):
@@ -140,6 +142,7 @@ class SeriesConstants(_Constants):
     plan: _Plan
     scorers: Annotated[list[_Scorer], Field(min_length=1, max_length=64)]
     scale: _Scale
+    ranges: list[tuple[Number, Annotated[float, Field(ge=0.0, le=_LARGEST)]]] = []  # of scores, by how many sizes look
 
 
 class MapConstants(_Constants):
@@ -241,6 +244,8 @@ def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstan
     plan, num_channels = saved.plan, len(meta.channel_names)
     _agree("kind and plan", meta.kind == "panel", plan.panel)
     _agree("the numbers of channels", [len(saved.scale.centre), len(saved.scale.scale)], [num_channels] * 2)
+    _within("the numbers of spacings", [len(saved.scale.spacing)], [0, num_channels])
+    _within("the numbers of ranges", [len(saved.ranges)], [0, len(plan.sizes)])
     if any(abs(centre) > _DIGITS * scale for centre, scale in zip(saved.scale.centre, saved.scale.scale, strict=True)):
         raise ValueError("a scale is smaller than the rounding of its centre")
     _agree("the numbers of window sizes", [len(plan.strides), len(saved.scorers)], [len(plan.sizes)] * 2)
