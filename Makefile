@@ -52,7 +52,7 @@ test-faults: $(READY)  ## mutate models and inputs, kill processes amid writing:
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
 
-test-faults: $(READY)  ## damage hundreds of models and inputs, and see that nothing crashes, hangs or lies
+test-faults: $(READY)  ## mutate models and inputs, kill processes while they write (minutes)
 	$(PYTEST) -m faults -s
 
 test-browser: $(READY)  ## open the report in a real browser (needs Chromium, installed or named by ODDWAVE_CHROMIUM)

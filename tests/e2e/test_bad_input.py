@@ -201,15 +201,16 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
 def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import oddwave.detection.model_folder as model_folder
+    import oddwave.detection.archive as archive
+    from oddwave.errors import CheckpointError
 
     command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL)
     with monkeypatch.context() as patch:
 
         def full(*_: object) -> None:
-            raise OSError(28, "No space left on device")
+            raise CheckpointError("No space left on device")
 
-        patch.setattr(model_folder, "_write_data", full)
+        patch.setattr(archive, "write_model", full)
         line = refused(*command)
     assert "No space left on device" in line
     assert f"the training so far is kept in {tmp_path / 'm' / '.oddwave'}: --resume goes on from it" in line

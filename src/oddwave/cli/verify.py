@@ -20,8 +20,8 @@ def verify(model: Model, allow_external: AllowExternal = False) -> None:
     from oddwave.detection.model_folder import read_model
     from oddwave.detector import Detector
 
+    detector = Detector.load(model, allow_external=allow_external)
     _, files = read_model(model)
     for name, content in sorted(files.items()):
         print(f"{name:<17} {len(content):>15,} bytes  sha256 {sha256(content).hexdigest()[:16]}  as saved")
-    detector = Detector.load(model, allow_external=allow_external)
     print(f"{model} is whole: {detector.config.modality}, made with oddwave {detector.meta['package_version']}")

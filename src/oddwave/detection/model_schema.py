@@ -68,6 +68,7 @@ class _PictureMeta(_Meta):
     num_train_pictures: Count
     num_calibration_pictures: Count
     num_channels: Size
+    brightest_value: Annotated[float, Field(ge=0.0, le=1e12)] | None = None
     warnings: Texts
 
 

@@ -118,10 +118,8 @@ def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
         MissingExtraError: timm is not installed.
         CheckpointError: no weights, or damaged ones.
     """
-    if path is not None and not (path.is_file() and path.stat().st_size <= _LARGEST_WEIGHTS):
-        raise CheckpointError(
-            f"'{path}' cannot be read as weights: give an ordinary file of at most {_LARGEST_WEIGHTS >> 30} GiB"
-        )
+    if path is not None and path.exists() and not (path.is_file() and path.stat().st_size <= _LARGEST_WEIGHTS):
+        raise CheckpointError(f"{path} cannot be read as weights: give a file of at most {_LARGEST_WEIGHTS >> 30} GiB")
     if name == "efficientnet_lite0":
         return PerceptualNetwork(name, load_efficientnet_lite0(path))
     if name == "mobilenet_v2":
