@@ -1,6 +1,6 @@
 """Give cases to whole detectors and to the command line, as users do: the readers' faults must not come out there.
 
-Each process fits one tiny detector per modality when it first needs it.
+One tiny detector per modality is fitted when it is first needed.
 """
 
 from functools import cache
@@ -28,14 +28,13 @@ _TINY = {
         "scoring.memory_size=100",
     ),
     "audio": (
-        *(f"audio.sample_rate={RATE}", "audio.clip_s=1.0", "audio.columns=64", "audio.num_rows=32"),
+        *(f"audio.sample_rate={RATE}", "audio.clip_s=2.0", "audio.columns=128", "audio.num_rows=64"),
         *("audio.num_background=10", "scoring.memory_size=100"),
     ),
 }
 
 
-@cache
-def _detector(reader: str) -> Detector:
+def _fitted(reader: str) -> Detector:
     modality = _MODALITIES[reader]
     settings = [*_TINY[modality], "training.num_steps=4", "network.base_channels=8", "calibration.alpha=0.2"]
     rng = np.random.default_rng(0)
@@ -44,18 +43,22 @@ def _detector(reader: str) -> Detector:
     elif reader == "images":
         source = [np.clip(0.5 + 0.1 * rng.normal(size=(48, 56, 3)), 0, 1) for _ in range(24)]
     else:
-        source = {str(i): (0.1 * rng.normal(size=2 * RATE).astype(np.float32), RATE) for i in range(14)}
+        source = {str(i): (0.1 * rng.normal(size=4 * RATE).astype(np.float32), RATE) for i in range(14)}
     return Detector(preset("fast", modality).with_overrides(settings)).fit(source)
 
 
-def open_door(reader: str, folder: Path) -> None:
-    """Fit and save what will be needed, so that its time and memory are not taken for the case's."""
-    _model(reader, folder)
+@cache
+def open_door(reader: str, folder: Path) -> tuple[Path, Detector]:
+    """Return a tiny model's folder and the detector loaded from it; fitted once for all processes that share a folder."""
+    path = folder / f"model of {reader}"
+    if not path.exists():
+        _fitted(reader).save(path)
+    return path, Detector.load(path)
 
 
 def through_detector(case: Case, folder: Path) -> str:
     """Score the case's source; check that there is a row per item and that nothing unjudged is called good."""
-    detector = _detector(case.reader)
+    _, detector = open_door(case.reader, folder.parent)
     scores = detector.decision_function(case.source)
     labels = detector.predict(case.source)
     if np.shape(scores) != np.shape(labels):
@@ -65,13 +68,6 @@ def through_detector(case: Case, folder: Path) -> str:
     return f"{len(scores)} score(s)"
 
 
-@cache
-def _model(reader: str, folder: Path) -> Path:
-    path = folder / f"model of {reader}"
-    _detector(reader).save(path)
-    return path
-
-
 def through_command(case: Case, folder: Path) -> str:
     """Run `oddwave score` on the case's path; a refusal is one line and status 2."""
     from typer.testing import CliRunner
@@ -79,7 +75,7 @@ def through_command(case: Case, folder: Path) -> str:
     from oddwave.cli import app
 
     source = case.source[0] if isinstance(case.source, list) else case.source
-    model = _model(case.reader, folder.parent)
+    model, _ = open_door(case.reader, folder.parent)
     result = CliRunner().invoke(app, ["score", str(model), str(source), "-o", str(folder / "out"), "--quiet"])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -34,7 +34,7 @@ import numpy as np
 
 from cases import Case, case_names, make_case
 
-__all__ = ["Outcome", "judge_suite"]
+__all__ = ["Outcome", "judge_cases", "judge_suite", "summary_row"]
 
 CPU_S, WALL_S, MOST_BYTES, LONGEST = 20, 60, 1 << 30, 500
 _ADDRESS_SPACE = 6 << 30  # so that a fault cannot take the whole machine with it
@@ -161,6 +161,7 @@ def _judge(name: str, seed: int) -> Outcome:
     from oddwave.errors import OddwaveError
 
     folder = Path(tempfile.mkdtemp(dir=os.environ["FAULTS_FOLDER"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))  # making may take longer
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         case, read = _made(name, seed, folder)
@@ -220,8 +221,8 @@ def _work(seed: int) -> None:
 class _Worker:
     """A process that reads cases; started when first needed, again after its death."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
-        self.seed, self.folder, self.process = seed, folder, None
+    def __init__(self, seed: int, folder: Path, messages: Path) -> None:
+        self.seed, self.folder, self.messages, self.process = seed, folder, messages, None
 
     def ask(self, name: str) -> Outcome:
         """Let one case be read; a process that dies or does not answer is a fault."""
@@ -250,13 +251,13 @@ class _Worker:
         code = process.returncode
         self.stop()
         signs = {-signal.SIGXCPU: f"more than {CPU_S} s of processor time", -signal.SIGABRT: f"no answer in {WALL_S} s"}
-        how = signs.get(code, f"the process died with status {code}") + f" {_last_lines(self.folder / 'stderr')}"
+        how = signs.get(code, f"the process died with status {code}") + f" {_last_lines(self.messages)}"
         return Outcome(name, "FAULT", how, time.monotonic() - begin, 0)
 
     def _started(self) -> Any:
         if self.process is None or self.process.poll() is not None:
             command = [sys.executable, "-X", "faulthandler", str(Path(__file__)), "--work", "--seed", str(self.seed)]
-            with (self.folder / "stderr").open("w") as errors:
+            with self.messages.open("w") as errors:
                 self.process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -279,8 +280,9 @@ class _Worker:
 
 
 def _last_lines(path: Path) -> str:
-    frames = re.findall(r'File "[^"]*?([^/"]+)", line (\d+) in (\w+)', path.read_text(errors="replace"))
-    return " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6])
+    text = path.read_text(errors="replace")
+    frames = re.findall(r'File "[^"]*?([^/"]+)", line (\d+) in (\w+)', text)
+    return " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6]) or " ".join(text[-200:].split())
 
 
 def judge_suite(suite: str, number: int, seed: int, folder: Path, num_workers: int = 1) -> list[Outcome]:
@@ -294,9 +296,7 @@ def judge_cases(names: list[str], seed: int, folder: Path, num_workers: int = 1)
     outcomes: dict[str, Outcome] = {}
 
     def run(which: int) -> None:
-        own = folder / f"worker_{which}"
-        own.mkdir(exist_ok=True)
-        worker = _Worker(seed, own)
+        worker = _Worker(seed, folder, folder / f"messages_{which}")
         for name in names[which::num_workers]:
             outcomes[name] = worker.ask(name)
         worker.stop()
@@ -307,6 +307,17 @@ def judge_cases(names: list[str], seed: int, folder: Path, num_workers: int = 1)
     for thread in threads:
         thread.join()
     return [outcomes[name] for name in names]
+
+
+def summary_row(suite: str, outcomes: list[Outcome]) -> str:
+    """Return a suite's row of the table in docs/reliability.md."""
+    kinds = [outcome.kind for outcome in outcomes]
+    seconds = [outcome.seconds for outcome in outcomes]
+    cells = (
+        *(suite, len(kinds), kinds.count("read"), kinds.count("refused"), kinds.count("FAULT")),
+        *(f"{max(o.peak_bytes for o in outcomes) / 2**20:.0f}", f"{max(seconds):.1f}", f"{sum(seconds):.0f}"),
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def _main() -> None:
