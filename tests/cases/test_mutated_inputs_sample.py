@@ -6,10 +6,20 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
-from cases import case_names
 from workers import judge_cases
 
-QUICK = ("series text", "series arrays", "series objects", "images", "image objects", "audio", "audio objects", "places")
+from cases import case_names
+
+QUICK = (
+    "series text",
+    "series arrays",
+    "series objects",
+    "images",
+    "image objects",
+    "audio",
+    "audio objects",
+    "places",
+)
 SLOW = ("bomb", "pages", "repeated", "size", "deep", "crowd", "pipe", "pixels", "extras", "many")
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from mutations import BYTES, TEXT, Bytes, Rng, one_of
 from mutations_pictures import HEAD, JPEG, PNG, TIFF
 from mutations_sound import AIFF, FLAC, OGG, RIFF
@@ -140,7 +139,14 @@ def _few_options(reader: str, rng: Rng) -> dict[str, Any]:
         return {"channels": "each"}
     if reader == "images":
         return {"on_error": "stop"}
-    some = ({"kind": "panel"}, {"kind": "stream"}, {"header": False}, {"header": True}, {"delimiter": ","}, {"timestamp": 0})
+    some = (
+        {"kind": "panel"},
+        {"kind": "stream"},
+        {"header": False},
+        {"header": True},
+        {"delimiter": ","},
+        {"timestamp": 0},
+    )
     return dict(some[int(rng.integers(len(some)))])
 
 
@@ -164,6 +170,6 @@ def _object(suite: str, kind: str, folder: Path, rng: Rng) -> Case:
     path = folder / name
     path.write_bytes(seed_bytes(seed_suite, name))
     options = _OPTIONS[suite]
-    chosen = {str(one_of(rng, tuple(options))) for _ in range(int(rng.integers(1, 3)))}
+    chosen = {one_of(rng, tuple(options)) for _ in range(int(rng.integers(1, 3)))}
     values = {option: options[option][int(rng.integers(len(options[option])))] for option in sorted(chosen)}
     return Case(reader, path if rng.random() < 0.8 else rng.normal(size=(60, 3)), values)

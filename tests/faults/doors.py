@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from seeds import RATE
 
 from cases import Case
 from oddwave import Detector
 from oddwave.config import preset
 from oddwave.errors import OddwaveError
-from seeds import RATE
 
 __all__ = ["open_door", "through_command", "through_detector"]
 
@@ -49,7 +49,7 @@ def _fitted(reader: str) -> Detector:
 
 @cache
 def open_door(reader: str, folder: Path) -> tuple[Path, Detector]:
-    """Return a tiny model's folder and the detector loaded from it; fitted once for all processes that share a folder."""
+    """Return a tiny model's folder and the detector loaded from it; fitted once for all processes."""
     path = folder / f"model of {reader}"
     if not path.exists():
         _fitted(reader).save(path)
@@ -88,5 +88,3 @@ def through_command(case: Case, folder: Path) -> str:
         raise ValueError(f"exit status {result.exit_code}: {result.output[:300]}")
     rows = (folder / "out" / "scores.csv").read_text(encoding="utf-8").count("\n")
     return f"status {result.exit_code}, {rows} line(s)"
-
-

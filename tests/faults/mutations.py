@@ -6,7 +6,8 @@ A mutation takes the bytes (or the text) of a good file and a random generator, 
 
 import gzip
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ NASTY_CELLS = (
 _NASTY_NUMBERS = (0, 1, 2, 3, 7, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63, 2**64 - 1)
 
 
-def one_of(rng: Rng, choices: "tuple | list | range") -> object:
+def one_of(rng: Rng, choices: Sequence[Any]) -> Any:
     """Draw one."""
     return choices[int(rng.integers(len(choices)))]
 
@@ -50,7 +51,7 @@ def nasty_number(rng: Rng, size: int, order: str = "<") -> bytes:
 
 
 def _big(rng: Rng, size: int) -> bytes:
-    return struct.pack(">Q", int(str(one_of(rng, _NASTY_NUMBERS))) & (2 ** (8 * size) - 1))[-size:]
+    return struct.pack(">Q", one_of(rng, _NASTY_NUMBERS) & (2 ** (8 * size) - 1))[-size:]
 
 
 def _flip(raw: bytes, rng: Rng) -> bytes:
@@ -62,14 +63,14 @@ def _flip(raw: bytes, rng: Rng) -> bytes:
 
 def _overwrite(raw: bytes, rng: Rng) -> bytes:
     at = somewhere(rng, len(raw))
-    some = bytes([int(str(one_of(rng, (0, 255, 10, 27))))]) * int(rng.integers(1, 200))
+    some = bytes([one_of(rng, (0, 255, 10, 27))]) * int(rng.integers(1, 200))
     return (raw[:at] + some + raw[at + len(some) :])[: len(raw)]
 
 
 def _number(raw: bytes, rng: Rng) -> bytes:
-    size = int(str(one_of(rng, (2, 4, 8))))
+    size = one_of(rng, (2, 4, 8))
     at = somewhere(rng, len(raw) - size)
-    return raw[:at] + nasty_number(rng, size, str(one_of(rng, "<>"))) + raw[at + size :]
+    return raw[:at] + nasty_number(rng, size, one_of(rng, "<>")) + raw[at + size :]
 
 
 def _cut(raw: bytes, rng: Rng) -> bytes:
@@ -135,7 +136,7 @@ BYTES: dict[str, Bytes] = {
 
 def _cells(text: str, rng: Rng) -> str:
     """Put nasty cells into one to twenty places, sometimes into the header or a whole column."""
-    for _ in range(int(one_of(rng, (1, 1, 2, 20)))):  # type: ignore[call-overload]
+    for _ in range(one_of(rng, (1, 1, 2, 20))):
         text = _one_cell(text, rng)
     return text
 
@@ -143,7 +144,7 @@ def _cells(text: str, rng: Rng) -> str:
 def _one_cell(text: str, rng: Rng) -> str:
     lines = text.split("\n")
     delimiter = max(",;\t ", key=lines[-2 if len(lines) > 1 else 0].count)
-    cell = str(one_of(rng, NASTY_CELLS))
+    cell = one_of(rng, NASTY_CELLS)
     column = int(rng.integers(4))
     rows = range(1, len(lines)) if rng.random() < 0.2 else [int(rng.integers(len(lines))) if rng.random() < 0.8 else 0]
     for row in rows if len(cell) < 1000 else list(rows)[:1]:
@@ -156,7 +157,9 @@ def _one_cell(text: str, rng: Rng) -> str:
 def _ragged(text: str, rng: Rng) -> str:
     lines = text.split("\n")
     row = int(rng.integers(len(lines)))
-    lines[row] = (lines[row] + ",1,2", lines[row][: len(lines[row]) // 2], ",".join("1" * 3000), ",,,,")[rng.integers(4)]
+    lines[row] = (lines[row] + ",1,2", lines[row][: len(lines[row]) // 2], ",".join("1" * 3000), ",,,,")[
+        rng.integers(4)
+    ]
     return "\n".join(lines)
 
 
@@ -181,11 +184,23 @@ def _header(text: str, rng: Rng) -> str:
     first, _, rest = text.partition("\n")
     width = first.count(max(",;\t ", key=first.count)) + 1
     heads = (
-        *("", first + "\n" + first, ",".join(map(str, range(width))), "sep=,\n" + first, "\n\n\n" + first, "# " + first),
+        *(
+            "",
+            first + "\n" + first,
+            ",".join(map(str, range(width))),
+            "sep=,\n" + first,
+            "\n\n\n" + first,
+            "# " + first,
+        ),
         *(",".join([""] * width), ",".join(["a"] * width), first.upper(), first.replace("e", "\x1b[1m"), '"' + first),
-        *("\n".join(["Report of the plant", "", first]), "x" * 200_000 + first, ",".join(["time"] * width), "{[(" + first),
+        *(
+            "\n".join(["Report of the plant", "", first]),
+            "x" * 200_000 + first,
+            ",".join(["time"] * width),
+            "{[(" + first,
+        ),
     )
-    return str(one_of(rng, heads)) + "\n" + rest
+    return one_of(rng, heads) + "\n" + rest
 
 
 def _quotes(text: str, rng: Rng) -> str:
@@ -195,13 +210,27 @@ def _quotes(text: str, rng: Rng) -> str:
 
 def _characters(text: str, rng: Rng) -> str:
     at = int(rng.integers(len(text)))
-    some = ("\0", "\x1b[31m", "\x1c", "\x85", "\u2028", "\ufeff", "\ud7ff", "\r", "\x0b", "é", "\x1f", "\x1a", "\U0001f600")
-    return text[:at] + str(one_of(rng, some)) * int(rng.integers(1, 4)) + text[at:]
+    some = (
+        "\0",
+        "\x1b[31m",
+        "\x1c",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "\ud7ff",
+        "\r",
+        "\x0b",
+        "é",
+        "\x1f",
+        "\x1a",
+        "\U0001f600",
+    )
+    return text[:at] + one_of(rng, some) * int(rng.integers(1, 4)) + text[at:]
 
 
 def _delimiters(text: str, rng: Rng) -> str:
     some = (",", ";", "\t", "|", " ", "  ", "\x1f", "::", "")
-    return text.replace(max(",;\t ", key=text.count), str(one_of(rng, some)))
+    return text.replace(max(",;\t ", key=text.count), one_of(rng, some))
 
 
 def _endings(text: str, rng: Rng) -> str:
@@ -211,7 +240,7 @@ def _endings(text: str, rng: Rng) -> str:
 def _times(text: str, rng: Rng) -> str:
     """Write the year as another, so that times are beyond what 64 bits can hold, or no longer times."""
     years = ("1500", "2262", "2400", "9999", "0000", "25", "-100", "12025", "20 25", "2025" * 5)
-    return text.replace("2025", str(one_of(rng, years)), (-1, 1, 50)[int(rng.integers(3))])
+    return text.replace("2025", one_of(rng, years), (-1, 1, 50)[int(rng.integers(3))])
 
 
 TEXT: dict[str, Text] = {

@@ -5,7 +5,6 @@ import struct
 import zlib
 
 import numpy as np
-
 from mutations import Bytes, Rng, nasty_number, one_of
 
 __all__ = ["HEAD", "JPEG", "PNG", "TIFF"]
@@ -47,7 +46,7 @@ def _png_size(raw: bytes, rng: Rng) -> bytes:
     while at + 12 <= len(raw):
         starts.append(at)
         at += 12 + struct.unpack(">I", raw[at : at + 4])[0]
-    at = int(str(one_of(rng, starts)))
+    at = one_of(rng, starts)
     return raw[:at] + nasty_number(rng, 4, ">") + raw[at + 4 :]
 
 
@@ -57,10 +56,10 @@ def _png_header(raw: bytes, rng: Rng) -> bytes:
     which = int(rng.integers(7))
     if which < 2:
         changed = [width, height]
-        changed[which] = int(str(one_of(rng, _SIZES)))
+        changed[which] = one_of(rng, _SIZES)
         width, height = changed
     else:
-        others[which - 2] = int(str(one_of(rng, (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 255))))
+        others[which - 2] = one_of(rng, (0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 255))
     return _png([(kind, struct.pack(">IIBBBBB", width, height, *others)), *rest])
 
 
@@ -84,9 +83,22 @@ def _png_extra(raw: bytes, rng: Rng) -> bytes:
     some: tuple[Chunk, ...] = (
         *((b"zTXt", b"Comment\0\0" + bomb), (b"iTXt", b"Comment\0\1\0\0\0" + bomb), (b"iCCP", b"p\0\0" + bomb)),
         *((b"tEXt", b"Comment\0" + b"\x1b[31m" * 99), (b"tEXt", b"x" * 90), (b"iTXt", b""), (b"zTXt", b"a\0\7zz")),
-        *((b"PLTE", noise[:9]), (b"PLTE", noise[:8]), (b"tRNS", noise), (b"tRNS", b""), (b"gAMA", b""), (b"pHYs", b"\0")),
+        *(
+            (b"PLTE", noise[:9]),
+            (b"PLTE", noise[:8]),
+            (b"tRNS", noise),
+            (b"tRNS", b""),
+            (b"gAMA", b""),
+            (b"pHYs", b"\0"),
+        ),
         *((b"acTL", struct.pack(">II", 3, 0)), (b"acTL", struct.pack(">II", 2**31, 0)), (b"fcTL", noise[:26])),
-        *((b"eXIf", noise), (b"eXIf", b"II*\0\x08\0\0\0\xff\xff"), (b"cHRM", noise[:31]), (b"sRGB", b""), (b"IEND", b"")),
+        *(
+            (b"eXIf", noise),
+            (b"eXIf", b"II*\0\x08\0\0\0\xff\xff"),
+            (b"cHRM", noise[:31]),
+            (b"sRGB", b""),
+            (b"IEND", b""),
+        ),
         *((b"ABCD", noise), (b"\0\0\0\0", noise), (b"aBCd", bytes(2 << 20)), (b"IHDR", noise[:13]), (b"fdAT", noise)),
     )
     chunks = _chunks(raw)
@@ -122,7 +134,12 @@ def _jpeg_order(raw: bytes, rng: Rng) -> bytes:
     a, b = int(rng.integers(len(segments))), int(rng.integers(len(segments)))
     swapped = list(segments)
     swapped[a], swapped[b] = swapped[b], swapped[a]
-    kinds = ([*segments[:a], *segments[a + 1 :]], [*segments[:a], *segments[a : a + 1] * 9, *segments[a:]], swapped, segments * 40)
+    kinds = (
+        [*segments[:a], *segments[a + 1 :]],
+        [*segments[:a], *segments[a : a + 1] * 9, *segments[a:]],
+        swapped,
+        segments * 40,
+    )
     return _jpeg(kinds[int(rng.integers(len(kinds)))], rest)
 
 
@@ -140,10 +157,10 @@ def _jpeg_frame(raw: bytes, rng: Rng) -> bytes:
     frame = bytearray(segments[a])
     at = int(rng.integers(4, len(frame)))
     if rng.random() < 0.5:
-        frame[5:9] = struct.pack(">HH", *(int(str(one_of(rng, (0, 1, 48, 9000, 65500, 65535)))) for _ in "hw"))
+        frame[5:9] = struct.pack(">HH", *(one_of(rng, (0, 1, 48, 9000, 65500, 65535)) for _ in "hw"))
     else:
-        frame[at] = int(str(one_of(rng, (0, 1, 2, 3, 4, 8, 12, 17, 255))))
-    frame[1] = frame[1] if rng.random() < 0.7 else int(str(one_of(rng, (0xC0, 0xC2, 0xC3, 0xC9, 0xF7))))
+        frame[at] = one_of(rng, (0, 1, 2, 3, 4, 8, 12, 17, 255))
+    frame[1] = frame[1] if rng.random() < 0.7 else one_of(rng, (0xC0, 0xC2, 0xC3, 0xC9, 0xF7))
     segments[a] = bytes(frame)
     return _jpeg(segments, rest)
 
@@ -152,14 +169,14 @@ def _jpeg_exif(raw: bytes, rng: Rng) -> bytes:
     """Put in EXIF data with another orientation, or with directories that lie or lead round in circles."""
     segments, rest = _segments(raw)
     kept = [segment for segment in segments if segment[1] != 0xE1]
-    turned = struct.pack("<HHII", 0x0112, 3, 1, int(str(one_of(rng, (0, 2, 5, 7, 9, 65535)))))
+    turned = struct.pack("<HHII", 0x0112, 3, 1, one_of(rng, (0, 2, 5, 7, 9, 65535)))
     entries = (
         *(turned, struct.pack("<HHII", 0x0112, 2, 40, 8), struct.pack("<HHII", 0x0112, 5, 1, 2**31)),
         *(struct.pack("<HHII", 0x8769, 4, 1, 8), struct.pack("<HHII", 0x0112, 3, 2**31, 9), b"\xff" * 12),
     )
     entry = entries[int(rng.integers(len(entries)))]
-    count = int(str(one_of(rng, (1, 1, 1, 0, 2000, 65535))))
-    tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", count) + entry + struct.pack("<I", int(str(one_of(rng, (0, 8, 2**31)))))
+    count = one_of(rng, (1, 1, 1, 0, 2000, 65535))
+    tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", count) + entry + struct.pack("<I", one_of(rng, (0, 8, 2**31)))
     body = b"Exif\0\0" + tiff
     return _jpeg([b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body, *kept], rest)
 
@@ -169,7 +186,13 @@ def _jpeg_scan(raw: bytes, rng: Rng) -> bytes:
     segments, rest = _segments(raw)
     middle = len(rest) // 2
     kinds = (
-        *(rest * 60, rest[:middle], rest[:middle] + b"\xff\xd9", rest[:middle] + b"\xff\xd8" + rest[middle:], b"\xff\xda"),
+        *(
+            rest * 60,
+            rest[:middle],
+            rest[:middle] + b"\xff\xd9",
+            rest[:middle] + b"\xff\xd8" + rest[middle:],
+            b"\xff\xda",
+        ),
         *(rest[:20] + bytes(3000), rest[:12], rest.replace(b"\xff\xd9", b""), rest + b"\xff\xd8\xff\xe0" + rest),
     )
     return _jpeg(segments, kinds[int(rng.integers(len(kinds)))])
@@ -216,10 +239,10 @@ def _tiff_tag(raw: bytes, rng: Rng) -> bytes:
     }
     at, count = _directory(raw)
     changed = bytearray(raw)
-    tag = int(str(one_of(rng, tuple(values))))
+    tag = one_of(rng, tuple(values))
     for entry in range(at + 2, at + 2 + 12 * count, 12):
         if struct.unpack("<H", raw[entry : entry + 2])[0] == tag:
-            new = int(str(one_of(rng, values[tag])))
+            new = one_of(rng, values[tag])
             changed[entry + 2 : entry + 12] = struct.pack("<HII", 4 if new > 65535 else 3, 1, new)
     return bytes(changed)
 
@@ -235,11 +258,11 @@ def _tiff_next(raw: bytes, rng: Rng) -> bytes:
 def _tiff_pages(raw: bytes, rng: Rng) -> bytes:
     """Write hundreds of pages: of the same pixels, as copies, or in a circle after many."""
     at, count = _directory(raw)
-    body, number = raw[at : at + 2 + 12 * count], int(str(one_of(rng, (2, 60, 500, 3000))))
+    body, number = raw[at : at + 2 + 12 * count], one_of(rng, (2, 60, 500, 3000))
     pages, start = [], len(raw) + len(raw) % 2
     for page in range(number):
         following = start + (page + 1) * (len(body) + 4)
-        last = int(str(one_of(rng, (0, at, start)))) if page == number - 1 else following
+        last = one_of(rng, (0, at, start)) if page == number - 1 else following
         pages.append(body + struct.pack("<I", last))
     end = at + len(body)
     return raw[:end] + struct.pack("<I", start) + raw[end + 4 :] + b"\0" * (len(raw) % 2) + b"".join(pages)
@@ -249,7 +272,7 @@ def _tiff_large(raw: bytes, rng: Rng) -> bytes:
     """Pack a picture so large that it must be refused before it is unpacked, or just not."""
     from PIL import Image
 
-    side = int(str(one_of(rng, (3000, 9000, 15_000))))
+    side = one_of(rng, (3000, 9000, 15_000))
     file = io.BytesIO()
     Image.new("1", (side, side)).save(file, "TIFF", compression="group4")
     return file.getvalue()
@@ -268,9 +291,9 @@ def _head(raw: bytes, rng: Rng) -> bytes:
     """Change whole fields among the first 64 bytes, where sizes, depths and lengths stand."""
     changed = bytearray(raw)
     for _ in range(int(rng.integers(1, 3))):
-        size = int(str(one_of(rng, (1, 2, 4))))
+        size = one_of(rng, (1, 2, 4))
         at = 2 + int(rng.integers(62))
-        changed[at : at + size] = nasty_number(rng, size, str(one_of(rng, "<>")))
+        changed[at : at + size] = nasty_number(rng, size, one_of(rng, "<>"))
     return bytes(changed)
 
 

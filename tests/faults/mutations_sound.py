@@ -1,9 +1,9 @@
 """Damage sound files from inside: RIFF, RF64, W64, AIFF, CAF and AU headers, FLAC blocks, Ogg pages, MP3 frames."""
 
+import itertools
 import struct
 
 import numpy as np
-
 from mutations import Bytes, Rng, nasty_number, one_of
 
 __all__ = ["AIFF", "FLAC", "OGG", "RIFF"]
@@ -20,27 +20,27 @@ def _riff_chunks(raw: bytes, order: str) -> list[int]:
 
 
 def _lengths(raw: bytes, rng: Rng, order: str) -> bytes:
-    at = 4 + int(str(one_of(rng, [0, *_riff_chunks(raw, order)])))
+    at = 4 + one_of(rng, [0, *_riff_chunks(raw, order)])
     return raw[:at] + nasty_number(rng, 4, order) + raw[at + 4 :]
 
 
 def _fields(raw: bytes, rng: Rng, order: str) -> bytes:
     """Change the form, number of channels, rate, block or depth in the format chunk."""
     at = next((c for c in _riff_chunks(raw, order) if raw[c : c + 4] in (b"fmt ", b"COMM")), 12) + 8
-    size = int(str(one_of(rng, (2, 2, 4))))
+    size = one_of(rng, (2, 2, 4))
     at += 2 * int(rng.integers(9))
     values = (0, 1, 2, 3, 5, 6, 7, 17, 24, 64, 99, 255, 1024, 0xFFFE, 0xFFFF)
-    few = int(str(one_of(rng, values))).to_bytes(size, "little" if order == "<" else "big")
+    few = one_of(rng, values).to_bytes(size, "little" if order == "<" else "big")
     return raw[:at] + (few if rng.random() < 0.7 else nasty_number(rng, size, order)) + raw[at + size :]
 
 
 def _order(raw: bytes, rng: Rng, order: str) -> bytes:
     """Drop, repeat or swap chunks, or put in others."""
     starts = [*_riff_chunks(raw, order), len(raw)]
-    parts = [raw[a:b] for a, b in zip(starts, starts[1:], strict=False)]
+    parts = [raw[a:b] for a, b in itertools.pairwise(starts)]
     a = int(rng.integers(len(parts)))
     odd = (b"LIST", b"bext", b"cue ", b"JUNK", b"fmt ", b"data", b"fact", b"\0\0\0\0", b"PEAK", b"smpl", b"ds64")
-    body = rng.integers(0, 256, int(str(one_of(rng, (0, 3, 40, 70_000)))), dtype=np.uint8).tobytes()
+    body = rng.integers(0, 256, one_of(rng, (0, 3, 40, 70_000)), dtype=np.uint8).tobytes()
     new = odd[int(rng.integers(len(odd)))] + struct.pack(f"{order}I", len(body)) + body + b"\0" * (len(body) % 2)
     kinds = (
         *([*parts[:a], *parts[a + 1 :]], [*parts[: a + 1], *parts[a:]], parts[::-1]),

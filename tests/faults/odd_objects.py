@@ -8,32 +8,83 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from mutations import Rng, one_of
 
-__all__ = ["IMAGE_OBJECTS", "IMAGE_OPTIONS", "SERIES_OBJECTS", "SERIES_OPTIONS", "SOUND_OBJECTS", "SOUND_OPTIONS", "odd_array"]
+__all__ = [
+    "IMAGE_OBJECTS",
+    "IMAGE_OPTIONS",
+    "SERIES_OBJECTS",
+    "SERIES_OPTIONS",
+    "SOUND_OBJECTS",
+    "SOUND_OPTIONS",
+    "odd_array",
+]
 
 Maker = Callable[[Rng], Any]
 _TYPES = (
-    *("f8", "f4", "f2", "longdouble", ">f8", "i1", "i8", "u8", "?", "c16", "U5", "S5", "O", "M8[s]", "M8[ns]", "m8[ms]", "V4"),
+    *(
+        "f8",
+        "f4",
+        "f2",
+        "longdouble",
+        ">f8",
+        "i1",
+        "i8",
+        "u8",
+        "?",
+        "c16",
+        "U5",
+        "S5",
+        "O",
+        "M8[s]",
+        "M8[ns]",
+        "m8[ms]",
+        "V4",
+    ),
     *("f8,i4", "u1", "u2", ">u2", "i2", "i4", "f8", "f8", "f4", "u1"),
 )
 _SHAPES = (
-    *((), (0,), (1,), (5,), (0, 3), (3, 0), (1, 1), (60,), (60, 2), (2, 60), (60, 1), (20, 2, 24), (1, 1, 1), (2, 2, 2, 2)),
-    *((40, 50), (40, 50, 3), (3, 40, 50), (4, 40, 50, 3), (40, 50, 4), (40, 50, 7), (1, 40, 50), (8000,), (8000, 2), (2, 8000)),
+    *(
+        (),
+        (0,),
+        (1,),
+        (5,),
+        (0, 3),
+        (3, 0),
+        (1, 1),
+        (60,),
+        (60, 2),
+        (2, 60),
+        (60, 1),
+        (20, 2, 24),
+        (1, 1, 1),
+        (2, 2, 2, 2),
+    ),
+    *(
+        (40, 50),
+        (40, 50, 3),
+        (3, 40, 50),
+        (4, 40, 50, 3),
+        (40, 50, 4),
+        (40, 50, 7),
+        (1, 40, 50),
+        (8000,),
+        (8000, 2),
+        (2, 8000),
+    ),
     *((1,) * 9, (700, 1, 1), (1, 700), (64, 64, 0), (2, 300)),
 )
 
 
 def odd_array(rng: Rng) -> Any:
     """Return an array of odd type, shape, layout or values, masked or not."""
-    kind, shape = np.dtype(str(one_of(rng, _TYPES))), one_of(rng, _SHAPES)
-    values = rng.normal(size=shape) if rng.random() < 0.5 else rng.uniform(0, 1, size=shape)  # type: ignore[arg-type]
+    kind, shape = np.dtype(one_of(rng, _TYPES)), one_of(rng, _SHAPES)
+    values = rng.normal(size=shape) if rng.random() < 0.5 else rng.uniform(0, 1, size=shape)
     with np.errstate(all="ignore"):
         if kind.kind in "OUS":
             array = np.asarray(values, dtype=kind)
         elif kind.kind == "V":
-            array = np.zeros(shape, kind)  # type: ignore[call-overload]
+            array = np.zeros(shape, kind)
         else:
             array = np.asarray(np.asarray(values) * (100 if kind.kind in "iuMm" else 1)).astype(kind)
     return _twisted(array, rng)
@@ -49,7 +100,7 @@ def _twisted(array: np.ndarray, rng: Rng) -> Any:
         array = np.asfortranarray(array.T)
     elif how == 3 and array.dtype.kind == "f" and array.size:
         array = array.copy()
-        array.flat[:: int(rng.integers(1, 9))] = float(str(one_of(rng, ("nan", "inf", "-inf", "1e300", "-1"))))
+        array.flat[:: int(rng.integers(1, 9))] = float(one_of(rng, ("nan", "inf", "-inf", "1e300", "-1")))
     elif how == 4:
         array = np.broadcast_to(array, (3, *array.shape))
     elif how == 5:
@@ -144,7 +195,7 @@ def _frame() -> Any:
 def _times(unit: str, zone: str | None) -> Any:
     import pandas as pd
 
-    return pd.date_range("2025-03-30", periods=60, freq="h", tz=zone).as_unit(unit)  # type: ignore[arg-type]
+    return pd.date_range("2025-03-30", periods=60, freq="h", tz=zone).as_unit(unit)
 
 
 def _arrow() -> Any:
@@ -156,8 +207,8 @@ def _arrow() -> Any:
 _THINGS: tuple[Maker, ...] = (
     lambda rng: None,
     lambda rng: one_of(rng, (0, 1.5, -1, True, 10**400, float("nan"), 1j, ..., NotImplemented, object(), int, len)),
-    lambda rng: one_of(rng, ([], {}, (), set(), frozenset(), range(0), iter(()), [[]], [[], []], [None], {"": []}, [()])),
-    lambda rng: one_of(rng, (b"", b"1,2\n3,4\n", bytearray(b"\0\1"), memoryview(b"abcd"), "", " ", "\0", "x" * 5000, "a\nb")),
+    lambda rng: one_of(rng, ([], {}, (), set(), frozenset(), range(0), iter(()), [[]], [[], []], {"": []}, [()])),
+    lambda rng: one_of(rng, (b"", b"1,2\n3,4\n", bytearray(b"\0\1"), memoryview(b"a"), "", "\0", "x" * 5000, "a\nb")),
     lambda rng: one_of(rng, (io.BytesIO(b"a,b\n1,2\n"), io.StringIO("a\n1\n2\n"), io.BytesIO(b""), io.StringIO("\0"))),
     lambda rng: range(90),
     lambda rng: (float(i) for i in range(90)),
@@ -200,25 +251,42 @@ def _image(mode: str, size: tuple[int, int] = (30, 20)) -> Any:
     return Image.new(mode, size)
 
 
-def _closed() -> Any:
+def _cut_picture(rng: Rng) -> Any:
+    """Return an open picture whose file ends in the middle."""
     from PIL import Image
 
     file = io.BytesIO()
-    _image("L").save(file, "PNG")
-    image = Image.open(io.BytesIO(file.getvalue()[: len(file.getvalue()) // 2]))
-    return image if len(file.getvalue()) % 2 else [image]
+    Image.fromarray(rng.integers(0, 256, (60, 60), dtype=np.uint8)).save(file, one_of(rng, ("PNG", "BMP", "TIFF")))
+    return Image.open(io.BytesIO(file.getvalue()[: len(file.getvalue()) // 2]))
 
 
 IMAGE_OBJECTS: tuple[Maker, ...] = (
     *_THINGS,
-    lambda rng: _image(str(one_of(rng, ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB")))),
-    lambda rng: _image(str(one_of(rng, ("I", "F", "HSV", "RGBX", "I;16", "I;16B")))),
+    lambda rng: _image(one_of(rng, ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "LAB"))),
+    lambda rng: _image(one_of(rng, ("I", "F", "HSV", "RGBX", "I;16", "I;16B"))),
     lambda rng: [_image("L", (0, 5)), _image("L")],
     lambda rng: [_image("L"), rng.uniform(size=(20, 30))],
     lambda rng: [_image("L"), "picture.png"],
-    lambda rng: _closed(),
+    _cut_picture,
+    lambda rng: [_image("L"), _cut_picture(rng)],
 )
-_RATES = (8000, 8000.0, 8000.5, 0, -1, 99, 10**400, float("nan"), float("inf"), True, "8000", None, np.int16(8000), 2**31, 1e300)
+_RATES = (
+    8000,
+    8000.0,
+    8000.5,
+    0,
+    -1,
+    99,
+    10**400,
+    float("nan"),
+    float("inf"),
+    True,
+    "8000",
+    None,
+    np.int16(8000),
+    2**31,
+    1e300,
+)
 SOUND_OBJECTS: tuple[Maker, ...] = (
     *_THINGS,
     lambda rng: (rng.normal(size=8000) * 0.1, one_of(rng, _RATES)),
@@ -235,7 +303,23 @@ SOUND_OBJECTS: tuple[Maker, ...] = (
 
 SERIES_OPTIONS: dict[str, tuple[Any, ...]] = {
     "timestamp": (0, -1, 99, 1.5, True, "", "time", "TIME", "flow", "\x1b[31m", [], ["time"], b"time", 2**70),
-    "columns": ("flow", "*", [], [""], ["flow", "flow"], ["flow", 0], [99], [-1], [True], [1.5], [None], 3, {"flow"}, "x" * 5000, ["\x1b[1m\n"]),
+    "columns": (
+        "flow",
+        "*",
+        [],
+        [""],
+        ["flow", "flow"],
+        ["flow", 0],
+        [99],
+        [-1],
+        [True],
+        [1.5],
+        [None],
+        3,
+        {"flow"},
+        "x" * 5000,
+        ["\x1b[1m\n"],
+    ),
     "exclude": ("flow", [], ["*"], ["[", "]"], ["**"], [99], [None], 3, "x" * 5000, ["\x1b[1m"]),
     "delimiter": ("", ",,", "\n", '"', "tab", "\0", 3, b",", "é", " ", "\x1b", ";"),
     "header": ("yes", 2, [], None, True, False, 0.5),

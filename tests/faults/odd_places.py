@@ -43,7 +43,7 @@ def _folder_as_file(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any,
 
 def _link(*targets: str) -> Place:
     def make(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
-        target = str(one_of(rng, targets))
+        target = one_of(rng, targets)
         (folder / name).symlink_to(target.format(name=name))
         return _alone_or_within(folder, name, rng), None
 
@@ -72,7 +72,12 @@ def _socket(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
 
 def _vanished(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, Then]:
     path = _good(folder, name, raw)
-    others = (path.unlink, lambda: path.write_bytes(b""), lambda: path.write_bytes(raw[: len(raw) // 2]), lambda: _becomes_folder(path))
+    others = (
+        path.unlink,
+        lambda: path.write_bytes(b""),
+        lambda: path.write_bytes(raw[: len(raw) // 2]),
+        lambda: _becomes_folder(path),
+    )
     return _alone_or_within(folder, name, rng), others[int(rng.integers(len(others)))]
 
 
@@ -105,7 +110,21 @@ def _unreadable(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, Non
 def _named(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
     """Write a good or a damaged file under a name that hurts terminals, globs, logs or file systems."""
     stems = (
-        *("\x1b[31mred", "line\nbreak", "tab\tcell", "[0-9]", "a*b?c", "{x}", "%s%n", "=cmd", "-rf", "~root", "$HOME", "'", '"'),
+        *(
+            "\x1b[31mred",
+            "line\nbreak",
+            "tab\tcell",
+            "[0-9]",
+            "a*b?c",
+            "{x}",
+            "%s%n",
+            "=cmd",
+            "-rf",
+            "~root",
+            "$HOME",
+            "'",
+            '"',
+        ),
         *("é", "\u202egnp", "\udcff", "\x7f", " ", "a" * 240, "con", "#", "\\", "C:\\x", "\x9b31m", "\u2028"),
     )
     path = folder / f"{one_of(rng, stems)}{Path(name).suffix}"
@@ -116,17 +135,44 @@ def _named(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
 def _nowhere(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
     _good(folder, name, raw)
     places = (
-        *(folder / "no" / name, folder / name / name, folder / ("x" * 300 + name), f"{folder}/\0{name}", str(folder / "*.nothing")),
-        *("", ".nothing", "~nobody-of-that-name/x", "/" * 5000, str(folder / "\x1b[31m\n") + name, f"{folder}/{'d/' * 3000}{name}"),
-        *(os.fsencode(folder / name), [folder / "no"], [folder / name, ""], [folder / name, folder], [folder], f"{folder}/[", [""]),
-        *(f"{folder}/**/**/**", f"{folder}/**/*", str(folder / name) + "/", f"file://{folder / name}", "https://localhost/x.csv"),
+        *(
+            folder / "no" / name,
+            folder / name / name,
+            folder / ("x" * 300 + name),
+            f"{folder}/\0{name}",
+            str(folder / "*.nothing"),
+        ),
+        *(
+            "",
+            ".nothing",
+            "~nobody-of-that-name/x",
+            "/" * 5000,
+            str(folder / "\x1b[31m\n") + name,
+            f"{folder}/{'d/' * 3000}{name}",
+        ),
+        *(
+            os.fsencode(folder / name),
+            [folder / "no"],
+            [folder / name, ""],
+            [folder / name, folder],
+            [folder],
+            f"{folder}/[",
+            [""],
+        ),
+        *(
+            f"{folder}/**/**/**",
+            f"{folder}/**/*",
+            str(folder / name) + "/",
+            f"file://{folder / name}",
+            "https://localhost/x.csv",
+        ),
     )
     return one_of(rng, places), None
 
 
 def _crowd(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
     """Lay many files together, good and bad, with equal contents and nearly equal names."""
-    for i in range(int(str(one_of(rng, (2, 30, 400))))):
+    for i in range(one_of(rng, (2, 30, 400))):
         (folder / f"{i}_{name}").write_bytes(raw if i % 3 else raw[: (i * 37) % len(raw)])
     (folder / name.upper()).write_bytes(raw)
     (folder / f".{name}").write_bytes(raw)
@@ -142,7 +188,23 @@ def _deep(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
 
 
 def _wrong_ending(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
-    endings = (".csv", ".npy", ".npz", ".parquet", ".png", ".jpg", ".wav", ".flac", ".xlsx", ".zip", ".heic", ".csv.gz", ".txt", "", ".")
+    endings = (
+        ".csv",
+        ".npy",
+        ".npz",
+        ".parquet",
+        ".png",
+        ".jpg",
+        ".wav",
+        ".flac",
+        ".xlsx",
+        ".zip",
+        ".heic",
+        ".csv.gz",
+        ".txt",
+        "",
+        ".",
+    )
     path = _good(folder, f"file{one_of(rng, endings)}", raw)
     return one_of(rng, (path, folder, [path])), None
 

@@ -60,7 +60,9 @@ def _parquet(kind: str) -> bytes:
     if kind == "clock":
         frame.insert(0, "time", pd.to_datetime(_clock(), utc=True))
     if kind == "mixed":
-        frame = frame.assign(count=np.arange(_ROWS), state=["on", "off"] * (_ROWS // 2), good=True).astype({"flow": "f4"})
+        frame = frame.assign(count=np.arange(_ROWS), state=["on", "off"] * (_ROWS // 2), good=True).astype(
+            {"flow": "f4"}
+        )
     file = io.BytesIO()
     frame.to_parquet(file, compression={"clock": "gzip", "mixed": "snappy"}.get(kind, "zstd"), row_group_size=100)
     return file.getvalue()

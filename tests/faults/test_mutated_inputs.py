@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import COUNTS
 from workers import judge_suite, summary_row
+
+from cases import COUNTS
 
 pytestmark = [
     pytest.mark.faults,

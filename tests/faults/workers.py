@@ -52,13 +52,13 @@ class Outcome:
     peak_bytes: int
 
 
-class _Fault(Exception):
+class _FaultError(Exception):
     """What was read cannot be."""
 
 
 def _check(good: bool, what: str) -> None:
     if not good:
-        raise _Fault(what)
+        raise _FaultError(what)
 
 
 def _check_message(text: str) -> None:
@@ -178,7 +178,7 @@ def _judge(name: str, seed: int) -> Outcome:
             kind, detail = "refused", f"{type(error).__name__}: {error}"
             try:
                 _check_message(str(error))
-            except _Fault as fault:
+            except _FaultError as fault:
                 kind, detail = "FAULT", f"{type(error).__name__}: {fault}"
             if _is_out_of_memory(error):
                 kind, detail = "FAULT", f"refused for want of memory only: {error}"
@@ -282,7 +282,9 @@ class _Worker:
 def _last_lines(path: Path) -> str:
     text = path.read_text(errors="replace")
     frames = re.findall(r'File "[^"]*?([^/"]+)", line (\d+) in (\w+)', text)
-    return " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6]) or " ".join(text[-200:].split())
+    return " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6]) or " ".join(
+        text[-200:].split()
+    )
 
 
 def judge_suite(suite: str, number: int, seed: int, folder: Path, num_workers: int = 1) -> list[Outcome]:
