@@ -44,7 +44,7 @@ lint: $(READY)  ## check style, formatting and types
 	$(BIN)/mypy
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
-	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu"
+	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu and not faults"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"

@@ -1,6 +1,9 @@
 """Small normal data, a tiny configuration, and detectors fitted once for all tests that only look at them."""
 
+import importlib.util
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,10 +56,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(row)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_lines_between():
+    """Let a slow machine print no lines about how far it is into what tests expect to be silent."""
+    from oddwave import progress
+
+    progress.FIRST_LINE_S = 3600.0
+
+
 @pytest.fixture(scope="session")
 def tiny_config():
     """Give a config that fits in less than a second: `tiny_config("scoring.aggregate=point")`."""
     return _tiny_config
+
+
+@pytest.fixture(scope="session")
+def saved_files():
+    """Give what edits a saved model and signs it again: `place_of`, `rewritten`, `signed_again`."""
+    path = Path(__file__).parent / "faults" / "model_mutations.py"
+    spec = importlib.util.spec_from_file_location("model_mutations", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -93,15 +93,15 @@ __all__ = [
 ]
 
 
-def load(directory: Path | str) -> "Detector":
-    """Load a saved detector.
+def load(directory: Path | str, *, allow_external: bool = False) -> "Detector":
+    """Load a saved detector; see `Detector.load` for `allow_external`.
 
     Raises:
         CheckpointError: the directory is missing, damaged, or holds something else.
     """
     from oddwave.detector import Detector
 
-    return Detector.load(directory)
+    return Detector.load(directory, allow_external=allow_external)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +22,8 @@ __all__ = [
     "CalibrationConfig",
     "DetectorConfig",
     "DiffusionConfig",
+    "Fraction",
+    "GridSide",
     "ImageConfig",
     "Modality",
     "NetworkConfig",
@@ -28,16 +31,25 @@ __all__ = [
     "ScoringConfig",
     "SeriesConfig",
     "TrainingConfig",
+    "Weight",
     "config_from_dict",
     "parse_override",
     "preset",
     "read_toml",
 ]
 
+_MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a slip of the keyboard
+_MOST_LEVELS = 64
+_LARGEST_WINDOW = 1_000_000
+_LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
+
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
-WindowSize = Annotated[int, Field(ge=4)]
-GridSide = Annotated[int, Field(ge=2)]
+WindowSize = Annotated[int, Field(ge=4, le=_LARGEST_WINDOW)]
+GridSide = Annotated[int, Field(ge=2, le=512)]
+WidthFactor = Annotated[int, Field(ge=1, le=64)]
+Tap = Annotated[int, Field(ge=0, le=16)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="what the generators of torch take")]
 Representation = Literal["window", "scalogram", "folded"]
 MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
 
@@ -45,30 +57,34 @@ _STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexic
 _PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat", "log_magnitude")
 
 
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+
+
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=4096)
 
 
 class DiffusionConfig(_Frozen):
     """The forward process: its schedule and its number of steps, T."""
 
     schedule: Literal["linear", "cosine"] = "linear"
-    num_train_timesteps: int = Field(default=1000, ge=2)
+    num_train_timesteps: int = Field(default=1000, ge=2, le=100_000)
 
 
 class NetworkConfig(_Frozen):
     """The U-Net's size and its four additions, each one switchable."""
 
-    base_channels: int = Field(default=16, ge=4)
-    channel_mult: tuple[int, ...] = (1, 2, 4)
-    num_res_blocks: int = Field(default=1, ge=1)
-    num_heads: int = Field(default=4, ge=1)
+    base_channels: int = Field(default=16, ge=4, le=1024)
+    channel_mult: Annotated[tuple[WidthFactor, ...], Field(min_length=1, max_length=8)] = (1, 2, 4)
+    num_res_blocks: int = Field(default=1, ge=1, le=16)
+    num_heads: int = Field(default=4, ge=1, le=256)
     wavelet: Literal["haar", "db2", "db4"] = "db2"
     wavelet_pyramid: bool = True
     attention: bool = True
     shared_adapter: bool = True
     hybrid_embedding: bool = True
-    max_tokens: int = Field(default=1024, ge=1)
+    max_tokens: int = Field(default=1024, ge=1, le=65_536)
 
 
 class TrainingConfig(_Frozen):
@@ -78,25 +94,27 @@ class TrainingConfig(_Frozen):
     to the end and keeps the last averaged ones. `min_t` and `max_t` bound the noise levels of training as fractions of
     T. `feature_loss_weight` is gamma, 1.0 meaning as much pull as the noise error itself; the feature loss acts below
     `feature_loss_max_t` (a fraction of T) only, for at high noise a one-step estimate has no features to compare.
+    The state to resume from is saved every `checkpoint_every` steps and, besides, every `checkpoint_seconds`.
     `dtype="auto"` takes bfloat16 for 2-D grids where the processor computes in it, else float32. `seed=None` stands for
     the detector's own seed.
     """
 
-    num_steps: int = Field(default=150, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    warmup_steps: int = Field(default=20, ge=0)
-    gradient_clip: float = Field(default=1.0, gt=0)
+    num_steps: int = Field(default=150, ge=1, le=_MOST)
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    learning_rate: float = Field(default=2e-3, gt=0, le=10)
+    weight_decay: float = Field(default=1e-4, ge=0, le=10)
+    warmup_steps: int = Field(default=20, ge=0, le=_MOST)
+    gradient_clip: float = Field(default=1.0, gt=0, le=1e9)
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
     prediction_type: Literal["epsilon", "v_prediction", "sample"] = "v_prediction"
-    seed: int | None = Field(default=None, ge=0)
-    validate_every: int = Field(default=100, ge=1)
-    num_validation_draws: int = Field(default=128, ge=1)
-    patience: int = Field(default=0, ge=0)
+    seed: Seed | None = None
+    validate_every: int = Field(default=100, ge=1, le=_MOST)
+    num_validation_draws: int = Field(default=128, ge=1, le=1_000_000)
+    patience: int = Field(default=0, ge=0, le=_MOST)
     dtype: Literal["float32", "bfloat16", "auto"] = "auto"
-    checkpoint_every: int = Field(default=500, ge=1)
-    feature_loss_weight: float = Field(default=0.0, ge=0)
+    checkpoint_every: int = Field(default=500, ge=1, le=_MOST)
+    checkpoint_seconds: float = Field(default=5.0, ge=0, le=86400, allow_inf_nan=False)
+    feature_loss_weight: float = Field(default=0.0, ge=0, le=1e6)
     feature_loss_max_t: float = Field(default=0.3, gt=0, le=1)
     min_t: float = Field(default=0.0, ge=0, lt=1)
     max_t: float = Field(default=1.0, gt=0, le=1)
@@ -111,13 +129,15 @@ class TrainingConfig(_Frozen):
 class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
-    noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.1, 0.3, 0.5)
-    num_noise_draws: int = Field(default=1, ge=0, description="0 adds no noise at all; pictures and sound only")
+    noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=_MOST_LEVELS)] = (0.1, 0.3, 0.5)
+    num_noise_draws: int = Field(
+        default=1, ge=0, le=1000, description="0 adds no noise at all; pictures and sound only"
+    )
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
     memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
-    memory_size: int = Field(default=4096, ge=1)
-    num_neighbors: int = Field(default=5, ge=1)
+    memory_size: int = Field(default=4096, ge=1, le=10_000_000)
+    num_neighbors: int = Field(default=5, ge=1, le=10_000)
     local_scaling: bool = Field(default=True, description="weigh distances by how dense normal data are around them")
     aggregate: Literal["window", "point", "blend"] = Field(default="window", description="of streams")
 
@@ -125,14 +145,18 @@ class ScoringConfig(_Frozen):
 class SeriesConfig(_Frozen):
     """How a stream becomes windows."""
 
-    window_sizes: Annotated[tuple[WindowSize, ...], Field(min_length=1)] | Literal["auto"] = "auto"
+    window_sizes: Annotated[tuple[WindowSize, ...], Field(min_length=1, max_length=16)] | Literal["auto"] = "auto"
     num_window_sizes: int = Field(default=3, ge=1, le=6)
     tensor_length: int = Field(
-        default=64, ge=16, description="points a window is resampled to before the network sees it"
+        default=64, ge=16, le=65_536, description="points a window is resampled to before the network sees it"
     )
     representation: Representation | Literal["auto"] = "window"
     scaling: Literal["global", "window"] = "global"
-    max_windows: int = Field(default=2500, ge=16, description="training windows kept per window size")
+    max_windows: int = Field(default=2500, ge=16, le=10_000_000, description="training windows kept per window size")
+    max_memory_gb: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | Literal["auto"] = Field(
+        default="auto",
+        description="a fit that would take more is refused; auto: 2 where there are more than 20 channels",
+    )
 
 
 class ImageConfig(_Frozen):
@@ -148,24 +172,28 @@ class ImageConfig(_Frozen):
     pictures: only for parts that may lie in any direction.
     """
 
-    size_px: int = Field(default=256, ge=32)
+    size_px: int = Field(default=256, ge=32, le=4096)
     fit: Literal["auto", "letterbox", "stretch"] = "auto"
-    tile_px: int | None = Field(default=None, ge=32, description="side of the tiles of large pictures; none: no tiles")
-    tile_overlap: float = Field(default=0.25, ge=0.0, lt=1.0)
+    tile_px: int | None = Field(
+        default=None, ge=32, le=100_000, description="side of the tiles of large pictures; none: no tiles"
+    )
+    tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     space: Literal["feature", "pixel", "both"] = "feature"
     error: Literal["one_step", "inversion"] = "one_step"
     perceptual: str = "efficientnet_lite0"
     perceptual_path: str | None = None
-    taps: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    taps: Annotated[tuple[Tap, ...], Field(min_length=1, max_length=8)] = (0, 1, 2)
     memory_grid: GridSide | Literal["auto"] = "auto"
     denoiser_grid: GridSide | Literal["auto"] = "auto"
-    pixel_size_px: int = Field(default=64, ge=16)
+    pixel_size_px: int = Field(default=64, ge=16, le=2048)
     patch_memory: bool = True
     statistics: bool = False
     aligned: Literal["places", "rows"] = "places"
     top_share: Fraction | Literal["auto"] = "auto"
-    augment: tuple[Literal["mirror", "turn"], ...] = ()
-    max_pictures: int = Field(default=1000, ge=2, description="training pictures kept; more are thinned evenly")
+    augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
+    max_pictures: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training pictures kept; more are thinned evenly"
+    )
 
     @property
     def grids(self) -> tuple[int, int]:
@@ -184,20 +212,28 @@ class AudioConfig(_Frozen):
     takes each for itself.
     """
 
-    sample_rate: int = Field(default=16000, ge=1000)
-    clip_s: float = Field(default=4.0, gt=0)
-    overlap: float = Field(default=0.25, ge=0.0, lt=1.0)
+    sample_rate: int = Field(default=16000, ge=1000, le=1_000_000)
+    clip_s: float = Field(default=4.0, gt=0, le=600)
+    overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     channels: Literal["mix", "each"] = "mix"
     transform: Literal["cwt", "stft-mel"] = "cwt"
     spacing: Literal["log", "mel", "linear"] = "log"
-    f_min_hz: float = Field(default=40.0, gt=0)
-    f_max_hz: float | None = Field(default=None, gt=0)
-    num_rows: int = Field(default=128, ge=32, multiple_of=32)
-    columns: int = Field(default=256, ge=128, multiple_of=128)
+    f_min_hz: float = Field(default=40.0, gt=0, le=500_000)
+    f_max_hz: float | None = Field(default=None, gt=0, le=500_000)
+    num_rows: int = Field(default=128, ge=32, le=1024, multiple_of=32)
+    columns: int = Field(default=256, ge=128, le=4096, multiple_of=128)
     clip_spaces: tuple[Literal["features", "texture", "levels"], ...] = ("features", "texture", "levels")
     clip_weight: Weight | Literal["auto"] = "auto"
-    num_background: int = Field(default=400, ge=0, description="0: distances from normals alone")
-    max_clips: int = Field(default=1000, ge=2, description="training clips kept; more are thinned evenly")
+    num_background: int = Field(default=400, ge=0, le=1_000_000, description="0: distances from normals alone")
+    max_clips: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training clips kept; more are thinned evenly"
+    )
+
+    @model_validator(mode="after")
+    def _check_length(self) -> "AudioConfig":
+        if self.clip_s * self.sample_rate > _LONGEST_CLIP:
+            raise ValueError(f"a clip has {self.clip_s * self.sample_rate:.0f} samples, at most {_LONGEST_CLIP} work")
+        return self
 
 
 class ReconstructionConfig(_Frozen):
@@ -205,8 +241,8 @@ class ReconstructionConfig(_Frozen):
 
     sampler: Literal["ddim", "ddpm", "dpmsolver++"] = "ddim"
     noise_level: Fraction = 0.4
-    num_inference_steps: int = Field(default=8, ge=1)
-    guidance_weight: float = Field(default=0.0, ge=0.0)
+    num_inference_steps: int = Field(default=8, ge=1, le=1000)
+    guidance_weight: float = Field(default=0.0, ge=0.0, le=1e6)
 
 
 class CalibrationConfig(_Frozen):
@@ -221,7 +257,7 @@ class DetectorConfig(_Frozen):
 
     modality: Modality = "series"
     preset: str = "balanced"
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     diffusion: DiffusionConfig = DiffusionConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
@@ -289,7 +325,9 @@ def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting '{where}': {first['msg']} (given: {first['input']!r})") from None
+        raise ConfigError(f"setting '{where}': {first['msg']} (given: {_SHORT.repr(first['input'])})") from None
+    except RecursionError:
+        raise ConfigError("the settings are nested too deeply: give sections that hold plain values") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -300,7 +338,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"settings file '{path}' cannot be read as TOML: {error}") from None
 
 
@@ -315,7 +353,9 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         raise ConfigError(f"--set '{text}' is not of the form key=value, for example --set training.num_steps=500")
     try:
         value = json.loads(raw)
-    except json.JSONDecodeError:
+    except RecursionError:
+        raise ConfigError(f"--set '{text[:60]}..' is nested too deeply: give a plain value or a list") from None
+    except ValueError:  # no JSON, or a number of thousands of digits
         value = raw.strip()
     return key.strip().split("."), value
 

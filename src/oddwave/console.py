@@ -1,13 +1,14 @@
 """What a person sees in the terminal: errors and warnings on one line each, and what was found in a few.
 
-Results go to standard output, everything else to standard error. Read `cli.py` next: it holds the commands.
+Results go to standard output, everything else to standard error. Names that others chose are made visible first (see
+`visible.py`): no file can command the terminal. Read `cli.py` next: it holds the commands.
 """
 
 import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,15 +17,31 @@ import typer
 from typer.core import TyperGroup
 
 from oddwave.errors import OddwaveError
+from oddwave.stopping import status_after, stops_as_interrupts
+from oddwave.visible import visible
 
 if TYPE_CHECKING:
-    from oddwave.results import DetectionResult, PictureResult, SoundResult
+    from oddwave.results import DetectionResult
 
-__all__ = ["PlainGroup", "one_line", "print_facts", "print_found", "print_notes", "print_table", "shows_progress"]
+__all__ = [
+    "EXIT_FOUND",
+    "EXIT_UNJUDGED",
+    "PlainGroup",
+    "exit_status",
+    "one_line",
+    "print_facts",
+    "print_found",
+    "print_notes",
+    "print_table",
+    "say",
+]
 
+EXIT_FOUND = 1
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # what shells expect after Ctrl-C
-_ARGUMENT = re.compile(r"\b(columns|timestamp|delimiter|kind)=")  # named in messages as Python arguments
+EXIT_UNJUDGED = 3
+_ARGUMENT = re.compile(r"\b([a-z_]+)=(?=(\S?))")  # how messages name an option of the library
+_READING = ("timestamp", "columns", "exclude", "delimiter", "kind", "on_error")  # what notes name of them
+_OPENS = ("'", '"', "[")  # a value, where no letter or digit does
 _MOST_EVENTS = 5
 _MOST_NOTES = 6
 
@@ -39,23 +56,70 @@ class PlainGroup(TyperGroup):
             option.default = False
         return option
 
+    def get_params(self, ctx: Any) -> Any:
+        """Give the options of tab completion such a default too."""
+        params = super().get_params(ctx)
+        for param in params:
+            if param.name in ("install_completion", "show_completion"):
+                param.default = False
+        return params
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the options; one that is not understood is named visibly."""
+        with _visible_usage():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command; see the class."""
         try:
-            with one_line_warnings():
+            with one_line_warnings(), _visible_usage(), _any_encoding(), stops_as_interrupts():
                 return super().invoke(ctx)
         except OddwaveError as error:
-            _to_stderr(one_line(error))
-            raise typer.Exit(EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            options = {param.name for param in getattr(command, "params", ())}
+            _to_stderr(one_line(error, options))
+            raise typer.Exit(status_after(error) if isinstance(error, KeyboardInterrupt) else EXIT_ERROR) from None
         except KeyboardInterrupt as interrupt:
             _to_stderr("; ".join(["stopped", *getattr(interrupt, "__notes__", ())]))
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+            raise typer.Exit(status_after(interrupt)) from None
 
 
-def one_line(error: BaseException) -> str:
-    """Return an error's message and the notes added to it, on one line; `columns=` becomes `--columns`."""
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own errors: they repeat what was typed
+            error.message = visible(str(error.message))  # type: ignore[attr-defined]
+        raise
+
+
+@contextmanager
+def _any_encoding() -> Iterator[None]:
+    """Print what the terminal's or the pipe's encoding lacks as an escape, rather than fail."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    yield
+
+
+def one_line(error: BaseException, options: Collection[str] = ()) -> str:
+    """Return an error's message and the notes added to it, on one line.
+
+    Arguments of the library that are `options` of the command are named as such: `columns=a,b` as `--columns a,b`.
+    """
     text = "; ".join([str(error), *getattr(error, "__notes__", ())])
-    return " ".join(_ARGUMENT.sub(r"--\1 ", text).split())
+    return visible(" ".join(_as_options(text, options).split()))
+
+
+def _as_options(text: str, options: Collection[str]) -> str:
+    def option(found: re.Match[str]) -> str:
+        name, follows = found[1], found[2]
+        if name not in options:
+            return found[0]
+        value = follows.isalnum() or follows in _OPENS
+        return f"--{name.replace('_', '-')}{' ' if value else ''}"
+
+    return _ARGUMENT.sub(option, text)
 
 
 @contextmanager
@@ -78,79 +142,78 @@ def one_line_warnings() -> Iterator[None]:
         yield
 
 
+def say(line: str = "", *, to: TextIO | None = None) -> None:
+    """Print one line, on standard output unless told otherwise, with nothing in it that the terminal would obey."""
+    print(visible(line), file=to)
+
+
 def _to_stderr(text: str) -> None:
-    print(f"oddwave: {text}", file=sys.stderr)
+    say(f"oddwave: {text}", to=sys.stderr)
 
 
-def shows_progress(quiet: bool) -> bool:
-    """Say whether progress bars make sense: not into a file or a pipe, and not where quiet was asked for."""
-    return not quiet and sys.stderr.isatty()
+def exit_status(result: "DetectionResult", *, tell_found: bool) -> int:
+    """Return the exit status of a run that came to its end.
+
+    1 where something was found and that was asked for, 3 where some items could not be judged, 0 otherwise. Single
+    missing points of a series are no items.
+    """
+    if tell_found and (result.flagged or result.events):
+        return EXIT_FOUND
+    return EXIT_UNJUDGED if result.not_judged else 0
 
 
-def print_found(result: "DetectionResult", files: Sequence[Path], source_notes: Sequence[str] = ()) -> None:
+def print_found(
+    result: "DetectionResult", files: Sequence[Path], source_notes: Sequence[str] = (), *, to: TextIO | None = None
+) -> None:
     """Print the verdict, the strongest findings, what to know about the data, and where the files are."""
-    from oddwave.report import wording
+    from oddwave.report.verdict import verdict_sentences
 
-    _, headline, detail = wording.verdict_sentences(result)
-    print(f"{headline}. {detail}")
-    if result.kind == "picture":
-        _print_pictures(result)
-    elif result.kind == "recording":
-        _print_recordings(result)
+    _, headline, detail = verdict_sentences(result)
+    say(f"{headline}. {detail}", to=to)
+    if result.kind == "stream":
+        _print_events(result, to)
     else:
-        _print_events(result)
-    print_notes([*source_notes, *_item_notes(result)])
-    print("Written: " + ", ".join(str(path) for path in files))
+        _print_flagged(result, to)
+    _print_unjudged(result, to)
+    print_notes([*source_notes, *_item_notes(result)], to=to)
+    say("Written: " + ", ".join(str(path) for path in files), to=to)
 
 
-def _print_events(result: "DetectionResult") -> None:
+def _print_events(result: "DetectionResult", to: TextIO | None) -> None:
     from oddwave.report import wording
 
     found = sorted(((item, event) for item in result.series for event in item.events), key=lambda pair: -pair[1].score)
     for item, event in found[:_MOST_EVENTS]:
         where = f"{event.item}: " if len(result.items) > 1 else ""
         channel = f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else ""
-        print(
+        say(
             f"  {where}{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
-            f"  score {wording.score_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}"
+            f"  score {wording.score_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}",
+            to=to,
         )
     if len(found) > _MOST_EVENTS:
-        print(f"  ... and {len(found) - _MOST_EVENTS} more, in events.csv")
+        say(f"  ... and {len(found) - _MOST_EVENTS} more, in events.csv", to=to)
 
 
-def _print_pictures(result: "DetectionResult") -> None:
-    """Print the most abnormal pictures that were flagged, and those that could not be judged."""
+def _print_flagged(result: "DetectionResult", to: TextIO | None) -> None:
+    """Print the most abnormal items that were flagged, and where in them."""
     from oddwave.report import wording
+    from oddwave.report.verdict import where_text
 
-    found = sorted((item for item in result.pictures if item.labels[0] == 1), key=lambda item: -item.scores[0])
-    for item in found[:_MOST_EVENTS]:
-        score, p_value = wording.score_text(item.scores[0]), wording.p_value_text(item.p_values[0])
-        print(f"  {item.id}  score {score}  p {p_value}  {wording.place_text(item)}")
-    if len(found) > _MOST_EVENTS:
-        print(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv")
-    _print_failures(result.pictures)
-
-
-def _print_failures(items: "Sequence[PictureResult | SoundResult]") -> None:
-    failed = [item for item in items if item.error]
-    for item in failed[:_MOST_NOTES]:
-        print(f"Not judged: {item.id}: {' '.join(item.error.split())}")
-    if len(failed) > _MOST_NOTES:
-        print(f"Not judged: {len(failed) - _MOST_NOTES} more, in summary.json and the report")
-
-
-def _print_recordings(result: "DetectionResult") -> None:
-    """Print the most abnormal recordings that were flagged, and those that could not be judged."""
-    from oddwave.report import wording
-    from oddwave.report.sound_words import is_flagged, place_text, ranked
-
-    found = [item for item in ranked(result.recordings) if is_flagged(item)]
+    found = sorted(result.flagged, key=lambda item: -item.score)
     for item in found[:_MOST_EVENTS]:
         score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
-        print(f"  {item.id}  score {score}  p {p_value}  {place_text(item)}")
+        say(f"  {item.id}  score {score}  p {p_value}  {where_text(item)}".rstrip(), to=to)
     if len(found) > _MOST_EVENTS:
-        print(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv")
-    _print_failures(result.recordings)
+        say(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv", to=to)
+
+
+def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:
+    failed = result.not_judged
+    for item in failed[:_MOST_NOTES]:
+        say(f"Not judged: {item.id}: {item.reason}", to=to)
+    if len(failed) > _MOST_NOTES:
+        say(f"Not judged: {len(failed) - _MOST_NOTES} more, in scores.csv and the report", to=to)
 
 
 def _item_notes(result: "DetectionResult") -> list[str]:
@@ -164,26 +227,27 @@ def _item_notes(result: "DetectionResult") -> list[str]:
     return [note if alone else f"{item.id}: {note}" for item in result.items for note in item.notes]
 
 
-def print_notes(notes: Sequence[str]) -> None:
+def print_notes(notes: Sequence[str], *, to: TextIO | None = None) -> None:
     """Print what was noticed while reading, each note once."""
     distinct = list(dict.fromkeys(notes))
     for note in distinct[:_MOST_NOTES]:
-        print(f"Note: {note}")
+        say(f"Note: {_as_options(note, _READING)}", to=to)
     if len(distinct) > _MOST_NOTES:
-        print(f"Note: {len(distinct) - _MOST_NOTES} more notes, in summary.json and the report")
+        say(f"Note: {len(distinct) - _MOST_NOTES} more notes, in summary.json and the report", to=to)
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows as aligned columns, the first row underlined."""
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if number == 0:
-            print("  ".join("-" * width for width in widths))
+            say("  ".join("-" * width for width in widths))
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values in two aligned columns."""
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name.ljust(width)}  {value}")
+        say(f"{name.ljust(width)}  {value}")

@@ -27,6 +27,7 @@ from oddwave.detection.sound_work import SoundWork
 from oddwave.detection.work import Work
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
+from oddwave.visible import visible
 
 __all__ = ["Detector"]
 
@@ -48,6 +49,14 @@ class Detector:
         """
         config = config or preset("balanced")
         self.work = WORKS[config.modality](config, dict(read_options or {}))
+
+    def __repr__(self) -> str:
+        """Return one line: what it is for, and once fitted on what it learnt and its threshold."""
+        about = f"modality={self.config.modality!r}, preset={self.config.preset!r}"
+        if self.calibration is None:
+            return f"Detector({about}, not fitted)"
+        facts = self.work.facts()
+        return visible(f"Detector({about}, trained on {facts['trained on']}, threshold {self.threshold_:.4g})")
 
     def fit(
         self, source: Any, *, show_progress: bool = False, checkpoint_dir: Path | None = None, resume: bool = False
@@ -104,7 +113,7 @@ class Detector:
         return self.work.decision_function(source)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row, instance or picture. Raises: as `score`."""
+        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row, instance or picture. Raises: as `score`."""
         return self.work.predict(source, alpha=alpha)
 
     def save(self, directory: Path | str) -> Path:
@@ -112,9 +121,15 @@ class Detector:
         return save_work(self.work, Path(directory))
 
     @classmethod
-    def load(cls, directory: Path | str) -> "Detector":
-        """Load what `save` wrote. Raises: CheckpointError for a missing, damaged or foreign directory."""
-        work = load_work(WORKS, Path(directory))
+    def load(cls, directory: Path | str, *, allow_external: bool = False) -> "Detector":
+        """Load what `save` wrote.
+
+        A model of pictures or sound may have been made with a frozen network that does not come with oddwave; it is
+        fetched, or the file it names opened, with `allow_external` only: allow it where you know who made the model.
+
+        Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network.
+        """
+        work = load_work(WORKS, Path(directory), allow_external=allow_external)
         detector = cls(work.config, read_options=work.read_options)
         detector.work = work
         return detector

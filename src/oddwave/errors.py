@@ -1,8 +1,10 @@
 """Every error oddwave raises on purpose, one tree: catch `OddwaveError` to catch them all.
 
 Each message says what was given, what was expected, and how to mend it; the command line prints it on one line and
-exits with code 2.
+exits with code 2. What a name in it holds that would not show, such as escape sequences, is shown as an escape.
 """
+
+from oddwave.visible import visible
 
 __all__ = [
     "CheckpointError",
@@ -17,6 +19,10 @@ __all__ = [
 
 class OddwaveError(Exception):
     """Base of all errors that oddwave raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message on one line, safe to show."""
+        return visible(super().__str__())
 
 
 class ConfigError(OddwaveError, ValueError):

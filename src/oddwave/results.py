@@ -1,8 +1,10 @@
 """What every scorer returns: plain, frozen records of numpy arrays.
 
 A `DetectionResult` holds one record per item: `ItemResult` for streams and panel instances, `PictureResult` for
-pictures, `SoundResult` for recordings. All of them have `id`, `scores`, `p_values`, `labels`, `events`, `parts` and
-`notes`; higher scores are more anomalous, everywhere. Read `detector.py` next: it fills these in.
+pictures, `SoundResult` for recordings. All of them have `id`, `score`, `p_value`, `label`, `status`, `reason`,
+`flagged`, and what these rest on: `scores`, `p_values`, `labels`, `events`, `parts`, `notes` and `error`. Higher scores
+are more anomalous, everywhere. A label is 1 for anomalous, 0 for normal, and -1 for not judged: what has no score is
+never called normal. Read `detector.py` next: it fills these in; `result_rows.py` and `result_text.py` show them.
 
 Legend: N points of a stream (1 for a panel instance or a picture; the clips of a recording), T points of its values, C
 channels, R rows of the source; H, W a picture's own pixels, h, w the pixels of a smaller map that covers the whole
@@ -113,9 +115,63 @@ class CalibrationSummary:
     pixel_threshold: float | None = None
 
 
-@dataclass(frozen=True)
-class ItemResult:
-    """One stream (a score per point) or one panel instance (one score)."""
+class _Judged:
+    """What is said of every item as a whole, whatever its modality."""
+
+    id: str
+    scores: Float[np.ndarray, " N"]
+    p_values: Float[np.ndarray, " N"]
+    labels: Int[np.ndarray, " N"]
+    error: str
+
+    def __post_init__(self) -> None:
+        """Hold that what has no score is labelled -1, whoever made the record."""
+        object.__setattr__(self, "labels", np.where(np.isnan(self.scores), -1, self.labels))
+
+    def __repr__(self) -> str:
+        """Return one line without the arrays."""
+        from oddwave.result_text import item_text
+
+        return item_text(self)  # type: ignore[arg-type]
+
+    @property
+    def score(self) -> float:
+        """The highest of its scores; NaN where it was not judged."""
+        return float(np.fmax.reduce(self.scores, initial=np.nan))
+
+    @property
+    def p_value(self) -> float:
+        """The p-value of its highest score; NaN where it was not judged."""
+        return float(np.fmin.reduce(self.p_values, initial=np.nan))
+
+    @property
+    def label(self) -> int:
+        """1 where anything in it is anomalous, 0 where nothing is, -1 where nothing in it was judged."""
+        return int(self.labels.max(initial=-1))
+
+    @property
+    def flagged(self) -> bool:
+        """Whether anything in it is anomalous."""
+        return self.label == 1
+
+    @property
+    def status(self) -> Literal["judged", "not judged"]:
+        """Whether anything in it was judged."""
+        return "not judged" if self.label == -1 else "judged"
+
+    @property
+    def reason(self) -> str:
+        """Why it was not judged; empty where it was."""
+        return (" ".join(self.error.split()) or "nothing in it could be scored") if self.label == -1 else ""
+
+
+@dataclass(frozen=True, repr=False)
+class ItemResult(_Judged):
+    """One stream (a score per point) or one panel instance (one score).
+
+    `timestamps` and `row_timestamps` are UTC; `timezone` ("Europe/Berlin", "+02:00") says in which local time they are
+    shown, None that they are shown as they are. One that could not be read has a single NaN score and an `error`.
+    """
 
     id: str
     scores: Float[np.ndarray, " N"]
@@ -132,6 +188,23 @@ class ItemResult:
     sample_period_s: float | None = None
     row_index: Int[np.ndarray, " R"] | None = None  # the point that each row of the source became, -1 for none
     row_timestamps: np.ndarray | None = None
+    timezone: str | None = None
+    error: str = ""
+
+    @classmethod
+    def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "ItemResult":
+        """Return the record of a series that could not be read: one point without a score, and why."""
+        nothing, size = np.array([np.nan]), (1, len(channel_names))
+        return cls(
+            id=identifier,
+            scores=nothing,
+            p_values=nothing,
+            labels=np.array([-1]),
+            values=np.full(size, np.nan),
+            observed=np.zeros(size, bool),
+            channel_names=channel_names,
+            error=error,
+        )
 
 
 @runtime_checkable
@@ -143,8 +216,8 @@ class Picture(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class PictureResult:
+@dataclass(frozen=True, repr=False)
+class PictureResult(_Judged):
     """One picture: one score, and where in it. A picture that could not be judged has NaN for a score and an `error`.
 
     `anomaly_map` covers the whole picture, in deviations of normal pictures; `reconstruction` is the normal version
@@ -222,8 +295,8 @@ class SoundExcerpt:
         return self.start_s + len(self.samples) / self.sample_rate
 
 
-@dataclass(frozen=True)
-class SoundResult:
+@dataclass(frozen=True, repr=False)
+class SoundResult(_Judged):
     """One recording: one score per clip of `clip_s` seconds, the clips beginning at `starts_s`.
 
     `score` is that of its most abnormal clip and `p_value` the recording's own: the least of its clips' times their
@@ -247,19 +320,17 @@ class SoundResult:
     error: str = ""
 
     @property
-    def score(self) -> float:
-        """The highest of the clips' scores."""
-        return float(self.scores.max())
-
-    @property
     def p_value(self) -> float:
-        """The recording's p-value."""
-        return float(np.minimum(1.0, self.p_values.min() * len(self.p_values)))  # NaN where there is no score
+        """The recording's p-value; NaN where it was not judged."""
+        return float(np.minimum(1.0, super().p_value * np.isfinite(self.p_values).sum()))  # NaN stays NaN
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DetectionResult:
-    """Everything one scoring run found; `kind` says what its items are: streams, panel instances, pictures, sounds."""
+    """Everything one scoring run found; `kind` says what its items are: streams, panel instances, pictures, sounds.
+
+    `items` has one entry per item given, in the order given, those that could not be judged among them.
+    """
 
     modality: str
     kind: Literal["stream", "panel", "picture", "recording"]
@@ -268,6 +339,24 @@ class DetectionResult:
     not_monitored: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return a few lines: the verdict, the counts, the strongest findings."""
+        from oddwave.result_text import result_text
+
+        return result_text(self)
+
+    def _repr_html_(self) -> str:
+        """Return the same for a notebook."""
+        from oddwave.result_text import result_html
+
+        return result_html(self)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame with the rows and columns of scores.csv. Raises: MissingExtraError."""
+        from oddwave.result_rows import score_frame
+
+        return score_frame(self)
+
     @property
     def scores(self) -> Float[np.ndarray, " n"]:
         """All scores, items joined in order (streams: points; panels: instances; recordings: clips)."""
@@ -275,8 +364,18 @@ class DetectionResult:
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
-        """0 normal, 1 anomalous, in the order of `scores`."""
+        """0 normal, 1 anomalous, -1 not judged, in the order of `scores`."""
         return np.concatenate([item.labels for item in self.items])
+
+    @property
+    def flagged(self) -> tuple[ItemResult | PictureResult | SoundResult, ...]:
+        """The items with anything anomalous in them."""
+        return tuple(item for item in self.items if item.flagged)
+
+    @property
+    def not_judged(self) -> tuple[ItemResult | PictureResult | SoundResult, ...]:
+        """The items in which nothing was judged; each has a `reason`."""
+        return tuple(item for item in self.items if item.status == "not judged")
 
     @property
     def series(self) -> tuple[ItemResult, ...]:

@@ -1,12 +1,12 @@
 """Bad input: one clear line on standard error, exit code 2, nothing half-written, nothing lost."""
 
-import json
 import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_readings(folder / "one_channel.csv", num_channels=1)
     (folder / "empty.csv").write_text("")
     lines = (folder / "good.csv").read_text().splitlines()
-    lines[40] = "0.5,broken"
+    lines[40] = "0.5,1O.5"  # the letter O: a number mistyped
     (folder / "text.csv").write_text("\n".join(lines) + "\n")
     made = CliRunner().invoke(app, ["fit", "series", str(folder / "good.csv"), "-o", str(folder / "model"), *SMALL])
     assert made.exit_code == 0, made.stderr
@@ -66,7 +66,7 @@ def refused(*arguments: str | Path) -> str:
     [
         ("nowhere.csv", "no such file or folder"),
         ("empty.csv", "is empty: expected rows of numbers"),
-        ("text.csv", "line 41, column 'c1': 'broken' is not a number"),
+        ("text.csv", "line 41, column 'c1': '1O.5' is not a number"),
         ("short.csv", "give longer streams"),
     ],
 )
@@ -82,7 +82,7 @@ def test_data_that_cannot_be_learnt_from(
     ("name", "options", "expected"),
     [
         ("nowhere.csv", [], "no such file or folder"),
-        ("one_channel.csv", [], "has 1 channel(s) (c0), expected 2 (c0, c1): choose the same ones with --columns"),
+        ("one_channel.csv", [], "has no channel c1: it has c0, expected c0, c1"),
         ("short.csv", [], "has 5 points, the model's shortest window has"),
         ("new.csv", ["--alpha", "0.0001"], "alpha 0.0001 needs at least 9999 calibration scores, this model has 120"),
         ("new.csv", ["--alpha", "1"], "alpha is 1: expected a false-alarm rate between 0 and 1"),
@@ -114,31 +114,27 @@ def test_options_that_cannot_work(work: Path, tmp_path: Path, options: list[str]
     assert list(tmp_path.iterdir()) == []
 
 
-def cut_in_half(name: str) -> Callable[[Path], None]:
-    def damage(model: Path) -> None:
-        content = (model / name).read_bytes()
-        (model / name).write_bytes(content[: len(content) // 2])
+def cut_in_half(name: str) -> Callable[[Path, Any], None]:
+    def damage(model: Path, files: Any) -> None:
+        place = files.place_of(model, name)
+        place.write_bytes(place.read_bytes()[: place.stat().st_size // 2])
 
     return damage
 
 
-def remove(name: str) -> Callable[[Path], None]:
-    return lambda model: (model / name).unlink()
+def remove(name: str) -> Callable[[Path, Any], None]:
+    return lambda model, files: files.place_of(model, name).unlink()
 
 
-def rewrite(name: str, **changes: object) -> Callable[[Path], None]:
-    def edit(model: Path) -> None:
-        path = model / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-    return edit
+def rewrite(name: str, **changes: object) -> Callable[[Path, Any], None]:
+    return lambda model, files: files.rewritten(model, name, lambda content: content.update(changes))
 
 
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
         (cut_in_half("model.safetensors"), "model.safetensors is damaged"),
-        (cut_in_half("calibration.json"), "calibration.json is damaged: not valid JSON"),
+        (cut_in_half("calibration.json"), "calibration.json is damaged"),
         (cut_in_half("config.json"), "config.json is damaged"),
         (cut_in_half("meta.json"), "meta.json is damaged"),
         (remove("model.safetensors"), "model.safetensors is missing"),
@@ -147,17 +143,20 @@ def rewrite(name: str, **changes: object) -> Callable[[Path], None]:
         (rewrite("meta.json", format_version=99), "has model format 99, this oddwave reads"),
         (rewrite("meta.json", format="something"), "does not describe an oddwave model"),
         (rewrite("meta.json", channel_names=["only"]), "does not fit together"),
-        (rewrite("calibration.json", scorers=[]), "does not fit together"),
-        (rewrite("calibration.json", scale={}), "the saved scale is damaged"),
-        (shutil.rmtree, "does not exist: give the folder that `oddwave fit` wrote"),
+        (rewrite("calibration.json", scorers=[]), "calibration.json is damaged: 'scorers'"),
+        (rewrite("calibration.json", scale={}), "calibration.json is damaged: 'scale.centre'"),
+        (lambda model, files: shutil.rmtree(model), "does not exist: give the folder that `oddwave fit` wrote"),
     ],
 )
-def test_a_model_that_is_not_whole(work: Path, tmp_path: Path, damage: Callable[[Path], None], expected: str) -> None:
+def test_a_model_that_is_not_whole(
+    work: Path, tmp_path: Path, saved_files: Any, damage: Callable[[Path, Any], None], expected: str
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(work / "model", model)
-    damage(model)
+    damage(model, saved_files)
     assert expected in refused("score", model, work / "new.csv", "-o", tmp_path / "out")
     assert expected in refused("info", model)
+    assert expected in refused("verify", model)
     assert not (tmp_path / "out").exists()
 
 
@@ -186,6 +185,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     out = tmp_path / "out"
     out.mkdir()
     (out / "scores.csv").write_text("the old scores\n")
+    (out / "summary.json").write_text('{"oddwave_version": "0.1.0"}')
     command = [sys.executable, "-m", "oddwave", "score", str(work / "model"), str(work / "new.csv"), "-o", str(out)]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, preexec_fn=full_disk(100_000), timeout=120
@@ -194,14 +194,14 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     assert done.stderr == (
         f"oddwave: cannot write {out}: File too large; free the space or the permission, or choose another folder\n"
     )
-    assert [path.name for path in out.iterdir()] == ["scores.csv"]
+    assert sorted(path.name for path in out.iterdir()) == ["scores.csv", "summary.json"]
     assert (out / "scores.csv").read_text() == "the old scores\n"
 
 
 def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import oddwave.detection.archive as archive
+    import oddwave.detection.model_folder as model_folder
 
     command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL)
     with monkeypatch.context() as patch:
@@ -209,11 +209,11 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        patch.setattr(archive, "save_tensors", full)
+        patch.setattr(model_folder, "_write_data", full)
         line = refused(*command)
     assert "No space left on device" in line
-    assert f"the training so far is kept in {tmp_path / 'm.training'}: --resume goes on from it" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["m.training"]
+    assert f"the training so far is kept in {tmp_path / 'm' / '.oddwave'}: --resume goes on from it" in line
+    assert [path.name for path in (tmp_path / "m").iterdir()] == [".oddwave"]
     result = CliRunner().invoke(app, [*map(str, command), "--resume"])
     assert result.exit_code == 0, result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
@@ -222,8 +222,9 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
 def test_a_state_of_another_run_is_not_resumed(work: Path, tmp_path: Path) -> None:
     from oddwave.training.checkpoint import save_training_state
 
-    folder = tmp_path / "m.training"
-    folder.mkdir()
+    folder = tmp_path / "m" / ".oddwave"
+    folder.mkdir(parents=True)
+    (folder / "owner.json").write_text('{"format": "oddwave work"}')
     save_training_state(folder / "training_state.pt", {"identity": {"num_steps": 3}})
     line = refused("fit", "series", work / "good.csv", "-o", tmp_path / "m", "--resume", *SMALL)
     assert "is of another run" in line

@@ -72,7 +72,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fit_leaves_a_model_and_nothing_else(work: Path) -> None:
     names = sorted(path.name for path in work.iterdir())
     assert names == ["healthy.csv", "model", "today.csv"]
-    assert sorted(path.name for path in (work / "model").iterdir()) == [
+    assert sorted(path.name for path in (work / "model").rglob("*") if path.is_file()) == [
         "calibration.json",
         "config.json",
         "meta.json",
@@ -81,7 +81,7 @@ def test_fit_leaves_a_model_and_nothing_else(work: Path) -> None:
 
 
 def test_score_writes_four_files_that_agree_and_tells_what_it_found(work: Path, tmp_path: Path) -> None:
-    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05")
+    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "-q")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "events.csv",
@@ -134,7 +134,7 @@ def test_settings_come_from_preset_file_and_set_in_that_order(work: Path, tmp_pa
     result = run("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", "--preset", "fast", "--config", settings,
                  "--seed", "5", "--set", "training.num_steps=7")  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config = json.loads(next((tmp_path / "m").glob("*/config.json")).read_text())
     assert (config["preset"], config["seed"]) == ("fast", 5)
     assert (config["training"]["num_steps"], config["training"]["batch_size"]) == (7, 8)
     assert config["training"]["warmup_steps"] == 10  # of the preset
@@ -160,21 +160,29 @@ def test_ctrl_c_keeps_the_state_and_resume_gives_the_same_model(
     assert stopped.stderr.count("\n") == 1
     assert stopped.stderr.startswith("oddwave: training stopped at step 5 of 12; the state is saved in ")
     assert "--resume" in stopped.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["m.training"]
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == [
+        "m",
+        "m/.oddwave",
+        "m/.oddwave/owner.json",
+        "m/.oddwave/training_state.pt",
+    ]
     resumed = run(*command, "--resume")
     assert resumed.exit_code == 0, resumed.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
-    whole = (work / "model" / "model.safetensors").read_bytes()
-    assert (tmp_path / "m" / "model.safetensors").read_bytes() == whole
+    whole, again = (next(model.glob("*/model.safetensors")) for model in (work / "model", tmp_path / "m"))
+    assert again.read_bytes() == whole.read_bytes()
 
 
 def test_starting_anew_beside_a_stopped_training_warns(work: Path, tmp_path: Path) -> None:
-    (tmp_path / "m.training").mkdir()
-    (tmp_path / "m.training" / "training_state.pt").write_bytes(b"old")
+    room = tmp_path / "m" / ".oddwave"
+    room.mkdir(parents=True)
+    (room / "owner.json").write_text('{"format": "oddwave work"}')
+    (room / "training_state.pt").write_bytes(b"old")
     result = run("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", *SMALL)
     assert result.exit_code == 0
     assert result.stderr.startswith("oddwave: warning: ")
     assert "--resume goes on" in result.stderr
+    assert not room.exists()
 
 
 def test_help_and_version_import_nothing_heavy() -> None:

@@ -65,7 +65,7 @@ def test_points_that_were_never_measured_get_no_verdict(stream_detector, waves):
     unseen = [40, 41, 42, 43, 70]
     assert np.flatnonzero(np.isnan(result.scores)).tolist() == unseen
     assert np.flatnonzero(np.isnan(result.items[0].p_values)).tolist() == unseen
-    assert not result.labels[unseen].any()
+    assert (result.labels[unseen] == -1).all()
     np.testing.assert_array_equal(np.isnan(stream_detector.decision_function(values)), np.isnan(result.scores))
     assert any("5 points without a value" in text for text in result.not_monitored)
 

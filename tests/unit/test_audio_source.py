@@ -68,7 +68,7 @@ def heard(item, rate=RATE):
 )
 def test_formats_and_depths(tmp_path, name, options, tolerance):
     item = one(save(tmp_path / name, **options))
-    assert (item.id, item.sample_rate, item.num_samples, item.num_channels) == ("a", RATE, len(NOISE), 1)
+    assert (item.id, item.sample_rate, item.num_samples, item.num_channels) == (name, RATE, len(NOISE), 1)
     assert item.duration_s == pytest.approx(len(NOISE) / RATE)
     samples = item.samples(RATE)
     assert samples.dtype == np.float32
@@ -86,11 +86,11 @@ def test_channels_are_mixed_or_each_for_itself(tmp_path):
     path = save(tmp_path / "a.wav", STEREO, subtype="FLOAT")
     np.testing.assert_allclose(one(path).samples(RATE), STEREO.mean(axis=1), atol=1e-7)
     left, right = read_audio(path, channels="each").items
-    assert [left.id, right.id, left.channel, right.channel] == ["a/channel_1", "a/channel_2", 0, 1]
+    assert [left.id, right.id, left.channel, right.channel] == ["a.wav/channel_1", "a.wav/channel_2", 0, 1]
     np.testing.assert_array_equal(left.samples(RATE), STEREO[:, 0])
     np.testing.assert_array_equal(right.samples(RATE), STEREO[:, 1])
     mono = one(save(tmp_path / "b.wav"), channels="each")
-    assert (mono.id, mono.channel) == ("b", None)
+    assert (mono.id, mono.channel) == ("b.wav", None)
 
 
 def test_eight_channels_of_24_bit_at_96_khz(tmp_path):
@@ -157,16 +157,16 @@ def test_folder_ids_stay_unique_and_hidden_files_out(tmp_path):
         save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no sound")
     recordings = read_audio(tmp_path)
-    assert [item.id for item in recordings.items] == ["a y/Ä日本", "b/x.flac", "b/x.wav", "top"]
+    assert [item.id for item in recordings.items] == ["a y/Ä日本.wav", "b/x.flac", "b/x.wav", "top.WAV"]
     assert all(len(item.samples(RATE)) == len(NOISE) for item in recordings.items)
     assert recordings.notes[0] == "1 file(s) that are no recordings ignored: notes.txt"
-    assert [item.id for item in read_audio(tmp_path, recursive=False).items] == ["top"]
+    assert [item.id for item in read_audio(tmp_path, recursive=False).items] == ["top.WAV"]
 
 
 def test_parts_of_the_mvtec_layout(tmp_path):
     for name in ("train/good/0", "train/good/1", "test/good/0", "test/squeal/0"):
         save(tmp_path / "pump" / f"{name}.wav")
-    expected = {"train": ["train/good/0", "train/good/1"], "test": ["test/good/0", "test/squeal/0"]}
+    expected = {"train": ["train/good/0.wav", "train/good/1.wav"], "test": ["test/good/0.wav", "test/squeal/0.wav"]}
     for part, ids in expected.items():
         recordings = read_audio(tmp_path / "pump", part=part)
         assert [item.id for item in recordings.items] == ids
@@ -178,10 +178,11 @@ def test_globs_and_lists(tmp_path):
     for name in ("run 1/a.wav", "run 1/b.ogg", "run 2/a.wav"):
         save(tmp_path / name)
     (tmp_path / "run 1" / "log.txt").write_text("no sound")
-    assert [item.id for item in read_audio(str(tmp_path / "run*" / "*")).items] == ["run 1/a", "run 1/b", "run 2/a"]
+    every = ["run 1/a.wav", "run 1/b.ogg", "run 2/a.wav"]
+    assert [item.id for item in read_audio(str(tmp_path / "run*" / "*")).items] == every
     listed = read_audio([tmp_path / "run 1" / "b.ogg", tmp_path / "run 1" / "a.wav", str(tmp_path / "run 1" / "b.ogg")])
-    assert [item.id for item in listed.items] == ["b", "a"]
-    assert listed.notes == ("1 path(s) listed more than once, read once",)
+    assert [item.id for item in listed.items] == ["b.ogg", "a.wav", "b.ogg"]
+    assert listed.notes == ()
     with pytest.raises(DataError, match="no recording matches"):
         read_audio(str(tmp_path / "*.mp3"))
     with pytest.raises(DataError, match="no such file or folder"):
@@ -198,7 +199,7 @@ def test_fingerprint_follows_ids_contents_and_channels(tmp_path):
     assert read_audio(tmp_path / "b").fingerprint == before.fingerprint
     assert read_audio(tmp_path / "a", channels="each").fingerprint != before.fingerprint
     digests = [item.digest for item in read_audio(tmp_path / "b", channels="each").items]
-    assert before.known_in(digests) == ("x",)
+    assert before.known_in(digests) == ("x.wav",)
     save(tmp_path / "b" / "x.wav", STEREO[::-1])
     changed = read_audio(tmp_path / "b")
     assert changed.fingerprint != before.fingerprint
@@ -209,7 +210,7 @@ def test_fingerprint_follows_ids_contents_and_channels(tmp_path):
 def test_copies_are_noted_but_channels_of_one_file_are_none(tmp_path):
     save(tmp_path / "a.wav", STEREO)
     shutil.copy(tmp_path / "a.wav", tmp_path / "b.wav")
-    assert read_audio(tmp_path).notes == ("1 recording(s) are copies of others, such as 'b' of 'a'",)
+    assert read_audio(tmp_path).notes == ("1 recording(s) are copies of others, such as 'b.wav' of 'a.wav'",)
     assert read_audio(tmp_path / "a.wav", channels="each").notes == ()
 
 
@@ -230,8 +231,8 @@ def test_broken_files_are_skipped_with_a_reason_or_stop(tmp_path):
     (tmp_path / "head.flac").write_bytes(save(tmp_path / "x" / "x.flac").read_bytes()[:20])
     (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
     recordings = read_audio(tmp_path, recursive=False)
-    assert [item.id for item in recordings.items] == ["good"]
-    reasons = {failure.id: failure.reason for failure in recordings.failures}
+    assert [item.id for item in recordings.items] == ["good.wav"]
+    reasons = {failure.path.stem: failure.reason for failure in recordings.failures}
     assert set(reasons) == {"none", "empty", "text", "head", "gone"}
     assert reasons["none"].startswith("holds no samples (44 bytes in all): record it again")
     assert reasons["empty"].startswith("is empty (0 bytes)")
@@ -265,7 +266,7 @@ def test_a_file_that_is_cut_off_says_so_when_it_is_read(tmp_path, name):
     np.testing.assert_allclose(samples, np.tile(NOISE, 4)[: len(samples)], atol=1e-4)
     assert len(samples) == item.num_samples
     assert notes == ()
-    assert read_audio(tmp_path / name).notes == (f"'a' {note}",)
+    assert read_audio(tmp_path / name).notes == (f"'{name}' {note}",)
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.mp3"])
@@ -343,7 +344,7 @@ def test_files_that_vanish_or_change_after_reading(tmp_path):
     path.unlink()
     failure = item.try_samples(RATE)
     assert isinstance(failure, AudioFailure)
-    assert failure.id == "a"
+    assert failure.id == "a.wav"
     assert failure.reason.startswith("does not exist (any more)")
     with pytest.raises(DataError, match=r"^does not exist \(any more\)"):
         next(item.blocks(RATE, 1.0))

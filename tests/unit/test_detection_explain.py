@@ -13,7 +13,7 @@ from oddwave.detection.streams import Stream
 
 
 def as_stream(values, group=0, breaks=()):
-    return Stream(f"s{group}", group, values.astype(np.float32), np.ones(len(values), bool), breaks)
+    return Stream(f"s{group}", group, values.astype(np.float32), np.ones(values.shape, bool), breaks)
 
 
 def built(config, channels=1, size=16):

@@ -10,7 +10,7 @@ from oddwave.errors import DataError
 
 def stream(values, group=0):
     values = np.asarray(values, np.float32).reshape(len(values), -1)
-    return Stream(f"s{group}", group, values, np.ones(len(values), bool))
+    return Stream(f"s{group}", group, values, np.ones(values.shape, bool))
 
 
 def wave(n, period=20, group=0):

@@ -18,7 +18,7 @@ from oddwave.scoring.error_maps import DenoiserTerms
 
 
 def as_stream(values, group=0, breaks=()):
-    return Stream(f"s{group}", group, values.astype(np.float32), np.ones(len(values), bool), breaks)
+    return Stream(f"s{group}", group, values.astype(np.float32), np.ones(values.shape, bool), breaks)
 
 
 @pytest.fixture(scope="module")

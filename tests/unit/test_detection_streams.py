@@ -7,16 +7,16 @@ from oddwave.detection.streams import Stream, cut_streams, points_from_windows
 
 def stream(n=20, group=0, breaks=(), offset=0, missing=(), channels=1):
     values = (np.arange(n)[:, None] + 100.0 * group + np.arange(channels) * 0.5).astype(np.float32)
-    observed = np.ones(n, bool)
-    observed[list(missing)] = False
-    return Stream(f"s{group}", group, values, observed, breaks, offset)
+    known = np.ones((n, channels), bool)
+    known[list(missing)] = False
+    return Stream(f"s{group}", group, values, known, breaks, offset)
 
 
 def test_a_part_knows_its_place_and_its_own_breaks():
     part = stream(breaks=(5, 10, 15), offset=3, missing=(11,)).part(5, 16)
     assert (len(part), part.offset, part.breaks) == (11, 8, (5, 10))
     np.testing.assert_array_equal(part.values[:, 0], np.arange(5, 16))
-    assert np.flatnonzero(~part.observed).tolist() == [6]
+    assert np.flatnonzero(~part.known.any(1)).tolist() == [6]
 
 
 def test_stretches_lie_between_breaks():

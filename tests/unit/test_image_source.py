@@ -90,7 +90,7 @@ def test_lossless_formats_give_the_stored_values(tmp_path, ending, values):
     if ending == "webp" and values.ndim == 2:
         pytest.skip("WebP has no grey")
     item = one(save(tmp_path / f"a.{ending}", values, **({"lossless": True} if ending == "webp" else {})))
-    assert (item.id, item.size, item.channels) == ("a", (9, 14), 1 if values.ndim == 2 else 3)
+    assert (item.id, item.size, item.channels) == (f"a.{ending}", (9, 14), 1 if values.ndim == 2 else 3)
     pixels = item.pixels()
     assert pixels.dtype == np.float32
     np.testing.assert_array_equal(np.rint(pixels * 255), values.reshape(9, 14, -1))
@@ -112,7 +112,7 @@ def test_sixteen_bit_grey_keeps_its_precision(tmp_path, name):
 
 
 def test_sixteen_bit_colours_keep_their_precision(tmp_path):
-    alpha = np.full((9, 14, 1), 1234, np.uint16)
+    alpha = np.full((9, 14, 1), 65535, np.uint16)
     (tmp_path / "rgb.png").write_bytes(png_bytes(DEEP_RGB, 2))
     (tmp_path / "rgba.png").write_bytes(png_bytes(np.concatenate([DEEP_RGB, alpha], axis=2), 6))
     for order, name in (("<", "little"), (">", "big")):
@@ -128,7 +128,8 @@ def test_sixteen_bit_grey_with_alpha_is_grey(tmp_path):
     (tmp_path / "la.png").write_bytes(png_bytes(np.stack([DEEP_GREY, DEEP_GREY[::-1]], axis=2), 4))
     item = one(tmp_path / "la.png")
     assert item.channels == 1
-    np.testing.assert_array_equal(np.rint(item.pixels().astype(np.float64) * 65535)[:, :, 0], DEEP_GREY)
+    laid = DEEP_GREY / 65535 * DEEP_GREY[::-1]
+    np.testing.assert_array_equal(np.rint(item.pixels().astype(np.float64) * 65535)[:, :, 0], np.rint(laid))
 
 
 def test_sixteen_bit_colours_in_planes_are_refused_not_garbled(tmp_path):
@@ -136,15 +137,15 @@ def test_sixteen_bit_colours_in_planes_are_refused_not_garbled(tmp_path):
     assert "in separate planes" in reason(tmp_path / "a.tif")
 
 
-def test_alpha_is_left_out_with_a_note(tmp_path):
+def test_what_is_transparent_is_laid_on_black_with_a_note(tmp_path):
     rgba = np.dstack([RGB, GREY])
     save(tmp_path / "rgba.png", rgba)
     Image.fromarray(np.dstack([GREY, GREY[::-1]]), "LA").save(tmp_path / "la.png")
     pictures = read_images(tmp_path)
     la, with_alpha = pictures.items
-    np.testing.assert_array_equal(np.rint(with_alpha.pixels() * 255), RGB)
-    np.testing.assert_array_equal(np.rint(la.pixels() * 255)[:, :, 0], GREY)
-    assert "2 picture(s): alpha left out, colours taken as stored" in pictures.notes
+    np.testing.assert_array_equal(np.rint(with_alpha.pixels() * 255), np.rint(RGB / 255 * GREY[:, :, None]))
+    np.testing.assert_array_equal(np.rint(la.pixels() * 255)[:, :, 0], np.rint(GREY / 255 * GREY[::-1]))
+    assert "2 picture(s): what is transparent is laid on black" in pictures.notes
 
 
 def test_palette_one_bit_and_cmyk(tmp_path):
@@ -156,9 +157,11 @@ def test_palette_one_bit_and_cmyk(tmp_path):
     assert (bits.channels, cmyk.channels, palette.channels) == (1, 3, 3)
     np.testing.assert_array_equal(bits.pixels()[:, :, 0], GREY > 127)
     np.testing.assert_array_equal(np.rint(cmyk.pixels() * 255), RGB // 64 * 64)
-    assert np.abs(palette.pixels() * 255 - RGB // 64 * 64).max() <= 1
+    hidden = np.array(coloured.quantize(64)) == 0
+    assert hidden.any()
+    assert np.abs(palette.pixels() * 255 - np.where(hidden[:, :, None], 0, RGB // 64 * 64)).max() <= 1
     assert "CMYK" in cmyk.notes[0]
-    assert "alpha" in palette.notes[0]
+    assert "transparent" in palette.notes[0]
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
@@ -237,9 +240,9 @@ def test_folder_ids_stay_unique_and_hidden_files_out(tmp_path):
         save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
     pictures = read_images(tmp_path)
-    assert [item.id for item in pictures.items] == ["a y/Ä日本", "b/x.bmp", "b/x.png", "top"]
+    assert [item.id for item in pictures.items] == ["a y/Ä日本.png", "b/x.bmp", "b/x.png", "top.PNG"]
     assert pictures.notes[0] == "1 file(s) that are no pictures ignored: notes.txt"
-    assert [item.id for item in read_images(tmp_path, recursive=False).items] == ["top"]
+    assert [item.id for item in read_images(tmp_path, recursive=False).items] == ["top.PNG"]
 
 
 def mvtec(root):
@@ -250,7 +253,7 @@ def mvtec(root):
 @pytest.mark.parametrize("inside", [False, True], ids=["one_category", "folder_of_categories"])
 def test_mvtec_parts(tmp_path, inside):
     mvtec(tmp_path / "screw" if inside else tmp_path)
-    expected = {"train": ["train/good/0", "train/good/1"], "test": ["test/good/0", "test/hole/0"]}
+    expected = {"train": ["train/good/0.png", "train/good/1.png"], "test": ["test/good/0.png", "test/hole/0.png"]}
     expected["all"] = sorted(expected["train"] + expected["test"])
     for part, ids in expected.items():
         pictures = read_images(tmp_path, part=part)
@@ -261,7 +264,7 @@ def test_mvtec_parts(tmp_path, inside):
 def test_part_means_nothing_for_other_folders_and_masks_are_never_pictures(tmp_path):
     save(tmp_path / "good" / "a.png")
     save(tmp_path / "ground_truth" / "a.png")
-    assert [item.id for item in read_images(tmp_path, part="test").items] == ["good/a"]
+    assert [item.id for item in read_images(tmp_path, part="test").items] == ["good/a.png"]
     shutil.rmtree(tmp_path / "good")
     mvtec(tmp_path)
     shutil.rmtree(tmp_path / "test")
@@ -273,16 +276,16 @@ def test_globs_and_lists(tmp_path, monkeypatch):
     for name in ("run 1/a.png", "run 1/b.png", "run 2/a.png"):
         save(tmp_path / name)
     (tmp_path / "run 1" / "log.txt").write_text("no picture")
-    assert [item.id for item in read_images(str(tmp_path / "run*" / "*")).items] == ["run 1/a", "run 1/b", "run 2/a"]
+    every = ["run 1/a.png", "run 1/b.png", "run 2/a.png"]
+    assert [item.id for item in read_images(str(tmp_path / "run*" / "*")).items] == every
     monkeypatch.chdir(tmp_path)
-    assert [item.id for item in read_images("**/a.*").items] == ["run 1/a", "run 2/a"]
+    assert [item.id for item in read_images("**/a.*").items] == ["run 1/a.png", "run 2/a.png"]
     listed = read_images(["run 1/b.png", tmp_path / "run 1" / "a.png", "run 1/b.png"])
-    assert [item.id for item in listed.items] == ["b", "a"]
-    assert "1 path(s) listed more than once, read once" in listed.notes
+    assert [item.id for item in listed.items] == ["b.png", "a.png", "b.png"]
     with pytest.raises(DataError, match="no picture matches"):
         read_images("*.jpg")
     save(tmp_path / "x[1].png")
-    assert one("x[1].png").id == "x[1]"
+    assert one("x[1].png").id == "x[1].png"
 
 
 def test_subset_is_spread_evenly(tmp_path):
@@ -300,10 +303,10 @@ def test_links(tmp_path):
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (folder / "loop").symlink_to(folder)
     pictures = read_images(folder)
-    assert [item.id for item in pictures.items] == ["b", "c", "linked/a"]
-    assert [failure.id for failure in pictures.failures] == ["gone"]
+    assert [item.id for item in pictures.items] == ["b.png", "c.png", "linked/a.png"]
+    assert [failure.id for failure in pictures.failures] == ["gone.png"]
     assert any("'loop' leads back" in note for note in pictures.notes)
-    assert any("1 picture(s) are copies of others, such as 'c' of 'b'" in note for note in pictures.notes)
+    assert any("1 picture(s) are copies of others, such as 'c.png' of 'b.png'" in note for note in pictures.notes)
 
 
 def test_fingerprint_follows_ids_and_contents(tmp_path):
@@ -311,7 +314,7 @@ def test_fingerprint_follows_ids_and_contents(tmp_path):
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     before = read_images(tmp_path / "a")
     assert read_images(tmp_path / "b").fingerprint == before.fingerprint
-    assert before.known_in([item.digest for item in read_images(tmp_path / "b").items]) == ("x",)
+    assert before.known_in([item.digest for item in read_images(tmp_path / "b").items]) == ("x.png",)
     (tmp_path / "b" / "x.png").rename(tmp_path / "b" / "y.png")
     assert read_images(tmp_path / "b").fingerprint != before.fingerprint
     save(tmp_path / "a" / "x.png", 255 - GREY)
@@ -387,8 +390,8 @@ def test_files_that_change_or_vanish_are_noticed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ImageItem, "from_file", slow)
     pictures = read_images(tmp_path)
-    assert [item.id for item in pictures.items] == ["a"]
-    assert [failure.id for failure in pictures.failures] == ["b"]
+    assert [item.id for item in pictures.items] == ["a.png"]
+    assert [failure.id for failure in pictures.failures] == ["b.png"]
 
 
 def test_sources_without_pictures(tmp_path):

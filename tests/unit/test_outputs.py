@@ -11,7 +11,8 @@ import pytest
 import oddwave
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.report import outputs
-from oddwave.report.outputs import OUTPUT_FILES, clock_text, require_writable, summary_of, write_outputs
+from oddwave.report.outputs import OUTPUT_FILES, require_writable, summary_of, write_outputs
+from oddwave.result_times import clock_text
 from oddwave.results import BandShare, CalibrationSummary, DetectionResult, Event, ItemResult
 
 pytest.importorskip("jinja2")
@@ -52,10 +53,12 @@ def test_scores_have_one_row_per_row_of_the_source_in_its_order(tmp_path: Path) 
     given = np.where(rows < 0, np.datetime64("NaT", "ns"), STAMPS[rows])
     write_outputs(result_of(item(timestamps=STAMPS, row_index=rows, row_timestamps=given)), tmp_path / "out")
     table = read(tmp_path / "out" / "scores.csv")
-    assert list(table[0]) == ["item", "index", "timestamp", "score", "p_value", "label"]
+    assert list(table[0]) == ["item", "index", "timestamp", "score", "p_value", "label", "status", "reason"]
     assert [row["index"] for row in table] == ["0", "1", "2", "3", "4"]
     assert [row["score"] for row in table] == ["0.5", "9.0", "", "0.1", "0.1"]
-    assert [row["label"] for row in table] == ["0", "1", "0", "0", "0"]
+    assert [row["label"] for row in table] == ["0", "1", "-1", "0", "0"]
+    assert [row["status"] for row in table] == ["judged", "judged", "not judged", "judged", "judged"]
+    assert [row["reason"] for row in table] == ["", "", "no time", "", ""]
     assert table[2]["p_value"] == ""
     assert [row["timestamp"] for row in table[:3]] == ["2024-03-04T00:50:00", "2024-03-04T00:40:00", ""]
 
@@ -72,7 +75,11 @@ def test_a_panel_has_one_row_per_instance(tmp_path: Path) -> None:
     one = item(scores=np.array([2.5]), p_values=np.array([0.25]), labels=np.array([1]), events=())
     write_outputs(result_of(one, replace(one, id="valve"), kind="panel"), tmp_path / "out")
     lines = (tmp_path / "out" / "scores.csv").read_text().splitlines()
-    assert lines == ["item,score,p_value,label", "pump,2.5,0.25,1", "valve,2.5,0.25,1"]
+    assert lines == [
+        "item,score,p_value,label,status,reason",
+        "pump,2.5,0.25,1,judged,",
+        "valve,2.5,0.25,1,judged,",
+    ]
     assert (tmp_path / "out" / "events.csv").read_text().count("\n") == 1
 
 
@@ -99,7 +106,7 @@ def test_the_summary_is_strict_json_and_counts_what_the_tables_hold(tmp_path: Pa
     text = (tmp_path / "summary.json").read_text()
     summary = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert summary["model"] == {"seed": 3, "loss": None, "sizes": [8, 16], "levels": [0.5, None]}
-    assert summary["counts"] == {"items": 1, "scores": 6, "scored": 5, "anomalous": 1, "events": 1}
+    assert summary["counts"] == {"items": 1, "scores": 6, "scored": 5, "anomalous": 1, "events": 1, "failed": 0}
     assert summary["verdict"]["found"] is True
     assert summary["items"][0]["notes"] == ["1 missing value"]
     assert summary["calibration"]["num_blocks"] == 4
@@ -135,7 +142,7 @@ def test_a_failure_leaves_the_old_files_untouched(tmp_path: Path, monkeypatch: p
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "_event_rows", full)
+    monkeypatch.setattr(outputs, "_write_table", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         write_outputs(result_of(item(scores=np.zeros(6))), tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -125,7 +125,7 @@ def test_the_error_may_be_the_place_of_arrival_of_an_inversion(good, new):
 def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, new, tmp_path):
     detector = Detector(tiny("image.memory_grid=auto", "image.denoiser_grid=auto")).fit(good)
     detector.save(tmp_path / "model")
-    grids = json.loads((tmp_path / "model" / "config.json").read_text())["choices"]["grids"]
+    grids = json.loads(next((tmp_path / "model").glob("*/config.json")).read_text())["choices"]["grids"]
     sides = {f"{name}_grid {side}" for name in ("memory", "denoiser") for side in (16, 32)}
     assert grids["synthetic_auroc"].keys() == sides
     assert all(0.0 <= value <= 1.0 for value in grids["synthetic_auroc"].values())
@@ -183,10 +183,11 @@ def test_unreadable_pictures_become_rows_that_say_so(detector, new, tmp_path):
     Image.fromarray((255 * new[0]).astype(np.uint8)).save(folder / "fine.png")
     (folder / "bröken one.png").write_bytes(b"no picture at all")
     result = detector.score(folder, alpha=0.15)
+    assert [picture.id for picture in result.pictures] == ["bröken one.png", "fine.png"]
     failed = [picture for picture in result.pictures if picture.error]
-    assert [picture.id for picture in failed] == ["bröken one"]
+    assert [picture.id for picture in failed] == ["bröken one.png"]
     assert np.isnan(failed[0].scores[0])
-    assert failed[0].labels[0] == 0
+    assert failed[0].labels[0] == -1
     files = write_outputs(result, tmp_path / "out")
     assert {path.name for path in files} == {"scores.csv", "events.csv", "summary.json", "report.html"}
 

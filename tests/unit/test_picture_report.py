@@ -17,6 +17,7 @@ from oddwave.console import print_found
 from oddwave.errors import DataError
 from oddwave.report import facts, histogram, picture_figures, pictures, render_report, wording
 from oddwave.report.outputs import summary_of, write_outputs
+from oddwave.report.verdict import verdict_sentences
 from oddwave.results import CalibrationSummary, DetectionResult, PictureResult, Region, WaveletShare
 
 pytest.importorskip("jinja2")
@@ -98,20 +99,20 @@ def opened(uri: str) -> Image.Image:
 
 
 def test_verdict_counts_judged_pictures_and_places_the_strongest() -> None:
-    tone, headline, detail = wording.verdict_sentences(result_of(*MIXED))
+    tone, headline, detail = verdict_sentences(result_of(*MIXED))
     assert (tone, headline) == ("found", "2 of 3 pictures do not belong")
     assert detail == (
         "The most abnormal is b.png (score 9.00, threshold 2.00, p = 0.020): region of 8 x 12 px at x 10, y 20 and "
-        "1 more region. 1 picture could not be judged."
+        "1 more region. 1 of 4 pictures could not be judged."
     )
 
 
 def test_verdict_without_findings_or_scores() -> None:
-    assert wording.verdict_sentences(result_of(picture("a", 0.5)))[:2] == (
+    assert verdict_sentences(result_of(picture("a", 0.5)))[:2] == (
         "clear",
         "None of 1 picture is above the threshold",
     )
-    assert wording.verdict_sentences(result_of(failed("d", "broken")))[0] == "empty"
+    assert verdict_sentences(result_of(failed("d", "broken")))[0] == "empty"
 
 
 @pytest.mark.parametrize(
@@ -420,9 +421,11 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_files_have_a_row_per_picture_and_per_region(tmp_path: Path) -> None:
     write_outputs(result_of(*MIXED), tmp_path)
     scores = read(tmp_path / "scores.csv")
-    assert list(scores[0]) == ["item", "score", "p_value", "label"]
+    assert list(scores[0]) == ["item", "score", "p_value", "label", "status", "reason"]
     assert [row["item"] for row in scores] == ["a.png", "b.png", "c.png", "d.png"]
-    assert scores[3] == {"item": "d.png", "score": "", "p_value": "", "label": "0"}
+    assert scores[3] == {
+        "item": "d.png", "score": "", "p_value": "", "label": "-1", "status": "not judged", "reason": "truncated",
+    }  # fmt: skip
     header, first, _ = (tmp_path / "events.csv").read_text().splitlines()
     assert header == ("item,start,end,peak,score,p_value,left_px,top_px,right_px,bottom_px,peak_x_px,peak_y_px,area_px")
     assert first == "b.png,0 20,7 31,3 25,5.0,0.02,0,20,8,32,3,25,90"
@@ -460,5 +463,5 @@ def test_terminal_stays_short(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert "  ... and 25 more, in scores.csv" in lines
     assert "Not judged: f0: a b" in lines
-    assert "Not judged: 24 more, in summary.json and the report" in lines
+    assert "Not judged: 24 more, in scores.csv and the report" in lines
     assert len(lines) < 20

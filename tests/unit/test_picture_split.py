@@ -44,8 +44,8 @@ def test_copies_on_both_sides_are_counted_and_one_is_named(tmp_path):
         Image.fromarray((255 * picture).astype(np.uint8)).save(tmp_path / f"{number:02d}.png")
     train, held, notes = split(tmp_path)
     assert notes == []
-    (tmp_path / f"{held[1].id}.png").write_bytes((tmp_path / f"{train[5].id}.png").read_bytes())
-    (tmp_path / f"{train[7].id}.png").write_bytes((tmp_path / f"{train[8].id}.png").read_bytes())  # does no harm
+    (tmp_path / f"{held[1].id}").write_bytes((tmp_path / f"{train[5].id}").read_bytes())
+    (tmp_path / f"{train[7].id}").write_bytes((tmp_path / f"{train[8].id}").read_bytes())  # does no harm
     _, _, (note,) = split(tmp_path)
     assert note.startswith(
         f"1 of the 4 pictures held back are copies of pictures learnt from, such as '{held[1].id}' of '{train[5].id}':"

@@ -28,7 +28,8 @@ LAYERS = (
     {"baselines", "datasets", "metrics", "modalities", "scoring", "training"},
     {"diffusion", "nets"},
     {"wavelets"},
-    {"config", "errors", "files", "presets", "progress", "results", "__init__"},
+    {"config", "errors", "files", "folders", "presets", "progress", "results", "stopping", "__init__"}
+    | {"result_rows", "result_text", "result_times", "visible"},
 )
 STRANGERS = {  # room -> rooms it must not know, although they lie no higher
     "nets": {"diffusion"},

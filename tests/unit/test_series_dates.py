@@ -31,7 +31,7 @@ def when(text):
 )
 def test_one_date_in_many_spellings(cell, expected):
     assert is_date_text(cell)
-    times, _ = parse_text_times([cell])
+    times, *_ = parse_text_times([cell])
     assert times[0] == when(expected)
 
 
@@ -42,29 +42,29 @@ def test_other_text_is_no_date(cell):
 
 @pytest.mark.parametrize("cell", ["2014-02-30", "2014-13-01", "9999-12-31", "2014-07-01 25:00", "2014-07-01 13:00 PM"])
 def test_impossible_dates_are_missing_and_do_not_hide_the_others(cell):
-    times, _ = parse_text_times([cell, "2014-07-01"])
+    times, *_ = parse_text_times([cell, "2014-07-01"])
     assert np.isnat(times[0])
     assert times[1] == when("2014-07-01")
 
 
 def test_day_or_month_first_is_proved_by_the_file_or_noted():
-    proved, notes = parse_text_times(["01/02/2014", "13/02/2014"])
+    proved, notes, *_ = parse_text_times(["01/02/2014", "13/02/2014"])
     assert proved[0] == when("2014-02-01")
     assert notes == ()
-    proved, notes = parse_text_times(["01/02/2014", "01/13/2014"])
+    proved, notes, *_ = parse_text_times(["01/02/2014", "01/13/2014"])
     assert proved[0] == when("2014-01-02")
     assert notes == ()
-    months, notes = parse_text_times([f"{day:02d}/03/2014" for day in range(1, 10)])
+    months, notes, *_ = parse_text_times([f"{day:02d}/03/2014" for day in range(1, 10)])
     assert (np.diff(months) == np.timedelta64(1, "D")).all()
     assert "day first, which the file does not prove" in notes[0]
-    american, _ = parse_text_times([f"03/{day:02d}/2014" for day in range(1, 10)])
+    american, *_ = parse_text_times([f"03/{day:02d}/2014" for day in range(1, 10)])
     np.testing.assert_array_equal(american, months)
     assert parse_text_times(["03/04/2014"])[0][0] == when("2014-03-04")
     assert parse_text_times(["03.04.2014"])[0][0] == when("2014-04-03")
 
 
 def test_zones_become_utc_with_a_note():
-    times, notes = parse_text_times(["2014-03-30T01:30:00+01:00", "2014-03-30T03:00:00+02:00"])
+    times, notes, *_ = parse_text_times(["2014-03-30T01:30:00+01:00", "2014-03-30T03:00:00+02:00"])
     assert np.diff(times)[0] == np.timedelta64(30, "m")
     assert "UTC" in notes[0]
 
@@ -74,7 +74,7 @@ def test_epoch_units_are_told_by_their_size(unit, factor):
     seconds = np.array([1_404_172_800.0, np.nan, 1_404_174_600.0])
     found = parse_numeric_times(seconds * factor)
     assert found is not None
-    times, notes = found
+    times, notes, *_ = found
     assert abs(times[0] - when("2014-07-01")) <= np.timedelta64(256, "ns")
     assert np.isnat(times[1])
     assert f"epoch {unit}" in notes[0]

@@ -84,7 +84,7 @@ def test_arrays_are_panels_by_their_axes():
 def test_a_folder_of_panels_keeps_the_instances_apart(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(24.0).reshape(2, 3, 4))
     np.savez(tmp_path / "b.npz", x=np.arange(24.0).reshape(2, 3, 4), y=np.arange(12.0).reshape(1, 3, 4))
-    assert [i.id for i in read_series(tmp_path).items] == ["a/0", "a/1", "b/x/0", "b/x/1", "b/y/0"]
+    assert [i.id for i in read_series(tmp_path).items] == ["a.npy/0", "a.npy/1", "b.npz/x/0", "b.npz/x/1", "b.npz/y/0"]
 
 
 def test_what_cannot_be_a_panel_is_refused(tmp_path):
@@ -92,7 +92,7 @@ def test_what_cannot_be_a_panel_is_refused(tmp_path):
     path.write_text("1,2,3\n4,x,6\n7,8,9\n")
     with pytest.raises(DataError, match="line 2, column 'column_1': 'x' is not a number"):
         read_series(path, kind="panel")
-    with pytest.raises(ConfigError, match="columns= and timestamp="):
+    with pytest.raises(ConfigError, match="columns=, exclude= and timestamp="):
         read_series(path, kind="panel", columns=["column_0"])
     with pytest.raises(DataError, match="needs at least 2 columns"):
         read_series(pd.DataFrame({"a": [0.5, 1.5]}), kind="panel")

@@ -87,7 +87,6 @@ def test_counters_and_empty_columns_are_not_channels():
     [
         ("a,b\n1,2\n3,oops\n4,5\n", {}, ["'a.csv' line 3", "'b'", "'oops'"]),
         ("a,b\n1,2\n3,1_000\n4,5\n", {}, ["line 3", "'1_000'"]),
-        ("host,b\nx,2\ny,3\n", {}, ["'host'", "'x'", "columns=", "e.g. b"]),
         ("host,b\nx,2\ny,3\n", {"columns": ["host"]}, ["line 2", "'host'", "'x'"]),
         ("host,b\nx,u\ny,v\n", {}, ["no column holds numbers"]),
         ("a,b\n1,2\n", {"timestamp": "when"}, ["timestamp names 'when'", "columns a, b"]),
@@ -108,3 +107,9 @@ def test_what_cannot_be_read_is_named_in_one_line(text, options, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+def test_a_column_of_words_is_left_out_and_named():
+    content = read("mode,b\nauto,2\nhand,3\n")
+    assert content.channel_names == ("b",)
+    assert "column of text not monitored: mode ('auto')" in content.notes

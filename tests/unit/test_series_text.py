@@ -37,9 +37,10 @@ def test_decimal_comma_in_dates_and_numbers_keeps_the_date_column_whole():
     assert table.columns[0].text[1] == "01.02.2014 00:30"
 
 
-def test_a_thousands_separator_is_text_and_not_a_small_number():
+def test_what_may_be_thousands_or_decimals_is_not_guessed():
     table = parse_text('a,b\n"1,234",2\n5,6\n', "x")
-    assert table.columns[0].text == {0: "1,234"}
+    assert "may be 1234 or 1.234" in table.columns[0].refusal
+    assert parse_text('a,b\n"1,234",2\n5,6.5\n', "x").columns[0].numbers[0] == 1234
 
 
 def test_single_column_and_timestamps_with_a_space():
@@ -113,7 +114,7 @@ def test_gzip_utf16_and_latin1_headers_are_read(tmp_path):
         (b"\xff\xfea\x00,\xd8", "damaged UTF-16"),
         (b"a,b\n1,2\n3\n4,5\n", "line 3 has 1 cell"),
         (b"a,b\n1,2\n3,4,5\n", "line 3 has 3 cell"),
-        (b'a,b\n1,"2\n3,4\n', "line 3: .*quotes"),
+        (b'a,b\n1,"2\n3,4\n', "line 2: .*quotes"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, content, message):

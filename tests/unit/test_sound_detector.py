@@ -119,9 +119,9 @@ def test_an_unreadable_recording_is_a_row_with_a_reason(detector: Detector, tmp_
     soundfile.write(tmp_path / "good.wav", machine(4, 400), RATE)
     (tmp_path / "broken.wav").write_bytes(b"RIFF but nothing else")
     found = {result.id: result for result in detector.score(tmp_path).recordings}
-    assert np.isfinite(found["good"].score)
-    assert np.isnan(found["broken"].score)
-    assert "broken.wav" in found["broken"].error
+    assert np.isfinite(found["good.wav"].score)
+    assert np.isnan(found["broken.wav"].score)
+    assert "broken.wav" in found["broken.wav"].error
 
 
 def test_recordings_that_were_learnt_from_are_noted(detector: Detector) -> None:

@@ -21,6 +21,7 @@ from oddwave.report.outputs import summary_of, write_outputs
 from oddwave.report.sound_figures import FrequencyAxis, LevelScale, score_course, time_ticks
 from oddwave.report.sound_files import embedded_part, free_name, loudness_db, own_entries, plan_sounds, wav_bytes
 from oddwave.report.sound_words import describe, moment_text, rarity_text
+from oddwave.report.verdict import verdict_sentences
 from oddwave.results import CalibrationSummary, DetectionResult, SoundEvent, SoundExcerpt, SoundResult
 
 pytest.importorskip("jinja2")
@@ -150,19 +151,19 @@ def test_moments_carry_over_when_they_are_rounded(time_s, decimals, text) -> Non
 
 
 def test_verdict_counts_judged_recordings_and_describes_the_strongest_event() -> None:
-    tone, headline, detail = wording.verdict_sentences(result_of(*MIXED))
+    tone, headline, detail = verdict_sentences(result_of(*MIXED))
     assert (tone, headline) == ("found", "2 of 3 recordings do not belong")
     assert detail == (
         "The most abnormal is bad/b (score 9.00, threshold 2.00, p = 0.040): a 1.3 kHz tone from 0.5 s to 1.5 s, 14 dB "
-        "above normal, and 1 more event. 1 recording could not be judged."
+        "above normal, and 1 more event. 1 of 4 recordings could not be judged."
     )
 
 
 def test_verdict_without_findings_or_scores() -> None:
-    clear = wording.verdict_sentences(result_of(recording("a", 0.5, events=1)))
+    clear = verdict_sentences(result_of(recording("a", 0.5, events=1)))
     assert clear[:2] == ("clear", "None of 1 recording is above the threshold")
     assert "tone" not in clear[2]
-    assert wording.verdict_sentences(result_of(failed("d", "broken")))[0] == "empty"
+    assert verdict_sentences(result_of(failed("d", "broken")))[0] == "empty"
 
 
 def test_a_recordings_rarity_is_a_bound_and_admits_what_few_normals_cannot_tell() -> None:
@@ -278,7 +279,7 @@ def test_page_shows_the_most_abnormal_first_and_says_why_others_were_not_judged(
     names = re.findall(r'<td class="name"><button type="button" class="link">([^<]*)', page)
     assert names == ["bad/b", "bad/c", "good/a"]
     text = visible(page)
-    assert "clips scored in 4 recordings 5" in text
+    assert "clips scored in 3 recordings 5" in text
     assert "1 recording could not be judged d is empty (0 bytes): copy it again" in text
     assert "distance to normal patches of sound 4.50" in text
     assert "denoiser's error on the map 9.00" in text
@@ -365,12 +366,13 @@ def test_files_hold_rows_clips_events_and_sounds_that_add_up(tmp_path: Path) -> 
         ("good/a", "0.7", "0.8", "0"),
         ("bad/b", "9.0", "0.04", "1"),
         ("bad/c", "3.0", "0.02", "1"),
-        ("d", "", "", "0"),
+        ("d", "", "", "-1"),
     ]
     clips = read(tmp_path / "clips.csv")
     assert len(clips) == 6
     assert clips[3] == {
         "item": "bad/b", "start_s": "2.0", "end_s": "4.0", "score": "9.0", "p_value": "0.02", "label": "1",
+        "status": "judged", "reason": "",
     }  # fmt: skip
     first = read(tmp_path / "events.csv")[0]
     assert (first["start"], first["end_s"], first["low_hz"], first["level_db"]) == ("0.5", "1.5", "900.0", "14.0")

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from oddwave.errors import CheckpointError
-from oddwave.training import atomic_directory, load_tensors, read_json, save_tensors, write_json_atomic
+from oddwave.files import read_json, write_json_atomic
+from oddwave.folders import atomic_directory
+from oddwave.training import load_tensors, save_tensors
 from oddwave.training.checkpoint import load_training_state, save_training_state
 
 
@@ -152,8 +154,8 @@ def fill(folder: Path, mark: str = "new") -> None:
     (folder / "parts" / "a").write_text(mark)
 
 
-def build(target: Path, then=lambda folder: None) -> None:
-    with atomic_directory(target) as folder:
+def build(target: Path, then=lambda folder: None, owns=()) -> None:
+    with atomic_directory(target, owns=owns) as folder:
         fill(folder)
         then(folder)
 
@@ -161,7 +163,7 @@ def build(target: Path, then=lambda folder: None) -> None:
 def test_a_new_directory_appears_whole_with_its_parents(tmp_path):
     with atomic_directory(tmp_path / "deep" / "model") as folder:
         fill(folder)
-        assert not (tmp_path / "deep" / "model").exists()
+        assert names(tmp_path / "deep" / "model") == [".oddwave"]
     assert names(tmp_path / "deep") == ["model"]
     assert (tmp_path / "deep" / "model" / "parts" / "a").read_text() == "new"
 
@@ -204,27 +206,41 @@ def test_a_failure_while_moving_in_puts_every_old_file_back(nth, tmp_path, monke
     target = tmp_path / "out"
     with atomic_directory(target) as folder:
         fill(folder, "old")
-    rename, calls = Path.rename, []
+        (folder / "stale").write_text("old")
+    (target / "notes.txt").write_text("mine")  # so that the folder cannot be exchanged as a whole
+    rename, replace, calls = Path.rename, Path.replace, []
 
-    def failing(self, to):
-        calls.append(to)
-        if len(calls) == nth:
-            full_disk()
-        return rename(self, to)
+    def failing(call):
+        def counted(self, to):
+            if ".json" not in Path(to).name:
+                calls.append(to)
+                if len(calls) == nth:
+                    full_disk()
+            return call(self, to)
 
-    with pytest.raises(CheckpointError, match="No space left") as caught:
-        build(target, lambda _: monkeypatch.setattr(Path, "rename", failing))
+        return counted
+
+    def begin_to_fail(patch):
+        patch.setattr(Path, "rename", failing(rename))
+        patch.setattr(Path, "replace", failing(replace))
+
+    with monkeypatch.context() as patch, pytest.raises(CheckpointError, match="No space left") as caught:
+        build(target, lambda _: begin_to_fail(patch), owns=["stale"])
     one_line(caught)
     assert len(calls) >= nth
-    assert names(target) == ["parts", "weights"]
+    assert names(target) == ["notes.txt", "parts", "stale", "weights"]
     assert (target / "weights").read_text() == (target / "parts" / "a").read_text() == "old"
 
 
 def test_errors_name_the_place_asked_for_not_the_passing_one(tmp_path, monkeypatch):
     target = tmp_path / "out"
-    monkeypatch.setattr("os.fsync", full_disk)
+
+    def fail_to_write(folder):
+        monkeypatch.setattr("os.fsync", full_disk)
+        write_json_atomic(folder / "config.json", {})
+
     with pytest.raises(CheckpointError) as caught:
-        build(target, lambda folder: write_json_atomic(folder / "config.json", {}))
+        build(target, fail_to_write)
     assert f"cannot write {target / 'config.json'}: No space left" in one_line(caught)
 
 
@@ -260,7 +276,7 @@ def test_the_current_directory_is_a_place_too(tmp_path, monkeypatch):
 
 def test_settings_and_files_do_not_import_torch():
     code = (
-        "import sys; from oddwave.training import TrainingConfig, atomic_directory, read_json, write_json_atomic;"
+        "import sys, oddwave.files, oddwave.folders; from oddwave.training import TrainingConfig;"
         "TrainingConfig(); assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -455,7 +455,8 @@ def test_bfloat16_trains_a_2d_network_in_channels_last_and_keeps_float32_weights
 
 
 @pytest.mark.parametrize("show", [True, False])
-def test_progress_runs_to_the_end_and_shows_the_time_left_only_when_asked(show, capsys):
+def test_progress_runs_to_the_end_and_shows_how_far_it_is_only_when_asked(show, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     last = run_with_progress(train(TinyNet(), waves(), SCHEDULE, settings()), "fitting pumps", show=show)
     assert last.done
     out, err = capsys.readouterr()

@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import CheckpointError, NotFittedError, ShapeError
-from oddwave.training.checkpoint import atomic_directory, write_json_atomic
+from oddwave.files import write_json_atomic
+from oddwave.folders import atomic_directory
 
 __all__ = ["Baseline"]
 

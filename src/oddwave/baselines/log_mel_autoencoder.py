@@ -58,13 +58,12 @@ class LogMelAutoencoder(ClipBaseline):
         self._network: nn.Sequential | None = None
 
     def _fit(self, batches: Iterator[Float[np.ndarray, "b n"]]) -> None:
-        import torch
+        from oddwave.nets.blocks import seeded_draws
 
         levels = np.concatenate([self._frames(batch) for batch in batches])
         self._scale = np.array([levels.mean(dtype=np.float64), max(1.0, levels.std(dtype=np.float64))])
         vectors = self._vectors(levels)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded_draws(self.seed):
             self._network = _network(levels.shape[1] * _NUM_STACKED)
             self._train(self._network, vectors)
 

@@ -30,7 +30,7 @@ from oddwave.bench.ablation import (
 from oddwave.bench.markdown import Row, csv_text, failed_cells, section
 from oddwave.bench.paper import paper_ablation
 from oddwave.bench.protocol import modality_of
-from oddwave.training.checkpoint import write_bytes_atomic
+from oddwave.files import write_bytes_atomic
 
 __all__ = [
     "GROUND_TITLES",

@@ -13,7 +13,7 @@ from typing import Any
 from oddwave.bench.markdown import Row, csv_text
 from oddwave.bench.protocol import COLUMNS, BenchModality, Cell
 from oddwave.errors import CheckpointError
-from oddwave.training.checkpoint import read_json, write_bytes_atomic
+from oddwave.files import read_json, write_bytes_atomic
 
 __all__ = ["Facts", "facts_of", "with_figures", "write_item_tables"]
 

@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from oddwave.errors import MissingExtraError
-from oddwave.training.checkpoint import write_bytes_atomic
+from oddwave.files import write_bytes_atomic
 
 __all__ = ["OWN_COLOUR", "VARIANT_COLOUR", "figure_html", "layout", "require_plotly", "write_page"]
 

@@ -42,7 +42,8 @@ from oddwave.bench.protocol import (
     modality_of,
 )
 from oddwave.errors import DataError
-from oddwave.training.checkpoint import write_json_atomic
+from oddwave.files import write_json_atomic
+from oddwave.progress import stage
 
 __all__ = ["read_results", "run_benchmark", "run_cell"]
 
@@ -179,18 +180,13 @@ def _jobs(modality: BenchModality, num_threads: int) -> int:
 
 
 def _rows(work: Sequence[_Work], jobs: int, num_threads: int, show: bool) -> Iterator[dict[str, str]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     saved = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(num_threads)))  # read by the workers when they start
     try:
-        with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-            shown = bar.add_task("cells", total=len(work))
-            for row in _in_workers(work, jobs):
+        with stage("cells", show, keep=True) as report:
+            for done, row in enumerate(_in_workers(work, jobs), start=1):
                 yield row
-                bar.advance(shown)
+                report(done, len(work))
     finally:
         for name, value in saved.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

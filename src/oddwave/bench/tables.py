@@ -22,8 +22,8 @@ from oddwave.bench.protocol import COLUMNS, AnyTask, BenchModality, Cell, Task
 from oddwave.bench.sound_tables import write_sound_tables
 from oddwave.bench.verdict import write_verdict
 from oddwave.errors import DataError, MissingExtraError
+from oddwave.files import write_bytes_atomic
 from oddwave.metrics.nab_score import nab_score
-from oddwave.training.checkpoint import write_bytes_atomic
 
 __all__ = ["pooled_rows", "summary_markdown", "write_tables"]
 

@@ -6,7 +6,7 @@ Heavy imports stand inside the commands, so that every `--help` answers at once.
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,14 +14,19 @@ from oddwave import __version__
 from oddwave.cli.bench import bench_app
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
+    AllowExternal,
     Alpha,
     Columns,
     ConfigFile,
     Data,
     Delimiter,
+    Exclude,
+    ExitCode,
+    Json,
     Kind,
     Model,
     NoHeader,
+    OnError,
     Out,
     Preset,
     Quiet,
@@ -30,22 +35,25 @@ from oddwave.cli.options import (
     Settings,
     Timestamp,
     check_alpha,
-    check_on_error,
+    check_reading,
     configured,
+    out_option,
     read_for,
     reading_options,
+    tell,
+    written,
 )  # fmt: skip
-from oddwave.console import PlainGroup, print_facts, print_found, shows_progress
-from oddwave.errors import ConfigError, DataError
+from oddwave.cli.verify import verify
+from oddwave.console import PlainGroup, print_facts
+from oddwave.errors import DataError
 
 __all__ = ["app"]
 
 # rich would double the time to the first word of help
-app = typer.Typer(
-    cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fit_app, name="fit")
 app.add_typer(bench_app, name="bench")
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,56 +81,75 @@ def main(
         oddwave score model new_parts/ -o out
     See it work on made-up data:
         oddwave demo
+    Complete commands and options with the tab key:
+        oddwave --install-completion
     """
     # Idle threads that spin cost small networks several times their own work where cores are shared; torch reads this.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def _as_fitted(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=f"{text}  [default: as fitted]")
+
+
 @app.command()
 def score(
     model: Model,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="What the model's kind of data comes in, as for fit.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="A file, a folder or a quoted glob of what the model was fitted on.")
+    ],
     out: Out,
     alpha: Alpha = None,
-    on_error: Annotated[
-        str | None, typer.Option(metavar="skip|stop", help="Pictures that cannot be read.  [default: as fitted]")
-    ] = None,
+    timestamp: Annotated[str | None, _as_fitted("COL", "Timestamp column.")] = None,
+    columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
+    exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
+    delimiter: Annotated[str | None, _as_fitted("CHAR", "Between columns, 'tab' for a tab.")] = None,
+    no_header: NoHeader = False,
+    kind: Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")] = None,
+    on_error: Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")] = None,
+    allow_external: AllowExternal = False,
+    exit_code: ExitCode = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Score new data with a model.
 
     Writes scores.csv, events.csv, summary.json and report.html; for sound also clips.csv and sounds/, with what is
-    normal and what is odd in the most abnormal recordings. The columns, the delimiter and the like are those given to
-    `oddwave fit`.
+    normal and what is odd in the most abnormal recordings. How series are read (columns, delimiter and the like) is
+    what was said to `oddwave fit`, unless said here.
+
+    Ends with status 0 where nothing was found, 1 where something was (with --exit-code), 2 where the command or the
+    data were refused, and 3 where some items could not be judged.
 
     \b
     Examples:
         oddwave score model today.csv -o out --alpha 0.001
-        oddwave score parts.model new_parts/ -o out --on-error stop
+        oddwave score model today.csv -o out --columns flow,pressure
+        oddwave score parts.model "new/*.png" -o out --on-error stop
+        oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
-    from oddwave.report.outputs import require_writable, write_outputs
+    from oddwave.report.outputs import require_writable
 
     check_alpha(alpha)
-    require_writable(out)
+    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    require_writable(out, "results")
     from oddwave.detector import Detector
 
-    detector = Detector.load(model)
-    if on_error is not None:
-        check_on_error(on_error)
-        if detector.config.modality != "image":
-            raise ConfigError("--on-error is for models of pictures: leave it out")
-        detector.read_options["on_error"] = on_error
+    detector = Detector.load(model, allow_external=allow_external)
+    modality = detector.config.modality
+    check_reading(options, modality, model)
+    detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:
         # before thousands of files are read
         detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)
     try:
         source = detector.work.read(data)
     except DataError as error:
-        kind = "pictures" if detector.config.modality == "image" else "time series"
-        error.add_note(f"{model} is a model of {kind}")
+        what = {"image": "pictures", "audio": "sound"}.get(modality, "time series")
+        error.add_note(f"{model} is a model of {what}")
         raise
-    result = detector.score(source, alpha=alpha, show_progress=shows_progress(quiet))
-    print_found(result, write_outputs(result, out, title=f"What does not belong in {Path(data).name}"), source.notes)
+    result = detector.score(source, alpha=alpha, show_progress=not quiet)
+    tell(result, written(result, data, out, quiet), source.notes, exit_code=exit_code, as_json=as_json)
 
 
 @app.command()
@@ -136,37 +163,46 @@ def detect(
     alpha: Alpha = None,
     timestamp: Timestamp = None,
     columns: Columns = None,
+    exclude: Exclude = None,
     delimiter: Delimiter = None,
     no_header: NoHeader = False,
     kind: Kind = "auto",
+    on_error: OnError = None,
     resume: Resume = False,
+    exit_code: ExitCode = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find what does not belong in one file.
 
-    No normal data are needed: each stretch is compared with the rest of the file. Writes what `oddwave score` writes.
+    No normal data are needed: each stretch is compared with the rest of the file. Writes what `oddwave score` writes,
+    and ends with the same statuses: 0 nothing found, 1 something found (with --exit-code), 2 refused, 3 some items
+    not judged.
 
     \b
     Examples:
         oddwave detect metrics.csv -o out
-        oddwave detect plant.csv -o out --timestamp when --columns flow,pressure --preset fast
+        oddwave detect plant.csv -o out --timestamp when --columns flow,pressure
+        oddwave detect plant.csv -o out --exclude "label,*_raw" --preset fast
+        oddwave detect metrics.csv -o out --exit-code --json -q
     """
-    from oddwave.report.outputs import write_outputs
+    from oddwave.report.outputs import require_writable
 
     check_alpha(alpha)
     config = configured(preset, seed, settings, config_file)
-    detector, series = read_for(config, data, out, reading_options(timestamp, columns, delimiter, no_header, kind))
+    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    require_writable(out, "results")
+    detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
-        show = shows_progress(quiet)
-        result = detector.detect(series, alpha=alpha, show_progress=show, checkpoint_dir=folder, resume=resume)
-        files = write_outputs(result, out, title=f"What does not belong in {data.name}")
-    print_found(result, files, series.notes)
+        result = detector.detect(series, alpha=alpha, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
+        files = written(result, data, out, quiet)
+    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json)
 
 
 @app.command()
-def info(model: Model) -> None:
+def info(model: Model, allow_external: AllowExternal = False) -> None:
     """Say what a model was trained on and how.
 
     \b
@@ -176,7 +212,7 @@ def info(model: Model) -> None:
     from oddwave.detector import Detector
     from oddwave.report.facts import choices
 
-    detector = Detector.load(model)
+    detector = Detector.load(model, allow_external=allow_external)
     assert detector.calibration is not None
     meta, config = detector.meta, detector.config
     kind = f", {meta['kind']}" if "kind" in meta else ""
@@ -198,9 +234,7 @@ def info(model: Model) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for data, model and report.")] = Path(
-        "demo"
-    ),
+    out: Annotated[Path, out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
     only: Annotated[
         str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
     ] = None,
@@ -215,9 +249,6 @@ def demo(
         oddwave demo -o demo
         oddwave demo -o demo --only audio
     """
-    from oddwave.report.outputs import require_writable
-
-    require_writable(out)
     from oddwave.demo import run_demo
 
-    run_demo(out, **({} if only is None else {"parts": [only]}), show_progress=shows_progress(quiet))
+    run_demo(out, **({} if only is None else {"parts": [only]}), show_progress=not quiet)

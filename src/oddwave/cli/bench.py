@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oddwave.cli.options import Quiet, listed, seed_numbers
-from oddwave.console import PlainGroup, shows_progress
+from oddwave.cli.options import Quiet, listed, out_option, seed_numbers
+from oddwave.console import PlainGroup, say
 from oddwave.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -18,11 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["bench_app"]
 
 bench_app = typer.Typer(
-    cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, help="Compare oddwave with others on public data."
+    cls=PlainGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Compare oddwave with others on public data.
+
+    \b
+    Example:
+        oddwave bench series --data data -o results --only nab
+    """,
 )
 
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the tables; a run goes on there.")]
+Out = Annotated[Path, out_option("OUT", "Folder for the tables; a run goes on there.")]
 DataFolder = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets.  [default: ODDWAVE_DATA]")
 ]
@@ -52,7 +60,8 @@ def bench_series(
 
     \b
     Example:
-        oddwave bench series --data data -o results --only nab --methods oddwave,knn --seeds 0,1,2
+        oddwave bench series --data data -o results \\
+            --only nab --methods oddwave,knn --seeds 0,1,2
     """
     _run("series", out, data, only, methods, seeds, quick, jobs, 1, quiet)
 
@@ -75,7 +84,8 @@ def bench_image(
 
     \b
     Example:
-        oddwave bench image --data data -o results --only screw --methods oddwave,padim --seeds 0,1,2
+        oddwave bench image --data data -o results \\
+            --only screw --methods oddwave,padim --seeds 0,1,2
     """
     _run("image", out, data, only, methods, seeds, quick, jobs, threads, quiet)
 
@@ -94,13 +104,14 @@ def bench_audio(
     threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on UrbanSound8K, ESC-10, ESC-50 and DCASE Task 2.
+    """Compare methods on UrbanSound8K, ESC and DCASE Task 2.
 
     May be interrupted: the same command goes on where it stopped.
 
     \b
     Example:
-        oddwave bench audio --data data -o results --only siren --methods oddwave,frozen_knn --seeds 0,1,2
+        oddwave bench audio --data data -o results \\
+            --only siren --methods oddwave,frozen_knn --seeds 0,1,2
     """
     _run("audio", out, data, only, methods, seeds, quick, jobs, threads, quiet)
 
@@ -122,13 +133,15 @@ def bench_ablation(
     threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Measure what each part of oddwave is worth, in the paper's setting and in its own.
+    """Measure what each part of oddwave is worth.
 
+    In the paper's setting and in its own.
     May be interrupted: the same command goes on where it stopped.
 
     \b
     Example:
-        oddwave bench ablation --data data -o results --modality series --variants no_attention --seeds 0,1,2
+        oddwave bench ablation --data data -o results --modality series \\
+            --variants no_attention --seeds 0,1,2
     """
     from oddwave.bench.ablation import ablation_work
     from oddwave.datasets.records import data_root
@@ -153,7 +166,7 @@ def bench_ablation(
             seeds=numbers,
             jobs=jobs,
             num_threads=threads,
-            show_progress=shows_progress(quiet),
+            show_progress=not quiet,
         )
     known = read_results(out)
     table = write_ablation_tables(out, known)
@@ -198,7 +211,7 @@ def _run(
         seeds=numbers,
         jobs=jobs,
         num_threads=threads,
-        show_progress=shows_progress(quiet),
+        show_progress=not quiet,
     )
     known = readable_tasks(root, modality)  # a folder may hold rows of other items, full and quick ones
     _say(rows, write_tables(out, rows, [*known, *quick_tasks(known)], modality))
@@ -206,6 +219,4 @@ def _run(
 
 def _say(rows: "Sequence[Mapping[str, str]]", table: Path) -> None:
     failed = sum(bool(row["error"]) for row in rows)
-    print(
-        f"{len(rows)} cells" + (f", {failed} of them failed (column error)" if failed else "") + f". Written: {table}"
-    )
+    say(f"{len(rows)} cells" + (f", {failed} of them failed (column error)" if failed else "") + f". Written: {table}")

@@ -10,9 +10,11 @@ from oddwave.cli.options import (
     ConfigFile,
     Data,
     Delimiter,
+    Exclude,
     Kind,
     NoHeader,
     OnError,
+    OutModel,
     Preset,
     Quiet,
     Resume,
@@ -25,28 +27,40 @@ from oddwave.cli.options import (
     read_for,
     reading_options,
 )
-from oddwave.console import PlainGroup, shows_progress
+from oddwave.console import PlainGroup
 
 __all__ = ["fit_app"]
 
 fit_app = typer.Typer(
-    cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, help="Learn from normal data and save a model."
+    cls=PlainGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Learn from normal data and save a model.
+
+    \b
+    Examples:
+        oddwave fit series healthy.csv -o model
+        oddwave fit image good_parts/ -o model
+        oddwave fit audio "line3/*.wav" -o model
+    """,
 )
 
 
 @fit_app.command("series")
 def fit_series(
     data: Data,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
     config_file: ConfigFile = None,
     timestamp: Timestamp = None,
     columns: Columns = None,
+    exclude: Exclude = None,
     delimiter: Delimiter = None,
     no_header: NoHeader = False,
     kind: Kind = "auto",
+    on_error: OnError = None,
     resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,23 +71,31 @@ def fit_series(
     \b
     Examples:
         oddwave fit series healthy.csv -o model
-        oddwave fit series pumps/ -o model --columns flow,pressure --preset accurate
-        oddwave fit series healthy.csv -o model --set training.num_steps=500 --set "series.window_sizes=[64,128]"
+        oddwave fit series pumps/ -o model --columns flow,pressure
+        oddwave fit series plant.csv -o model --columns '"flow, m3/h",temp*'
+        oddwave fit series healthy.csv -o model --exclude label,index
+        oddwave fit series "2024-*.csv" -o model --set training.num_steps=500
     """
+    from oddwave.report.outputs import require_writable
+
     config = configured(preset, seed, settings, config_file)
-    detector, series = read_for(config, data, out, reading_options(timestamp, columns, delimiter, no_header, kind))
+    options = reading_options(timestamp, columns, exclude, delimiter, no_header, kind, on_error)
+    require_writable(out, "model")
+    detector, series = read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
-        detector.fit(series, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.fit(series, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
         detector.save(out)
     print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
 
 
 @fit_app.command("image")
 def fit_image(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder or glob of good pictures, or an MVTec category.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder of good pictures, quoted glob, or MVTec category.")
+    ],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
@@ -81,7 +103,7 @@ def fit_image(
     roi: Annotated[
         Path | None, typer.Option(metavar="PICTURE", help="Monitor only where this picture is not black.")
     ] = None,
-    on_error: OnError = "skip",
+    on_error: OnError = None,
     resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,40 +115,41 @@ def fit_image(
     Examples:
         oddwave fit image good_parts/ -o model
         oddwave fit image "line3/*.png" -o model --preset fast
-        oddwave fit image boards/ -o model --set image.tile_px=512 --roi mask.png
+        oddwave fit image boards/ -o model --roi mask.png
+        oddwave fit image boards/ -o model --set image.tile_px=512
     """
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "image")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.image_source import read_images
 
     check_on_error(on_error)
-    pictures = read_images(data, part="train", on_error=on_error)  # type: ignore[arg-type]
+    pictures = read_images(data, part="train", on_error=on_error or "skip")  # type: ignore[arg-type]
     from oddwave.detector import Detector
     from oddwave.training.folder import training_folder
 
-    options = {"on_error": on_error, **({} if roi is None else {"roi": str(roi.absolute())})}
+    options = {"on_error": on_error or "skip", **({} if roi is None else {"roi": str(roi.absolute())})}
     detector = Detector(config, read_options=options)
     with training_folder(out, resume) as folder:
-        detector.fit(pictures, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.fit(pictures, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
         detector.save(out)
     print_fitted(detector, out, detector.meta["warnings"])
 
 
 @fit_app.command("audio")
 def fit_audio(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, glob or file of healthy recordings.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="Folder for the model.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, quoted glob or file of healthy recordings.")],
+    out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
     config_file: ConfigFile = None,
-    on_error: OnError = "skip",
+    on_error: OnError = None,
     resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn what a healthy machine (or any other normal sound) sounds like.
+    """Learn what a machine, or any other normal sound, sounds like.
 
     Ten short recordings or one of a minute are the least; hours are read as a stream. A share is held back to set the
     threshold and to choose settings by.
@@ -135,21 +158,21 @@ def fit_audio(
     Examples:
         oddwave fit audio healthy/ -o model
         oddwave fit audio pump.flac -o model --preset fast
-        oddwave fit audio "line3/*.wav" -o model --set audio.sample_rate=32000 --set audio.channels=each
+        oddwave fit audio "line3/*.wav" -o model --set audio.channels=each
     """
     from oddwave.report.outputs import require_writable
 
     config = configured(preset, seed, settings, config_file, "audio")
-    require_writable(out)
+    require_writable(out, "model")
     from oddwave.modalities.audio_source import read_audio
 
     check_on_error(on_error)
-    recordings = read_audio(data, part="train", channels=config.audio.channels, on_error=on_error)  # type: ignore[arg-type]
+    recordings = read_audio(data, part="train", channels=config.audio.channels, on_error=on_error or "skip")  # type: ignore[arg-type]
     from oddwave.detector import Detector
     from oddwave.training.folder import training_folder
 
-    detector = Detector(config, read_options={"on_error": on_error})
+    detector = Detector(config, read_options={"on_error": on_error or "skip"})
     with training_folder(out, resume) as folder:
-        detector.fit(recordings, show_progress=shows_progress(quiet), checkpoint_dir=folder, resume=resume)
+        detector.fit(recordings, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
         detector.save(out)
     print_fitted(detector, out, detector.meta["warnings"])

@@ -3,32 +3,59 @@
 None of this imports torch; what does is imported inside the functions. Read `__init__.py` for the commands.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oddwave.console import print_notes
-from oddwave.errors import ConfigError
+from oddwave.console import exit_status, print_found, print_notes, say
+from oddwave.errors import CheckpointError, ConfigError
+from oddwave.progress import stage
 
 if TYPE_CHECKING:
     from oddwave.config import DetectorConfig, Modality
     from oddwave.detector import Detector
+    from oddwave.results import DetectionResult
 
 __all__ = [
-    "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Kind", "Model", "NoHeader", "OnError", "Out", "Preset",
-    "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_alpha", "check_on_error", "configured", "listed",
-    "print_fitted", "read_for", "reading_options", "seed_numbers",
+    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "Delimiter", "Exclude", "ExitCode", "Json", "Kind",
+    "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
+    "check_alpha", "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
+    "reading_options", "seed_numbers", "tell", "written",
 ]  # fmt: skip
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet, NPY or NPZ file, or a folder of them.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="CSV, TSV, Parquet, NPY or NPZ file, a folder of them, or a quoted glob.")
+]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `oddwave fit` wrote.")]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="Folder for the results.")]
+
+
+def _folder(text: str) -> Path:
+    """Take the name of a folder; an empty one would be the current folder."""
+    if not text.strip():
+        raise CheckpointError("the output folder has no name (-o ''): give one, or -o . for the current folder")
+    return Path(text)
+
+
+def out_option(metavar: str, text: str) -> Any:
+    """Return the option for a command's output folder."""
+    return typer.Option("--out", "-o", metavar=metavar, help=text, parser=_folder)
+
+
+Out = Annotated[Path, out_option("OUT", "Folder for the results.")]
+OutModel = Annotated[Path, out_option("MODEL", "Folder for the model.")]
 Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal points.  [default: 0.01]")]
 Timestamp = Annotated[str | None, typer.Option(metavar="COL", help="Timestamp column.  [default: found]")]
-Columns = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to monitor.  [default: all numbers]")]
-Delimiter = Annotated[str | None, typer.Option(help="Column delimiter, 'tab' for a tab.  [default: found]")]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Columns to monitor: names, positions from 0, or globs.  [default: all numbers]"),
+]
+Exclude = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out, named likewise.")]
+Delimiter = Annotated[
+    str | None, typer.Option(metavar="CHAR", help="Between columns, 'tab' for a tab.  [default: found]")
+]
 NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is data; columns are numbered from 0.")]
 Kind = Annotated[
     str, typer.Option(metavar="auto|stream|panel", help="Rows are points in time (stream) or whole instances (panel).")
@@ -40,8 +67,15 @@ Settings = Annotated[
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the training that Ctrl-C stopped.")]
-OnError = Annotated[str, typer.Option(metavar="skip|stop", help="Pictures that cannot be read: leave out or stop.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+OnError = Annotated[
+    str | None, typer.Option(metavar="skip|stop", help="What cannot be read: leave out, or stop.  [default: skip]")
+]
+AllowExternal = Annotated[
+    bool, typer.Option("--allow-external", help="Let the model load a frozen network that did not come with oddwave.")
+]
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="End with status 1 where something was found.")]
+Json = Annotated[bool, typer.Option("--json", help="Print summary.json, and nothing else, on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not say how far the work is.")]
 
 
 def configured(
@@ -72,43 +106,78 @@ def _merged(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reading_options(
-    timestamp: str | None, columns: str | None, delimiter: str | None, no_header: bool, kind: str
+    timestamp: str | None,
+    columns: str | None,
+    exclude: str | None,
+    delimiter: str | None,
+    no_header: bool,
+    kind: str | None,
+    on_error: str | None,
 ) -> dict[str, Any]:
-    def key(name: str) -> str | int:
-        return int(name) if no_header and name.isdecimal() else name
-
-    names = listed(columns)
-    return {
-        "timestamp": None if timestamp is None else key(timestamp),
-        "columns": None if names is None else [key(name) for name in names],
+    """Give what was said about reading, under the names that `read_series` knows it by."""
+    check_on_error(on_error)
+    said = {
+        "timestamp": timestamp,
+        "columns": columns,
+        "exclude": exclude,
         "delimiter": delimiter,
         "header": False if no_header else None,
         "kind": kind,
+        "on_error": on_error,
     }
+    return {name: value for name, value in said.items() if value is not None}
 
 
-def read_for(config: "DetectorConfig", data: Path, out: Path, options: dict[str, Any]) -> tuple["Detector", Any]:
-    """Check the way out, then read the data; the model remembers how they were read."""
+def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path) -> None:
+    """Refuse options that say how to read series, for a model of pictures or sound."""
+    other = {"image": "pictures", "audio": "sound"}.get(modality)
+    unfit = [name for name in options if name != "on_error"] if other else []
+    if unfit:
+        name = "--no-header" if unfit[0] == "header" else f"--{unfit[0]}"
+        raise ConfigError(f"{name} is for models of time series, and {model} is a model of {other}: leave it out")
+
+
+def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:
+    """Read the data; the model remembers how they were read."""
     from oddwave.modalities.series_source import read_series
-    from oddwave.report.outputs import require_writable
 
-    require_writable(out)
     series = read_series(data, **options)
     from oddwave.detector import Detector
 
     return Detector(config, read_options={**options, "kind": series.kind}), series
 
 
+def written(result: "DetectionResult", data: str, out: Path, quiet: bool) -> list[Path]:
+    """Write the files of a run and return their paths."""
+    from oddwave.report.outputs import write_outputs
+
+    with stage("writing the report", not quiet):
+        return write_outputs(result, out, title=f"What does not belong in {Path(data).name}")
+
+
+def tell(
+    result: "DetectionResult", files: Sequence[Path], notes: Sequence[str], *, exit_code: bool, as_json: bool
+) -> None:
+    """Tell what was found, and end with the status that says it in short."""
+    print_found(result, files, notes, to=sys.stderr if as_json else None)
+    if as_json:
+        summary = next(path for path in files if path.name == "summary.json")
+        typer.echo(summary.read_bytes(), nl=False)  # JSON is UTF-8, whatever the terminal is
+    status = exit_status(result, tell_found=exit_code)
+    if status:
+        raise typer.Exit(status)
+
+
 def print_fitted(detector: "Detector", out: Path, notes: list[str]) -> None:
     assert detector.calibration is not None
-    print("Learnt. " + "; ".join(f"{name}: {value}" for name, value in detector.work.facts().items()) + ".")
-    print(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of held-back normals.")
+    say("Learnt. " + "; ".join(f"{name}: {value}" for name, value in detector.work.facts().items()) + ".")
+    say(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of held-back normals.")
     print_notes(notes)
-    print(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
+    say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
 
 
-def check_on_error(on_error: str) -> None:
-    if on_error not in ("skip", "stop"):
+def check_on_error(on_error: str | None) -> None:
+    if on_error not in (None, "skip", "stop"):
         raise ConfigError(f"--on-error is {on_error!r}: give skip or stop")
 
 

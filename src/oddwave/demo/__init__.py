@@ -11,9 +11,13 @@ from oddwave.demo.pictures import run_pictures
 from oddwave.demo.series import run_series
 from oddwave.demo.sound import run_sound
 from oddwave.errors import ConfigError
+from oddwave.files import OWN_FOLDER, write_json_atomic
+from oddwave.folders import at_work
+from oddwave.report.outputs import require_writable
 
 __all__ = ["DEMO_PARTS", "run_demo"]
 
+_NOTE = "demo.json"
 DEMO_PARTS = ("series", "images", "audio")
 
 
@@ -22,11 +26,12 @@ def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress
 
     Raises:
         ConfigError: an unknown part, or none.
-        CheckpointError: the folder cannot be written.
+        CheckpointError: the folder cannot be written, or holds what is not a demonstration's.
     """
     unknown = sorted(set(parts) - set(DEMO_PARTS))
     if unknown or not parts:
         raise ConfigError(f"parts is {sorted(parts)}: give one or more of {', '.join(DEMO_PARTS)}")
+    _take(folder)
     runs: dict[str, Callable[[], object]] = {
         "series": lambda: run_series(folder, show_progress=show_progress),
         "images": lambda: run_pictures(folder / "pictures", show_progress=show_progress),
@@ -36,3 +41,11 @@ def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress
         if number:
             print()
         runs[name]()
+
+
+def _take(folder: Path) -> None:
+    """Mark the folder as the demonstration's own, which it may replace: data, models and results lie in one there."""
+    note = folder / OWN_FOLDER / _NOTE
+    require_writable(folder, None if note.is_file() else "results")
+    with at_work(folder) as room:
+        write_json_atomic(room / _NOTE, {"format": "oddwave demo"})

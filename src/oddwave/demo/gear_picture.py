@@ -17,7 +17,7 @@ from PIL import Image
 from oddwave.demo.gear_defects import GEAR_DEFECTS
 from oddwave.demo.gear_scene import Change, draw_scene, part_distance_px, render, with_noise
 from oddwave.errors import ConfigError
-from oddwave.training.checkpoint import atomic_directory
+from oddwave.folders import atomic_directory
 
 __all__ = ["MIN_SIDE_PX", "DrawnPart", "draw_part", "write_demo_pictures"]
 

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from oddwave.console import print_table
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
-from oddwave.report.outputs import clock_text, write_outputs
+from oddwave.report.outputs import write_outputs
+from oddwave.result_times import clock_text
 from oddwave.results import DetectionResult, Event, ItemResult
-from oddwave.training.checkpoint import atomic_directory
 
 __all__ = ["CHANNELS", "Comparison", "Planted", "Sample", "make_sample", "match_events", "run_series"]
 

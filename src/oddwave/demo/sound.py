@@ -15,11 +15,11 @@ import numpy as np
 from oddwave.console import print_table
 from oddwave.demo.machine_sound import GRADES, MACHINE_FAULTS, SAMPLE_RATE, PlantedSound, make_machine_sound
 from oddwave.errors import ConfigError, MissingExtraError
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.outputs import write_outputs
 from oddwave.report.sound_words import describe, is_flagged
 from oddwave.results import SoundEvent, SoundResult
-from oddwave.training.checkpoint import atomic_directory
 
 __all__ = ["DemoSounds", "SoundComparison", "match_sounds", "print_sounds", "run_sound", "write_demo_sounds"]
 

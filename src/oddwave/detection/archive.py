@@ -1,38 +1,48 @@
-"""A fitted model as a directory: weights and memories as safetensors, everything else as readable JSON. No pickle.
+"""A fitted model as a folder: weights and memories as safetensors, everything else as readable JSON. No pickle.
 
+    meta.json           package version, seed, data fingerprint; the size and sha256 of each file in the folder of data
     model.safetensors   network weights (EMA) and the memories
     config.json         every setting, and under "choices" what was chosen automatically, with the evidence
     calibration.json    calibration scores, and the modality's constants: standardising, fusion weights, plan, scale
-    meta.json           format and package version, seed, data fingerprint
 
 `alpha` is not baked in: thresholds follow from the calibration scores when a verdict is asked for.
+
+A model comes from anywhere, so nothing in it is believed: the files must be those that were saved (`model_folder.py`),
+the JSON must be what a fit can give (`model_schema.py`), the tensors what the settings imply (`model_tensors.py`), and
+no network or file outside the model is opened unless the caller allows it. What a fit gives is held to the same when it
+is saved.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from oddwave.config import config_from_dict
+from oddwave.config import DetectorConfig
+from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
+from oddwave.detection.model_json import digest_of, plain_json, validated
+from oddwave.detection.model_schema import CONSTANTS, META, SavedSettings, check_agreement
+from oddwave.detection.model_tensors import TensorFile, tensor_bytes
 from oddwave.detection.work import Work
-from oddwave.errors import CheckpointError, ConfigError
+from oddwave.errors import CheckpointError
 from oddwave.scoring.calibration import Calibration
-from oddwave.training.checkpoint import atomic_directory, load_tensors, read_json, save_tensors, write_json_atomic
 
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_work", "read_model_facts", "save_work"]
 
-FORMAT_VERSION = 3
-_ABOUT_THE_FILE = ("format", "format_version", "modality", "read_options")
-MODEL_FILES = ("model.safetensors", "config.json", "calibration.json", "meta.json")
+MODEL_FILES = ("model.safetensors", "config.json", "calibration.json")
+_SEAL = "facts_sha256"  # of everything else in meta.json
+_ABOUT_THE_FILE = (_SEAL, "modality", "read_options")
+_OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
 
 
 def save_work(work: Work, directory: Path) -> Path:
-    """Write all four files, whole or not at all; an existing model is replaced only when the new one is complete.
+    """Write all files, whole or not at all; an existing model is replaced only when the new one is complete.
 
     Raises:
         NotFittedError: there is nothing to save yet.
-        CheckpointError: the directory cannot be written.
+        CheckpointError: the directory cannot be written, or a value lies beyond what a model may hold.
     """
     calibration = work.fitted_calibration()
     tensors, constants = work.state()
@@ -42,74 +52,114 @@ def save_work(work: Work, directory: Path) -> Path:
         "block_size": calibration.block_size,
         "source": calibration.source,
     }
-    meta = {"format": "oddwave model", "format_version": FORMAT_VERSION, "modality": work.modality, **work.meta}
-    meta["read_options"] = work.read_options
-    with atomic_directory(directory, owns=MODEL_FILES) as folder:
-        save_tensors(folder / "model.safetensors", tensors)
-        settings = work.config.model_dump(mode="json")
-        write_json_atomic(folder / "config.json", {**settings, "choices": _plain(work.choices)})
-        write_json_atomic(folder / "calibration.json", _plain(constants))
-        write_json_atomic(folder / "meta.json", _plain(meta))
+    facts = _plain({"modality": work.modality, **work.meta, "read_options": work.read_options})
+    meta = {**facts, _SEAL: digest_of(facts)}
+    settings = work.config.model_dump(mode="json")
+    files = {
+        "model.safetensors": tensor_bytes(tensors),
+        "config.json": _json_bytes({**settings, "choices": work.choices}),
+        "calibration.json": _json_bytes(constants),
+    }
+    try:
+        _read(meta, files, directory)
+    except CheckpointError as error:
+        raise CheckpointError(f"this model would not load again, and is not saved: {error}") from None
+    write_model(directory, meta, files)
     return directory
 
 
-def load_work(kinds: Mapping[str, type[Work]], directory: Path) -> Work:
+def load_work(kinds: Mapping[str, type[Work]], directory: Path, *, allow_external: bool = False) -> Work:
     """Read a model directory back; `kinds` says which class serves which modality.
 
     Raises:
-        CheckpointError: a file is missing, damaged, of another format version or an unknown modality.
+        CheckpointError: a file is missing, damaged, of another format version or an unknown modality, or the model asks
+            for a network from elsewhere and `allow_external` was not given.
     """
-    meta = read_model_facts(directory)
-    modality = str(meta.get("modality"))
-    if modality not in kinds:
-        raise CheckpointError(f"{directory} holds a model for {modality!r}, expected one for {' or '.join(kinds)}")
-    constants = read_json(directory / "calibration.json")
-    tensors = load_tensors(directory / "model.safetensors")
-    settings = read_json(directory / "config.json")
+    meta, files = read_model(directory)
+    if meta.get("modality") not in kinds:
+        modality = f"{meta.get('modality')!r:.40}"
+        raise CheckpointError(f"{directory} holds a model for {modality}, expected one for {' or '.join(kinds)}")
+    config, choices, constants = _read(meta, files, directory)
+    if not allow_external and meta["modality"] != "series":
+        _refuse_external(config, directory)
+    tensors = TensorFile(files["model.safetensors"], _place(directory, "model.safetensors"))
     try:
-        choices = settings.pop("choices")
-        work = kinds[modality](config_from_dict(settings), meta.get("read_options") or {})
+        work = kinds[meta["modality"]](config, meta["read_options"])
         work.choices = choices
         work.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
         work.calibration = Calibration(
             np.array(constants["scores"], float),
             np.array(constants["blocks"], float),
-            int(constants["block_size"]),
+            constants["block_size"],
             constants["source"],
         )
         work.decision_scores_ = work.calibration.scores
         work.restore(tensors, constants)
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{directory} does not fit together ({line}): copy or fit the model again") from None
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # ours among them: ConfigError is a ValueError
+        raise _does_not_fit(directory, error) from None
     return work
 
 
 def read_model_facts(directory: Path) -> dict[str, Any]:
-    """Read `meta.json` and check that this is a model of a known format.
+    """Read what `meta.json` says of a model that is whole. Raises: CheckpointError for anything else."""
+    return read_model(directory)[0]
 
-    Raises:
-        CheckpointError: it is not.
-    """
-    if not directory.is_dir():
-        raise CheckpointError(f"model directory '{directory}' does not exist: give the folder that `oddwave fit` wrote")
-    meta = read_json(directory / "meta.json")
-    if meta.get("format") != "oddwave model":
-        raise CheckpointError(f"{directory / 'meta.json'} does not describe an oddwave model")
-    if meta.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{directory} has model format {meta.get('format_version')}, this oddwave reads {FORMAT_VERSION}: "
-            f"use the version it was made with ({meta.get('package_version')}) or fit again"
-        )
-    return meta
+
+def _read(
+    meta: dict[str, Any], files: Mapping[str, bytes], directory: Path
+) -> tuple[DetectorConfig, dict[str, Any], dict[str, Any]]:
+    """Check everything but the tensors; give the settings, the choices, and the constants."""
+    if sorted(files) != sorted(MODEL_FILES):
+        raise CheckpointError(f"{directory} holds {', '.join(sorted(files))}, expected {', '.join(MODEL_FILES)}")
+    facts = {key: value for key, value in meta.items() if key != _SEAL}
+    if digest_of(facts) != meta.get(_SEAL):
+        raise CheckpointError(f"{directory / 'meta.json'} is damaged: not what was saved; copy or fit the model again")
+    modality = meta["modality"]
+    about = validated(META[modality], _json_bytes(meta), str(directory / "meta.json"))
+    config = validated(SavedSettings, files["config.json"], _place(directory, "config.json"))
+    saved = validated(CONSTANTS[modality], files["calibration.json"], _place(directory, "calibration.json"))
+    try:
+        check_agreement(about, config, saved)
+    except ValueError as error:
+        raise _does_not_fit(directory, error) from None
+    return config.settings(), config.choices, plain_json(files["calibration.json"], "calibration.json")
+
+
+def _refuse_external(config: DetectorConfig, directory: Path) -> None:
+    """A stranger's model must not make us fetch a network or open a file of theirs."""
+    image = config.image
+    if image.perceptual in _OWN_NETWORKS and image.perceptual_path is None:
+        return
+    wanted = f"the network '{image.perceptual:.80}'"
+    wanted += "" if image.perceptual_path is None else f" with weights from '{image.perceptual_path:.200}'"
+    raise CheckpointError(
+        f"{directory} asks for {wanted}, which does not come with oddwave: if you trust where the model comes from, "
+        "allow it with --allow-external, in Python with load(directory, allow_external=True)"
+    )
+
+
+def _does_not_fit(directory: Path, error: Exception) -> CheckpointError:
+    line = " ".join(str(error).split()) or type(error).__name__
+    return CheckpointError(f"{directory} does not fit together ({line:.300}): copy or fit the model again")
+
+
+def _place(directory: Path, name: str) -> str:
+    return f"{directory}: {name}"
+
+
+def _json_bytes(content: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"the model cannot be saved: {error}") from None
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy numbers, tuples and integer keys into what JSON knows."""
+    """Turn numpy numbers, paths, tuples and integer keys into what JSON knows."""
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         return value.item()
-    return value
+    return str(value) if isinstance(value, Path) else value

@@ -4,6 +4,7 @@ Legend: n points, C channels, N windows, L points per window, B bands.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,11 +15,13 @@ from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.streams import Stream, cut_streams
 from oddwave.detection.threads import one_thread
 from oddwave.diffusion.samplers import reconstruct
+from oddwave.modalities.series import SeriesScaler
+from oddwave.modalities.series_items import SeriesItem
 from oddwave.modalities.series_windows import join_windows
-from oddwave.results import BandShare
+from oddwave.results import BandShare, Event
 from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
 
-__all__ = ["band_shares", "band_signals", "reconstruct_streams"]
+__all__ = ["band_shares", "band_signals", "reconstruct_streams", "with_bands"]
 
 _MOST_LEVELS = 8
 _WAVELET = "db2"
@@ -33,7 +36,7 @@ def reconstruct_streams(engine: SeriesDetection, streams: Sequence[Stream]) -> l
     """
     scorer = engine.scorers[0]
     size = scorer.window_size
-    cut = cut_streams(streams, size, max(1, size // 2))
+    cut = scorer.completed(cut_streams(streams, size, max(1, size // 2)))
     settings = engine.config.reconstruction
     blocks = []
     for x0 in torch.split(scorer.representation.encode(cut.windows), _BATCH) if len(cut) else ():
@@ -63,6 +66,26 @@ def _shared_noise(draw: int, *, shape: torch.Size, seed: int) -> torch.Tensor:
     """Give the same noise to every window, another for each draw that the sampler asks for."""
     generator = torch.Generator().manual_seed(seed + draw)
     return torch.randn(shape[1:], generator=generator).expand(shape)
+
+
+def with_bands(
+    events: tuple[Event, ...], item: SeriesItem, normal: Float[np.ndarray, "n C"], scaler: SeriesScaler
+) -> tuple[Event, ...]:
+    """Say of each event which channel carries it, and which wavelet bands: by what was measured, not what is missing.
+
+    `normal` is the item's normal version in its own units.
+    """
+    if not events:
+        return events
+    residual = scaler.transform(item.values) - scaler.transform(normal)
+    residual = np.where(scaler.monitored, np.nan_to_num(residual), 0.0)
+    signals = band_signals(residual)
+    explained = []
+    for event in events:
+        energy = np.square(residual[event.start : event.end + 1]).sum(0)
+        shares = band_shares(signals, event.start, event.end, item.sample_period_s)
+        explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
+    return tuple(explained)
 
 
 def band_signals(residual: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "B n C"]:

@@ -1,8 +1,9 @@
 """The engines for pictures and sound as tensors and constants, and back: what a saved model's files hold of them.
 
-The frozen perceptual network is not saved: it is loaded again by its name.
+The frozen perceptual network is not saved: it is loaded again by its name, and must then be the same to the last bit.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from oddwave.detection.map_detection import MapDetection
+from oddwave.detection.model_tensors import Expected, TensorFile, expected_memory, expected_network
 from oddwave.detection.picture_detection import PictureDetection
+from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_scorer import PictureScorer
 from oddwave.detection.sound_detection import SoundDetection
+from oddwave.detection.sound_vectors import vector_widths
+from oddwave.errors import CheckpointError
 from oddwave.modalities.audio_map import AudioMap, RowScale
 from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
@@ -20,6 +25,9 @@ from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
 
 __all__ = ["picture_state", "restore_pictures", "restore_sound", "sound_state"]
+
+_LARGEST_ROI_PX = 100_000
+_SMALLEST = 1e-30
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -35,10 +43,15 @@ def picture_state(engine: PictureDetection) -> State:
     return tensors, {**constants, "frame": engine.frame.to_dict(), "grids": list(engine.config.image.grids)}
 
 
-def restore_pictures(engine: PictureDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
-    """Fill an engine with new networks from what `picture_state` gave. Raises: KeyError, ValueError, RuntimeError."""
-    _restore_maps(engine, tensors, constants)
-    if "roi" in tensors:
+def restore_pictures(engine: PictureDetection, file: TensorFile, constants: dict[str, Any], *, monitored: bool) -> None:
+    """Fill an engine that has learnt nothing from what `picture_state` gave, with networks of its own.
+
+    `monitored` says whether the model knows a region of interest.
+    Raises: CheckpointError for tensors that are not those that settings and constants imply.
+    """
+    roi = {"roi": Expected("U8", ("height", "width"), 0, 1, _LARGEST_ROI_PX)} if monitored else {}
+    tensors = _restore_maps(engine, file, constants, channels=engine.frame.channels, more=roi)
+    if monitored:
         engine.roi = tensors["roi"].numpy().astype(bool)
 
 
@@ -59,9 +72,21 @@ def sound_state(engine: SoundDetection) -> State:
     }
 
 
-def restore_sound(engine: SoundDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
-    """Fill an engine with new networks from what `sound_state` gave. Raises: as `restore_pictures`."""
-    _restore_maps(engine, tensors, constants)
+def restore_sound(engine: SoundDetection, file: TensorFile, constants: dict[str, Any], num_train_clips: int) -> None:
+    """Fill an engine that has learnt nothing from what `sound_state` gave. Raises: as `restore_pictures`."""
+    num_background = engine.config.audio.num_background
+    ratios: dict[str, Expected] = {}
+    widths = vector_widths(engine.scorer.grid.width)
+    for name in constants["ratios"]:
+        ratios |= {
+            f"ratio_{name}.normals": Expected("F32", (num_train_clips, widths[name])),
+            f"ratio_{name}.background": Expected("F32", (num_background, widths[name])),
+            f"ratio_{name}.centre": Expected("F32", (widths[name],)),
+            f"ratio_{name}.scale": Expected("F32", (widths[name],), _SMALLEST),
+        }
+    tensors = _restore_maps(
+        engine, file, constants, channels=1, shows=False, background=bool(num_background), more=ratios
+    )
     sound = engine.sound
     sound.audio_map = AudioMap.from_dict(constants["audio_map"])
     sound.scale = RowScale.from_dict(constants["row_scale"])
@@ -103,11 +128,31 @@ def _map_state(engine: MapDetection) -> State:
         "terms": list(engine.terms),
         "top_share": engine.top_share,
         "noise_levels": {space: list(levels) for space, levels in scorer.noise_levels.items()},
+        "perceptual_sha256": _digest_of(scorer.grid.network),
     }
 
 
-def _restore_maps(engine: MapDetection, tensors: dict[str, Tensor], constants: dict[str, Any]) -> None:
+def _restore_maps(
+    engine: MapDetection,
+    file: TensorFile,
+    constants: dict[str, Any],
+    *,
+    channels: int,
+    shows: bool = True,
+    background: bool = False,
+    more: dict[str, Expected],
+) -> dict[str, Tensor]:
     scorer = engine.scorer
+    if _digest_of(scorer.grid.network) != constants["perceptual_sha256"]:
+        raise CheckpointError(
+            f"the weights of '{engine.config.image.perceptual:.80}' are not those that the model was fitted with: "
+            "install the version of oddwave that it was made with, or fit it again"
+        )
+    with torch.device("meta"):  # nothing is allocated before the file has been checked
+        make_networks(scorer, channels, shows=shows)
+    scorer.noise_levels = {space: tuple(levels) for space, levels in constants["noise_levels"].items()}
+    tensors = file.checked(_expected(scorer, background) | more)
+    make_networks(scorer, channels, shows=shows)
     scorer.centre, scorer.scale = tensors["features.centre"], tensors["features.scale"]
     for name in _NETWORKS:
         net: nn.Module | None = getattr(scorer, name)
@@ -127,6 +172,36 @@ def _restore_maps(engine: MapDetection, tensors: dict[str, Tensor], constants: d
     engine.fusion = Fusion(**constants["fusion"])
     engine.standardiser = Standardiser.from_dict(constants["standardiser"])
     engine.terms, engine.top_share = tuple(constants["terms"]), float(constants["top_share"])
+    return tensors
+
+
+def _expected(scorer: PictureScorer, background: bool) -> dict[str, Expected]:
+    """Say which tensors a scorer of these settings holds, given its networks on the device "meta"."""
+    image, width = scorer.config.image, scorer.grid.width
+    expected = {"features.centre": Expected("F32", (width,)), "features.scale": Expected("F32", (width,), _SMALLEST)}
+    for name in _NETWORKS:
+        net: nn.Module | None = getattr(scorer, name)
+        expected |= {} if net is None else expected_network(name, net)
+    for name in _MEMORIES[: 1 + background] if image.patch_memory else ():
+        expected |= expected_memory(name, width, scorer.config.scoring.memory_size)
+    memory_grid, denoiser_grid = image.grids
+    sides = {"statistics": memory_grid} if image.statistics else {}
+    for name in tuple(_residuals(scorer))[: 1 + background]:
+        sides |= {f"{name}_{level:g}": denoiser_grid for level in scorer.noise_levels.get("feature", ())}
+    for name, side in sides.items():
+        places = side**2 if image.aligned == "places" else side
+        expected[f"{name}.mean"] = Expected("F32", (places, width))
+        expected[f"{name}.whitening"] = Expected("F16", (places, width, width))
+    return expected
+
+
+def _digest_of(network: nn.Module) -> str:
+    """Give the sha256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, own in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(own.shape)}".encode())
+        digest.update(own.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _residuals(scorer: PictureScorer) -> dict[str, dict[float, PositionGaussian]]:

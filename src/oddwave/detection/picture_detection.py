@@ -33,13 +33,17 @@ _MOST_SQUARES = 200
 
 @dataclass(frozen=True, eq=False)
 class PictureScore:
-    """A picture's score and map (higher = more anomalous), and what each group of terms said where it decided."""
+    """A picture's score and map (higher = more anomalous), and what each group of terms said where it decided.
+
+    `brightest` is its highest value, white being 1.
+    """
 
     item: ImageItem
     score: float
     anomaly_map: Float[np.ndarray, "h w"]
     parts: Mapping[str, float]
     failure: ImageFailure | None = None
+    brightest: float = 1.0
 
 
 @dataclass
@@ -96,7 +100,8 @@ class PictureDetection(MapDetection):
         scores = top_mean(fused, self.top_share)
         best = int(np.argmax(scores))
         joined = join_maps(fused, squares.size, squares.boxes, self.frame)
-        return PictureScore(item, float(scores[best]), joined, self.parts(groups, best))
+        brightest = (float(squares.tensors.max()) + 1) / 2
+        return PictureScore(item, float(scores[best]), joined, self.parts(groups, best), brightest=brightest)
 
     def _some_squares(self, items: Sequence[ImageItem]) -> list[Squares]:
         """Cut pictures until there are enough squares to choose by: they are held in memory together."""

@@ -170,7 +170,7 @@ def _repaired(scorer: PictureScorer, net: UNet, x0: Tensor) -> Tensor:
 
 
 def _shared_noise(draw: int, *, shape: torch.Size, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed * 1009 + draw)
+    generator = torch.Generator().manual_seed((seed * 1009 + draw) % 2**64)
     return torch.randn(shape[1:], generator=generator).expand(shape)
 
 

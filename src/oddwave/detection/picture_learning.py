@@ -20,6 +20,7 @@ from torch import Tensor
 
 from oddwave.detection.picture_scorer import FEATURE_SCALE, PictureScorer
 from oddwave.errors import DataError
+from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.decoder import FeatureDecoder
 from oddwave.nets.unet import UNet
 from oddwave.progress import progress
@@ -46,8 +47,7 @@ def make_networks(scorer: PictureScorer, channels: int, *, shows: bool = True) -
     """
     config = scorer.config
     image, settings = config.image, config.network.model_dump()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+    with seeded_draws(config.seed):
         if image.space in ("feature", "both"):
             scorer.feature_net = UNet(scorer.grid.width, grid_dims=2, **settings).eval()
             if shows:

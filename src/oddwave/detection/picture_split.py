@@ -17,11 +17,13 @@ from oddwave.errors import DataError
 from oddwave.modalities.image_frame import ImageFrame
 from oddwave.modalities.image_items import ImageFailure, ImageItem, common_channels
 
-__all__ = ["split_pictures"]
+__all__ = ["depth_note", "split_pictures"]
 
 _FEWEST_PICTURES = 10
 _SEEN_PX = 32  # fine enough for parts that lie elsewhere, too coarse for a camera's noise
 _SAME_OF_CONTRAST, _SAME_OF_RANGE = 0.01, 0.001  # of the picture's own contrast, and of black to white
+_DEEP_BITS, _MOST_BITS_USED = 16, 14
+_OTHER_DEPTH = 2.5  # times as bright as any picture learnt from
 _SO_WHAT = (
     "how good parts differ cannot be learnt from them, and any other picture will seem abnormal; give pictures of "
     "different good parts"
@@ -43,7 +45,8 @@ def split_pictures(
     if notes and stop_on_error:
         raise DataError(notes[0].removesuffix("; left out"))
     if len(readable) < _FEWEST_PICTURES:
-        raise DataError(f"{len(readable)} readable picture(s) given: give at least {_FEWEST_PICTURES} good ones")
+        first = f"; the first that is not: {notes[0].removesuffix('; left out')}" if notes else ""
+        raise DataError(f"{len(readable)} readable picture(s) given: give at least {_FEWEST_PICTURES} good ones{first}")
     order = np.random.default_rng([config.seed, 1]).permutation(len(readable))
     num_held = max(2, round(config.calibration.calibration_share * len(readable)))
     held = [readable[i] for i in np.sort(order[:num_held])]
@@ -52,7 +55,22 @@ def split_pictures(
     if len(train) > most:
         notes.append(f"{most} of {len(train)} training pictures kept, evenly spread (image.max_pictures)")
         train = [train[i] for i in np.linspace(0, len(train) - 1, most).round().astype(int)]
-    return train, held, [*_likeness_notes(train, held, spread), *notes]
+    return train, held, [*_likeness_notes(train, held, spread), *spread.depth_notes(), *notes]
+
+
+def depth_note(item: ImageItem, brightest: float, usual: float | None) -> str | None:
+    """Say where a picture seems to be stored with other bits than those learnt from, which reach up to `usual`.
+
+    A dark picture of 8 bits is a dark picture; one of 16 may hold 12.
+    """
+    if usual is None or brightest <= 0:
+        return None
+    if brightest > _OTHER_DEPTH * usual or (item.bits == 16 and _OTHER_DEPTH * brightest < usual):
+        return (
+            f"reaches {brightest:.2g} of white, the pictures learnt from {usual:.2g}: one or the other may hold 10 or "
+            "12 bits in 16; store all alike"
+        )
+    return None
 
 
 class _Spread:
@@ -62,10 +80,22 @@ class _Spread:
         self._frame = ImageFrame(_SEEN_PX, "stretch", channels)
         self._low = np.full((channels, _SEEN_PX, _SEEN_PX), np.inf, np.float32)
         self._high = -self._low
+        self._brightest = {True: 0.0, False: 0.0}  # of pictures of 16 bits, and of others
 
-    def see(self, pixels: Float[np.ndarray, "H W C"]) -> None:
+    def see(self, pixels: Float[np.ndarray, "H W C"], bits: int) -> None:
+        deep = bits == _DEEP_BITS
+        self._brightest[deep] = max(self._brightest[deep], float(pixels.max()))
         small = self._frame.prepare(pixels) / 2  # black to white is 1
         self._low, self._high = np.minimum(self._low, small), np.maximum(self._high, small)
+
+    def depth_notes(self) -> list[str]:
+        """Say where all pictures of 16 bits use fewer of them."""
+        deep, others = self._brightest[True], self._brightest[False]
+        used = int(np.ceil(np.log2(round(65535 * deep) + 1)))
+        if not 0 < used <= _MOST_BITS_USED:
+            return []
+        beside = f"; those of 8 bits beside them reach {others / deep:.0f} times as high" if others else ""
+        return [f"the pictures of 16 bits use {used} of them and are seen as they are{beside}: store all alike"]
 
     @property
     def is_nothing(self) -> bool:
@@ -83,7 +113,7 @@ def _decoded(items: Sequence[ImageItem]) -> tuple[list[ImageItem], _Spread, list
             notes.append(f"{pixels.message}; left out")
             continue
         readable.append(item)
-        spread.see(pixels)
+        spread.see(pixels, item.bits)
     return readable, spread, notes
 
 

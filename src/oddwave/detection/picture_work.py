@@ -19,13 +19,14 @@ from torch import nn
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.grid_choice import choose_grids, with_grids
 from oddwave.detection.map_state import picture_state, restore_pictures
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.picture_detection import PictureDetection, PictureScore
 from oddwave.detection.picture_explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_scorer import PictureScorer
-from oddwave.detection.picture_split import split_pictures
+from oddwave.detection.picture_split import depth_note, split_pictures
 from oddwave.detection.picture_tiles import cut_picture, squares_of_sizes
-from oddwave.detection.work import Work
+from oddwave.detection.work import NO_SCORE, Work, check_read_options
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.errors import DataError
 from oddwave.modalities.image_frame import ImageFrame
@@ -49,6 +50,7 @@ class PictureWork(Work):
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
+        check_read_options({key: value for key, value in read_options.items() if key != "roi"}, read_images)
         self.engine: PictureDetection | None = None
         self.peaks: Float[np.ndarray, " n"] = np.zeros(0)
         self.digests: frozenset[str] = frozenset()
@@ -94,6 +96,7 @@ class PictureWork(Work):
             "num_train_pictures": len(train),
             "num_calibration_pictures": len(held),
             "num_channels": channels,
+            "brightest_value": max(own.brightest for own in scored),
             "warnings": [*data.notes, *notes, *(failure.message for failure in data.failures)],
         }
 
@@ -114,37 +117,32 @@ class PictureWork(Work):
         engine, calibration = self._fitted()
         alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
         data = self.read(source)
-        scored = self._judged(data, show_progress)
-        known = set(data.known_in(self.digests))
+        judged = self._judged(data, show_progress)
         threshold = self._peak_calibration().threshold(alpha)
-        results = [self._result(own, alpha, threshold, own.item.id in known) for own in scored]
-        explained = self._explained(scored, results, threshold)
-        failed = tuple(_unread(failure) for failure in data.failures)
-        notes = (f"{len(known)} of the pictures were trained on: their scores are flattered",) if known else ()
+        results = self._explained(judged, [self._result(own, alpha, threshold) for own in judged], threshold)
+        known = len(data.known_in(self.digests))
+        notes = (f"{known} of the pictures were trained on: their scores are flattered",) if known else ()
         outside = ("what lies outside the region of interest",) if engine.roi is not None else ()
         return DetectionResult(
             "image",
             "picture",
-            (*explained, *failed),
+            tuple(results),
             calibration.summary(alpha, threshold),
-            (*outside, *(f"{item.id}: {item.error}" for item in (*explained, *failed) if item.error)),
+            (*outside, *(f"{item.id}: {item.error}" for item in results if item.error)),
             {**self._model_facts(), "warnings": [*self.meta.get("warnings", []), *data.notes, *notes]},
         )
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per picture, NaN for those that cannot be read. Raises: as `score`."""
+        """Give one score per picture, in the order given; NaN for those that cannot be judged. Raises: as `score`."""
         self._fitted()
-        data = self.read(source)
-        scores = [own.score for own in self._judged(data)]
-        return np.array([*scores, *([np.nan] * len(data.failures))])
+        judged = self._judged(self.read(source))
+        return np.array([np.nan if isinstance(own, ImageFailure) else own.score for own in judged])
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per picture. Raises: as `score`."""
+        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per picture, in the order given. Raises: as `score`."""
         _, calibration = self._fitted()
         alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        p_values = calibration.p_values(self.decision_function(source))
-        labels: np.ndarray = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
-        return labels
+        return calibration.labels(calibration.p_values(self.decision_function(source)), alpha)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
@@ -152,14 +150,12 @@ class PictureWork(Work):
         tensors, constants = picture_state(engine)
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         frame = ImageFrame.from_dict(constants["frame"])
         config = with_grids(self.config, *constants.get("grids", self.config.image.grids))
-        scorer = new_scorer(config)
-        make_networks(scorer, frame.channels)
-        self.engine = PictureDetection(config, scorer, frame)
-        restore_pictures(self.engine, tensors, constants)
+        self.engine = PictureDetection(config, new_scorer(config), frame)
+        restore_pictures(self.engine, tensors, constants, monitored=self.read_options.get("roi") is not None)
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])
@@ -194,22 +190,27 @@ class PictureWork(Work):
         assert self.engine is not None
         return self.engine, calibration
 
-    def _judged(self, data: ImageSet, show_progress: bool = False) -> list[PictureScore]:
-        """Score all pictures; what the header did not give away (cut-off pixels, channels) fails only here.
+    def _judged(self, data: ImageSet, show_progress: bool = False) -> list[PictureScore | ImageFailure]:
+        """Score all pictures, each in its place; what the header did not give away (cut-off pixels) fails only here.
 
         Raises:
             DataError: no picture can be judged, or one cannot and `on_error` says to stop.
         """
         engine, _ = self._fitted()
-        scored: list[PictureScore] = []
-        for own in engine.score(data.items, show_progress=show_progress):
-            if own.failure is not None and self.read_options.get("on_error") == "stop":
-                raise DataError(own.failure.message)
-            scored.append(own)
-        failures = [own.failure for own in scored if own.failure is not None]
-        if failures and len(failures) == len(scored):
+        scored = engine.score(data.items, show_progress=show_progress)
+        judged: list[PictureScore | ImageFailure] = []
+        for entry in data.entries:
+            own = entry if isinstance(entry, ImageFailure) else next(scored)
+            outcome = own if isinstance(own, ImageFailure) or own.failure is None else own.failure
+            if isinstance(outcome, PictureScore) and not np.isfinite(outcome.score):
+                outcome = ImageFailure(outcome.item.id, outcome.item.path, NO_SCORE)
+            if isinstance(outcome, ImageFailure) and self.read_options.get("on_error") == "stop":
+                raise DataError(outcome.message)
+            judged.append(outcome)
+        failures = [own for own in judged if isinstance(own, ImageFailure)]
+        if len(failures) == len(judged):
             raise DataError(f"none of the pictures can be judged, the first: {failures[0].message}")
-        return scored
+        return judged
 
     def _calibrate(self, scored: Sequence[PictureScore]) -> None:
         scores = [np.array([own.score]) for own in scored]
@@ -220,18 +221,18 @@ class PictureWork(Work):
     def _peak_calibration(self) -> Calibration:
         return Calibration(self.peaks, self.peaks, 1, "")
 
-    def _result(self, own: PictureScore, alpha: float, threshold: float, known: bool) -> PictureResult:
-        _, calibration = self._fitted()
-        if own.failure is not None:
-            return _unread(own.failure)
+    def _result(self, own: PictureScore | ImageFailure, alpha: float, threshold: float) -> PictureResult:
+        engine, calibration = self._fitted()
+        if isinstance(own, ImageFailure):
+            return _unread(own)
         scores = np.array([own.score])
         p_values = calibration.p_values(scores)
-        labels = (p_values <= alpha).astype(np.int64)
+        labels = calibration.labels(p_values, alpha)
+        known = own.item.digest in self.digests
         notes = [*own.item.notes, *(["this very picture was trained on: its score is flattered"] if known else [])]
-        assert self.engine is not None
-        stretched = None if self.config.image.tile_px else self.engine.frame.note(*own.item.size)
-        if stretched:
-            notes.append(stretched)
+        stretched = None if self.config.image.tile_px else engine.frame.note(*own.item.size)
+        otherwise_stored = depth_note(own.item, own.brightest, self.meta.get("brightest_value"))
+        notes += [note for note in (stretched, otherwise_stored) if note]
         events = (
             find_regions(own.item.id, own.anomaly_map, own.item.size, threshold, self.peaks) if labels[0] == 1 else ()
         )
@@ -249,15 +250,14 @@ class PictureWork(Work):
         )
 
     def _explained(
-        self, scored: Sequence[PictureScore], results: Sequence[PictureResult], threshold: float
+        self, judged: Sequence[PictureScore | ImageFailure], results: Sequence[PictureResult], threshold: float
     ) -> list[PictureResult]:
         """Add the normal version and the wavelet bands to the most abnormal pictures."""
-        order = np.argsort([-np.nan_to_num(own.score, nan=-np.inf) for own in scored], kind="stable")
-        chosen = {int(i) for i in order[:_MOST_EXPLAINED] if not results[int(i)].error}
-        return [
-            self._with_normal(own, result, threshold) if number in chosen else result
-            for number, (own, result) in enumerate(zip(scored, results, strict=True))
-        ]
+        explained = list(results)
+        scored = [(number, own) for number, own in enumerate(judged) if isinstance(own, PictureScore)]
+        for number, own in sorted(scored, key=lambda pair: -pair[1].score)[:_MOST_EXPLAINED]:
+            explained[number] = self._with_normal(own, results[number], threshold)
+        return explained
 
     def _with_normal(self, own: PictureScore, result: PictureResult, threshold: float) -> PictureResult:
         engine, _ = self._fitted()
@@ -306,7 +306,7 @@ def _unread(failure: ImageFailure) -> PictureResult:
         id=failure.id,
         scores=nothing,
         p_values=nothing,
-        labels=np.zeros(1, np.int64),
+        labels=np.full(1, -1),
         size=(0, 0),
         anomaly_map=np.zeros((1, 1), np.float32),
         error=failure.message,

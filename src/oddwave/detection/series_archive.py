@@ -1,14 +1,18 @@
 """The series engine as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.missing_values import Bank
+from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank, expected_memory, expected_network
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.window_scorer import WindowScorer
+from oddwave.modalities.representation import MAP_SPACES, map_width
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 
@@ -34,13 +38,18 @@ def engine_state(engine: SeriesDetection) -> tuple[dict[str, torch.Tensor], dict
             "panel": plan.panel,
         },
         "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
+        "ranges": [list(pair) for pair in engine.ranges],
     }
 
 
 def restored_engine(
-    config: DetectorConfig, n_channels: int, tensors: dict[str, torch.Tensor], constants: dict[str, Any]
+    config: DetectorConfig, n_channels: int, file: TensorFile, constants: dict[str, Any]
 ) -> SeriesDetection:
-    """Build the engine that `engine_state` described. Raises: KeyError, TypeError, ValueError for anything else."""
+    """Build the engine that `engine_state` described, from constants that keep to the schema of `model_schema.py`.
+
+    Raises:
+        CheckpointError: the tensors are not those that settings and constants imply.
+    """
     saved_plan = constants["plan"]
     plan = WindowPlan(
         tuple(saved_plan["sizes"]),
@@ -50,23 +59,46 @@ def restored_engine(
         bool(saved_plan["panel"]),
         {},  # among the model's choices; scoring does not need it
     )
+    outline = SeriesDetection.build(config, plan, n_channels, outline=True)
+    num_levels = len(constants["scorers"][0]["noise_levels"])
+    tensors = file.checked(_expected(config, outline, num_levels))
     engine = SeriesDetection.build(config, plan, n_channels)
     engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     engine.net.eval()
     engine.fusion = Fusion(**constants["fusion"])
+    engine.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
     for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
         scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
         prefix = f"memory.{number}."
-        parts: dict[str, dict[str, np.ndarray]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith(prefix):
-                space, part = name.removeprefix(prefix).split(".")
-                parts.setdefault(space, {})[part] = tensor.numpy()
-        order = config.memory_spaces(panel=plan.panel)
-        scorer.memories = {s: Memory(**parts[s], num_neighbors=saved["num_neighbors"]) for s in order if s in parts}
+        own = {name.removeprefix(prefix): part.numpy() for name, part in tensors.items() if name.startswith(prefix)}
+        scorer.bank = Bank(**_parts(own, "bank"))
+        for space in config.memory_spaces(panel=plan.panel):
+            scorer.memories[space] = Memory(**_parts(own, space), num_neighbors=saved["num_neighbors"])
     return engine
+
+
+def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{space}."): own for name, own in arrays.items() if name.startswith(f"{space}.")}
+
+
+def _expected(config: DetectorConfig, outline: SeriesDetection, num_levels: int) -> dict[str, Expected]:
+    """Say which tensors a model with these settings and this plan holds."""
+    expected = expected_network("net", outline.net)
+    for number, scorer in enumerate(outline.scorers):
+        kind = scorer.representation
+        channels, window_size, length = kind.n_channels, kind.window_size, kind.tensor_length
+        widths = {
+            "input": channels * min(window_size, length),
+            "feature": outline.net.feature_width * num_levels,
+            "statistics": 2 * channels,
+        }
+        expected |= expected_bank(f"memory.{number}.bank", channels, window_size)
+        for space in config.memory_spaces(panel=outline.plan.panel):
+            width = map_width(channels, window_size, space, length) if space in MAP_SPACES else widths[space]
+            expected |= expected_memory(f"memory.{number}.{space}", width, config.scoring.memory_size)
+    return expected
 
 
 def _scorer_constants(scorer: WindowScorer) -> dict[str, Any]:

@@ -21,7 +21,9 @@ import torch
 from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.missing_values import Bank
 from oddwave.detection.plan import WindowPlan
+from oddwave.detection.stream_scores import StreamScore, learnt_ranges, over_sizes
 from oddwave.detection.streams import Stream, WindowSet, cut_streams, points_from_windows
 from oddwave.detection.threads import one_thread
 from oddwave.detection.window_scorer import TermSet, WindowScorer
@@ -30,29 +32,22 @@ from oddwave.errors import DataError
 from oddwave.modalities.representation import Representation
 from oddwave.modalities.series_windows import join_windows, resample_windows
 from oddwave.modalities.synthetic import make_synthetic_windows
+from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
 from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
-from oddwave.scoring.fusion import GROUPS, Fusion, combined_scores
+from oddwave.scoring.fusion import Fusion
 from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
 from oddwave.training.progress import run_with_progress
 
-__all__ = ["SeriesDetection", "StreamScore"]
+__all__ = ["SeriesDetection"]
 
 _MIN_REFERENCE_WINDOWS = 30
 _SELECTION_WINDOWS = 128
 _VALIDATION_SHARE = 0.1
 _TERM_BLOCK = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class StreamScore:
-    """One score per point (higher = more anomalous, NaN where no window looks), and the share of each group in it."""
-
-    scores: Float[np.ndarray, " n"]
-    parts: Mapping[str, Float[np.ndarray, " n"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +60,11 @@ class Normals:
 
 @dataclass
 class SeriesDetection:
-    """A fitted (or being fitted) engine; `evidence` tells why every automatic choice fell as it did."""
+    """A fitted (or being fitted) engine; `evidence` tells why every automatic choice fell as it did.
+
+    `ranges` are the usual score and its distance to a high one where only the shortest, the two shortest, ... window
+    sizes look: what makes scores of short stretches comparable with the others.
+    """
 
     config: DetectorConfig
     plan: WindowPlan
@@ -75,17 +74,22 @@ class SeriesDetection:
     scorers: list[WindowScorer]
     fusion: Fusion = field(default_factory=lambda: Fusion(0.5, 0.5))
     evidence: dict[str, Any] = field(default_factory=dict)
+    ranges: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def build(cls, config: DetectorConfig, plan: WindowPlan, n_channels: int) -> "SeriesDetection":
-        """Make an untrained engine; the network's first weights follow from the seed."""
+    def build(
+        cls, config: DetectorConfig, plan: WindowPlan, n_channels: int, *, outline: bool = False
+    ) -> "SeriesDetection":
+        """Make an untrained engine; the network's first weights follow from the seed.
+
+        An `outline` has a network without memory for its weights: it only tells their names and shapes.
+        """
         kind = "window" if config.series.representation == "auto" else config.series.representation
         representations = [
             Representation(kind, size, n_channels, plan.tensor_length, config.series.scaling, plan.period)
             for size in plan.sizes
         ]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
+        with seeded_draws(config.seed), torch.device("meta" if outline else "cpu"):
             first = representations[0]
             net = UNet(first.in_channels, grid_dims=first.grid_dims, **config.network.model_dump())
         schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
@@ -113,7 +117,7 @@ class SeriesDetection:
         Raises:
             DataError: no stream yields a window.
         """
-        cuts = self._training_cuts(streams)
+        cuts, others = self._training_cuts(streams)
         self._train(cuts, show_progress, checkpoint_dir, resume)
         self._choose_noise_levels(cuts)
         denoised = self._fit_memories(cuts, reference if remember_reference else None)
@@ -125,6 +129,12 @@ class SeriesDetection:
         self._choose_weights(normals, own)
         if reference is not None:
             return None
+        for index, (scorer, other) in enumerate(zip(self.scorers, others, strict=True)):
+            if len(other):
+                both = cuts[index].joined(other)
+                order = np.lexsort((both.local_starts, both.stream))
+                own[index] = TermSet.joined([own[index], self._terms(scorer, Normals(other, True))]).take(order)
+                cuts[index] = both.take(order)
         return self._combine(streams, cuts, own)
 
     @one_thread()
@@ -135,8 +145,10 @@ class SeriesDetection:
 
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
         """
-        strides = [_stride(size) for size in self.plan.sizes]
-        cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, strides, strict=True)]
+        cuts = [
+            scorer.completed(cut_streams(streams, scorer.window_size, _stride(scorer.window_size)), self_join=self_join)
+            for scorer in self.scorers
+        ]
         shown = progress(
             list(zip(self.scorers, cuts, strict=True)), "scoring, window size by window size", show_progress
         )
@@ -149,21 +161,44 @@ class SeriesDetection:
         Scores fall where the memory grows, so what calibrates is scored afterwards, with `self_join`.
         """
         for scorer, stride in zip(self.scorers, self.plan.strides, strict=True):
-            cut = cut_streams(streams, scorer.window_size, stride)
+            cut = self._learnable(scorer, streams, stride, self_join=False)
             if len(cut):
                 scorer.extend_memory(cut, scorer.denoise(self.net, self.schedule, cut.windows))
 
-    def _training_cuts(self, streams: Sequence[Stream]) -> list[WindowSet]:
-        """Cut the training windows; sizes that no stretch between two gaps has room for are given up."""
+    def _training_cuts(self, streams: Sequence[Stream]) -> tuple[list[WindowSet], list[WindowSet]]:
+        """Cut the training windows, and those that lack too much to learn from, missing values lent.
+
+        Sizes that no stretch between two gaps has room for are given up.
+        """
         cuts = [cut_streams(streams, s.window_size, k) for s, k in zip(self.scorers, self.plan.strides, strict=True)]
-        kept = [number for number, cut in enumerate(cuts) if len(cut)]
+        enough = [cut.learnable() for cut in cuts]
+        kept = [number for number, own in enumerate(enough) if own.any()]
         if not kept:
-            size = min(self.plan.sizes)
-            raise DataError(f"no stretch of {size} points without a gap to learn from: give longer streams")
+            raise DataError(self._nothing_to_learn(cuts))
         sizes, strides = ([of[number] for number in kept] for of in (self.plan.sizes, self.plan.strides))
         self.plan = replace(self.plan, sizes=tuple(sizes), strides=tuple(strides))
         self.scorers = [self.scorers[number] for number in kept]
-        return [cuts[number] for number in kept]
+        learnt, others = [], []
+        for scorer, number in zip(self.scorers, kept, strict=True):
+            cut, own = cuts[number], enough[number]
+            part = cut if own.all() else cut.take(np.flatnonzero(own))
+            scorer.bank = Bank.fit(part)
+            learnt.append(scorer.completed(part, self_join=True))
+            others.append(scorer.completed(cut.take(np.flatnonzero(~own)), self_join=True))
+        return learnt, others
+
+    def _nothing_to_learn(self, cuts: Sequence[WindowSet]) -> str:
+        size = min(self.plan.sizes)
+        if any(len(cut) for cut in cuts):
+            return f"no stretch of {size} points in which every channel has values: leave out those with the fewest"
+        return f"no stretch of {size} points without a gap to learn from: give longer streams"
+
+    def _learnable(self, scorer: WindowScorer, streams: Sequence[Stream], stride: int, *, self_join: bool) -> WindowSet:
+        """Cut windows that lack little of any channel, missing values lent."""
+        cut = cut_streams(streams, scorer.window_size, stride)
+        if cut.known is None:
+            return cut
+        return scorer.completed(cut.take(np.flatnonzero(cut.learnable())), self_join=self_join)
 
     def _train(self, cuts: Sequence[WindowSet], show: bool, checkpoint_dir: Path | None, resume: bool) -> None:
         started = time.process_time()
@@ -214,7 +249,7 @@ class SeriesDetection:
         result = []
         for scorer, cut in zip(self.scorers, cuts, strict=True):
             if more is not None:
-                cut = cut.joined(cut_streams(more, scorer.window_size, _stride(scorer.window_size)))
+                cut = cut.joined(self._learnable(scorer, more, _stride(scorer.window_size), self_join=False))
             result.append(scorer.denoise(self.net, self.schedule, cut.windows))
             scorer.fit_memory(cut, result[-1], spaces)
         return result
@@ -232,7 +267,7 @@ class SeriesDetection:
             held = (
                 None
                 if reference is None
-                else cut_streams(reference, scorer.window_size, max(1, scorer.window_size // 16))
+                else self._learnable(scorer, reference, max(1, scorer.window_size // 16), self_join=remembered)
             )
             enough = held is not None and len(held) >= _MIN_REFERENCE_WINDOWS
             result.append(Normals(held, remembered) if enough and held is not None else Normals(cut, True))
@@ -241,9 +276,7 @@ class SeriesDetection:
     def _terms(self, scorer: WindowScorer, normals: Normals, denoised: DenoiserTerms | None = None) -> TermSet:
         """Compute all raw terms, block by block: maps of all windows at once would fill the memory."""
         if not len(normals.cut):
-            return scorer.terms(
-                normals.cut, scorer.denoise(self.net, self.schedule, normals.cut.windows), self_join=False
-            )
+            return TermSet({}, np.zeros(0))
         blocks = []
         for first in range(0, len(normals.cut), _TERM_BLOCK):
             index = np.arange(first, min(first + _TERM_BLOCK, len(normals.cut)))
@@ -306,7 +339,16 @@ class SeriesDetection:
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
             layer["score"] = [scorer.standardised_score(points) for points in layer["score"]]
             layers.append(layer)
-        return [_over_sizes(layers, number, len(stream)) for number, stream in enumerate(streams)]
+        count = len(self.scorers)
+        return [
+            over_sizes(layers, number, len(stream), count).in_range(self.ranges)
+            for number, stream in enumerate(streams)
+        ]
+
+    def ranged(self, scored: Sequence[StreamScore]) -> list[StreamScore]:
+        """Learn from normal scores how they lie where only the shorter window sizes look; give them in one range."""
+        self.ranges = learnt_ranges(scored)
+        return [own.in_range(self.ranges) for own in scored]
 
     def _with_point_errors(
         self,
@@ -338,17 +380,3 @@ class SeriesDetection:
 def _stride(window_size: int) -> int:
     """Eight windows look at every point: as good a mean as more of them, at a bounded cost."""
     return max(1, window_size // 8)
-
-
-def _over_sizes(layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]], number: int, n: int) -> StreamScore:
-    """Combine the window sizes of one stream; the parts are weighed by what each size says, point by point."""
-    if not layers:
-        return StreamScore(np.full(n, np.nan), {})
-    scores, shares = combined_scores(np.stack([layer["score"][number] for layer in layers]))
-    unseen = np.isnan(scores)
-    parts = {}
-    for name in GROUPS:
-        if name in layers[0]:
-            values = np.nan_to_num(np.stack([layer[name][number] for layer in layers]))
-            parts[name] = np.where(unseen, np.nan, (shares * values).sum(0))
-    return StreamScore(scores, parts)

@@ -18,20 +18,35 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from oddwave.config import DetectorConfig, Modality
-from oddwave.detection.explain import band_shares, band_signals, reconstruct_streams
+from oddwave.detection.coverage import not_monitored, size_notes
+from oddwave.detection.explain import reconstruct_streams, with_bands
+from oddwave.detection.memory_need import check_memory
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.plan import WindowPlan, plan_windows, split_instances, split_streams
-from oddwave.detection.points import below_fence, joined_rows, per_item, scaled_streams
+from oddwave.detection.points import (
+    at_items_points,
+    below_fence,
+    calibrating,
+    fitted_scaler,
+    joined_rows,
+    on_items,
+    per_item,
+    scaled_streams,
+    ties_lifted,
+)
 from oddwave.detection.representation_choice import choose_representation
 from oddwave.detection.series_archive import engine_state, restored_engine
-from oddwave.detection.series_detection import SeriesDetection, StreamScore
+from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream, at_rest
-from oddwave.detection.work import Work
+from oddwave.detection.unread import rows_with_unread, with_unread, without_short
+from oddwave.detection.work import Work, check_read_options
 from oddwave.errors import DataError
 from oddwave.modalities.series import SeriesScaler
 from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
 from oddwave.modalities.series_source import read_series
 from oddwave.results import DetectionResult, Event, ItemResult
-from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.scoring.events import find_events
 
 __all__ = ["SeriesWork"]
@@ -46,13 +61,23 @@ class SeriesWork(Work):
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
+        check_read_options(read_options, read_series, without=("like",))
         self.engine: SeriesDetection | None = None
         self.scaler: SeriesScaler | None = None
         self.kind: Literal["stream", "panel"] = "stream"
         self.channel_names: tuple[str, ...] = ()
 
     def read(self, source: Any) -> SeriesSet:
-        """Read streams or a panel, with the options the detector was made with. Raises: DataError."""
+        """Read streams or a panel to be scored: the model's own channels, by name, whatever else there is.
+
+        Of several series, those that cannot be read keep their places as failures. Raises: DataError.
+        """
+        if isinstance(source, SeriesSet):
+            return source
+        return read_series(source, **{"on_error": "skip", **self.read_options, "like": self.channel_names})
+
+    def _read_to_learn(self, source: Any) -> SeriesSet:
+        """Read streams or a panel to fit on, with the options the detector was made with. Raises: DataError."""
         return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
 
     def fit(
@@ -71,7 +96,7 @@ class SeriesWork(Work):
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
         """
-        data = self.read(source)
+        data = self._read_to_learn(source)
         share = self.config.calibration.calibration_share
         scaler, streams, plan = self._prepare(data, held_back=share)
         if plan.panel:
@@ -91,10 +116,11 @@ class SeriesWork(Work):
         if not plan.panel:  # a panel's memory holds them already
             rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
             engine.remember(rest)
-        judged = engine.score(streams if resting else held, self_join=True)
+        basis = streams if resting else held
+        judged = engine.ranged(engine.score(basis, self_join=True))
         source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
         source_text = "all of each stream, at rest in its last part" if resting else f"{source_text}, never trained on"
-        self._finish(data, scaler, engine, [per_item(s.scores, data.kind) for s in judged], source_text, len(train))
+        self._finish(data, scaler, engine, calibrating(judged, basis, data.kind), source_text, len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
 
     def detect(
@@ -106,26 +132,24 @@ class SeriesWork(Work):
         checkpoint_dir: Path | None = None,
         resume: bool = False,
     ) -> DetectionResult:
-        """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
-
-        The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
-        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
-        events' p-values.
+        """Fit and score the same data, which may hold anomalies; see `Detector.detect` for what the threshold says.
 
         Raises:
             DataError: the data cannot be read or are too short.
+            ConfigError: `alpha` is no number within (0, 1), or below what the data support.
         """
-        data = self.read(source)
+        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
+        data = self._read_to_learn(source)
         streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
         return self._result(data.items, streams, scored, alpha)
 
     def fit_scores(self, source: Any) -> list[StreamScore]:
         """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
-        return self._fit_unsupervised(self.read(source), False, None, False)[1]
+        return self._fit_unsupervised(self._read_to_learn(source), False, None, False)[1]
 
     def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
         """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
-        return self._prepare(self.read(source), held_back)[2]
+        return self._prepare(self._read_to_learn(source), held_back)[2]
 
     def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
         """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
@@ -135,29 +159,31 @@ class SeriesWork(Work):
             DataError: the data cannot be read, have other channels, or are shorter than a window.
             ConfigError: `alpha` is below what the calibration supports.
         """
-        engine, calibration = self._fitted()
+        _, calibration = self._fitted()
         if alpha is not None:  # refused before the work, not after it
             calibration.checked_alpha(alpha, self.config.calibration.alpha)
         data, streams = self._read_like_training(source)
         notes: tuple[str, ...] = ()
         if data.fingerprint == self.meta.get("data_fingerprint"):
             notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
-        return self._result(data.items, streams, engine.score(streams, show_progress=show_progress), alpha, notes)
+        scored = self._scored(data, streams, show_progress)
+        return with_unread(self._result(data.items, streams, scored, alpha, notes), data)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
         """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
 
         NaN stands where nothing can be said: missing values, rows without a timestamp. Raises: as `score`.
         """
-        engine, _ = self._fitted()
+        self._fitted()
         data, streams = self._read_like_training(source)
-        return joined_rows(data.items, engine.score(streams), self.kind)
+        scored = zip(data.items, self._scored(data, streams), strict=True)
+        return rows_with_unread([joined_rows([item], [own], self.kind) for item, own in scored], data)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row (panels: per instance). Raises: as `score`."""
+        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row (panels: per instance). Raises: as `score`."""
         result = self.score(source, alpha=alpha)
         rows = [
-            item.labels[np.maximum(item.row_index, 0)] * (item.row_index >= 0)
+            np.where(item.row_index >= 0, item.labels[np.maximum(item.row_index, 0)], -1)
             if self.kind == "stream" and item.row_index is not None
             else item.labels
             for item in result.series
@@ -171,7 +197,7 @@ class SeriesWork(Work):
         tensors, constants = engine_state(engine)
         return tensors, {**constants, "scale": self.scaler.to_dict()}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
         self.scaler = SeriesScaler.from_dict(constants["scale"])
@@ -197,40 +223,27 @@ class SeriesWork(Work):
     # From data to streams
 
     def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
-        """Read data to be scored: of the training's kind, its channels in their order, long enough for a window."""
+        """Read data to be scored, of the training's kind; of several items, those that are too short are set aside."""
         data = self.read(source)
         if data.kind != self.kind:
             raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
         data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
         assert self.scaler is not None
-        assert self.engine is not None
         streams = scaled_streams(data, self.scaler)
-        self._check_lengths(streams, self.engine.plan)
-        return data, streams
+        return without_short(data, streams, self._fitted()[0].plan, stop=self.read_options.get("on_error") == "stop")
+
+    def _scored(self, data: SeriesSet, streams: Sequence[Stream], show_progress: bool = False) -> list[StreamScore]:
+        """Score streams, point by point of their items."""
+        engine, _ = self._fitted()
+        assert self.scaler is not None
+        scored = engine.score(streams, show_progress=show_progress)
+        return on_items(data.items, streams, scored, self.scaler, self.kind)
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
-        panel = data.kind == "panel"
-        kept = [
-            item.values if panel else item.values[: max(1, round(len(item.values) * (1.0 - held_back)))]
-            for item in data.items
-        ]
-        scaler = SeriesScaler.fit(kept)
+        scaler = fitted_scaler(data, held_back)
         streams = scaled_streams(data, scaler)
-        return scaler, streams, plan_windows(streams, self.config, panel=panel, held_back=held_back)
-
-    def _check_lengths(self, streams: Sequence[Stream], plan: WindowPlan) -> None:
-        needed = min(plan.sizes)
-        for stream in streams:
-            if plan.panel and len(stream) != needed:
-                raise DataError(
-                    f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
-                )
-            if len(stream) < needed:
-                raise DataError(
-                    f"series '{stream.id}' has {len(stream)} points, the model's shortest window has {needed}: "
-                    "give a longer stretch, or fit with smaller series.window_sizes"
-                )
+        return scaler, streams, plan_windows(streams, self.config, panel=data.kind == "panel", held_back=held_back)
 
     # From streams to a fitted engine
 
@@ -241,10 +254,12 @@ class SeriesWork(Work):
         engine = self._build(plan, streams, data.n_channels, show_progress)
         scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
         assert scored is not None
-        own = [per_item(s.scores, data.kind) for s in scored]
+        scored = engine.ranged(scored)
+        own = calibrating(scored, streams, data.kind)
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
         self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
         self.meta["num_train_points"] = int(sum(len(s) for s in streams))
+        scored = on_items(data.items, streams, scored, scaler, self.kind)
         self.decision_scores_ = joined_rows(data.items, scored, self.kind)
         return streams, scored
 
@@ -256,6 +271,7 @@ class SeriesWork(Work):
         if config.series.representation == "auto":
             config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
         engine = SeriesDetection.build(config, plan, n_channels)
+        check_memory(plan, streams, n_channels, config, engine.net.feature_width)
         engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
         if evidence is not None:
             engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
@@ -271,7 +287,7 @@ class SeriesWork(Work):
         num_items: int,
     ) -> None:
         block = 1 if engine.plan.panel else sorted(engine.plan.sizes)[len(engine.plan.sizes) // 2]
-        self.calibration = Calibration.fit(scores, block, source)
+        self.calibration = Calibration.fit(ties_lifted(scores), block, source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.decision_scores_ = self.calibration.scores
         self.engine, self.config = engine, engine.config
@@ -300,16 +316,21 @@ class SeriesWork(Work):
     ) -> DetectionResult:
         engine, calibration = self._fitted()
         used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        normal = self._reconstructions(engine, streams, scored)
+        normal = self._reconstructions(engine, items, streams, scored)
         results = tuple(
-            self._item_result(item, stream, own, normal.get(number), used, notes)
+            self._item_result(item, own, normal.get(number), used, (*size_notes(stream, engine), *notes))
             for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
         )
-        summary = calibration.summary(used)
-        return DetectionResult("series", self.kind, results, summary, self._not_monitored(items), self._model_facts())
+        assert self.scaler is not None
+        unseen = not_monitored(items, scored, self.scaler, engine)
+        return DetectionResult("series", self.kind, results, calibration.summary(used), unseen, self._model_facts())
 
     def _reconstructions(
-        self, engine: SeriesDetection, streams: Sequence[Stream], scored: Sequence[StreamScore]
+        self,
+        engine: SeriesDetection,
+        items: Sequence[SeriesItem],
+        streams: Sequence[Stream],
+        scored: Sequence[StreamScore],
     ) -> dict[int, Float[np.ndarray, "n C"]]:
         """Give the normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
         assert self.scaler is not None
@@ -318,28 +339,27 @@ class SeriesWork(Work):
             order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
             chosen = sorted(order[:_MOST_EXPLAINED_INSTANCES].tolist())
         scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
-        return {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+        normal = {i: self.scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
+        return {i: at_items_points(values, streams[i], items[i].n_timepoints) for i, values in normal.items()}
 
     def _item_result(
         self,
         item: SeriesItem,
-        stream: Stream,
         own: StreamScore,
         normal: Float[np.ndarray, "n C"] | None,
         alpha: float,
         notes: tuple[str, ...],
     ) -> ItemResult:
+        scaler = self.scaler
         _, calibration = self._fitted()
-        scores = own.scores.copy()
-        if self.kind == "stream":
-            scores[~stream.observed] = np.nan  # a value that was never measured gets no verdict
-        scores = per_item(scores, self.kind)
+        assert scaler is not None
+        scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
-        labels = (np.nan_to_num(p_values, nan=1.0) <= alpha).astype(np.int64)
+        labels = calibration.labels(p_values, alpha)
         events: tuple[Event, ...] = ()
         if self.kind == "stream":
             found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
-            events = self._with_bands(found, item, stream, normal)
+            events = found if normal is None else with_bands(found, item, normal, scaler)
         return ItemResult(
             id=item.id,
             scores=scores,
@@ -357,29 +377,6 @@ class SeriesWork(Work):
             row_index=item.row_index,
             row_timestamps=item.row_timestamps,
         )
-
-    def _with_bands(
-        self, events: tuple[Event, ...], item: SeriesItem, stream: Stream, normal: Float[np.ndarray, "n C"] | None
-    ) -> tuple[Event, ...]:
-        if normal is None or not events or self.scaler is None:
-            return events
-        residual = np.nan_to_num(stream.values - self.scaler.transform(normal))
-        signals = band_signals(residual)
-        explained = []
-        for event in events:
-            energy = np.square(residual[event.start : event.end + 1]).sum(0)
-            shares = band_shares(signals, event.start, event.end, item.sample_period_s)
-            explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
-        return tuple(explained)
-
-    def _not_monitored(self, items: Sequence[SeriesItem]) -> tuple[str, ...]:
-        unseen = [f"{item.id}: {note}" for item in items for note in item.notes if "not monitored" in note]
-        missing = [
-            f"{item.id}: {int((~item.observed.any(1)).sum())} points without a value"
-            for item in items
-            if not item.observed.any(1).all()
-        ]
-        return (*unseen, *missing)
 
     def _model_facts(self) -> dict[str, Any]:
         engine, _ = self._fitted()

@@ -34,11 +34,12 @@ _FLAG_NOTES = {
 
 @dataclass(frozen=True, eq=False)
 class SoundSplit:
-    """The clips to learn from and those held back, and notes on both."""
+    """The clips to learn from and those held back, notes on both, and the recordings that both come from."""
 
     train: Float[np.ndarray, "N n"]
     held: Float[np.ndarray, "K n"]
     notes: tuple[str, ...]
+    used: tuple[AudioItem, ...]
 
 
 def hop_samples(audio_map: AudioMap, config: DetectorConfig) -> int:
@@ -64,6 +65,8 @@ def split_clips(
     held: list[Float[np.ndarray, " n"]] = []
     flags: Counter[str] = Counter()
     notes: list[str] = []
+    failures: list[str] = []
+    used: list[AudioItem] = []
     gap = -(-audio_map.clip_samples // hop)
     for number, item in enumerate(progress(items, "reading the recordings", show)):
         first_held = round((1 - share) * counts[number])
@@ -71,29 +74,37 @@ def split_clips(
             clips = cut_clips(
                 item, sample_rate=audio_map.sample_rate, clip_samples=audio_map.clip_samples, hop_samples=hop
             )
+            own_train, own_held, own_flags = [], [], Counter[str]()
             for place, clip in enumerate(clips):
-                flags.update(clip.flags)
+                own_flags.update(clip.flags)
                 if place % every:
                     continue
                 if number in held_items or (not whole and place >= first_held):
-                    held.append(clip.samples)
+                    own_held.append(clip.samples)
                 elif whole or place < first_held - gap:
-                    train.append(clip.samples)
-            notes += [f"{item.id}: {note}" for note in clips.notes]
+                    own_train.append(clip.samples)
         except DataError as error:
             failure = item.failure(error)
             if stop_on_error:
                 raise DataError(failure.message) from None
-            notes.append(f"{failure.message}; left out")
+            failures.append(failure.message)
+            continue
+        train += own_train
+        held += own_held
+        flags += own_flags
+        used.append(item)
+        notes += [f"{item.id}: {note}" for note in clips.notes]
+    notes += [f"{message}; left out" for message in failures]
     if len(train) + len(held) < _FEWEST_CLIPS or len(train) < 2 or len(held) < 2:
         raise DataError(
             f"the recordings give {len(train) + len(held)} clip(s) of {audio_map.clip_s:g} s: give at least "
             f"{_FEWEST_CLIPS}, ten short recordings or one of {_FEWEST_CLIPS * audio_map.clip_s:.0f} s, say"
+            + (f"; left out: {failures[0]}" if failures else "")
         )
     if every > 1:
-        notes.append(f"every {every}. of {sum(counts)} clips was kept (audio.max_clips)")
+        notes.append(f"1 in {every} of {sum(counts)} clips was kept (audio.max_clips)")
     notes += [f"{count} of {sum(counts)} clips {_FLAG_NOTES[flag]}" for flag, count in sorted(flags.items())]
-    return SoundSplit(np.stack(train), np.stack(held), tuple(notes))
+    return SoundSplit(np.stack(train), np.stack(held), tuple(notes), tuple(used))
 
 
 def _num_clips(item: AudioItem, audio_map: AudioMap, hop: int) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from oddwave.wavelets.pyramid import wavedec
 
-__all__ = ["SPACES", "clip_vectors"]
+__all__ = ["SPACES", "clip_vectors", "vector_widths"]
 
 SPACES = ("features", "texture", "levels")
 
@@ -37,6 +37,15 @@ def clip_vectors(
         "features": _pooled(features).numpy(),
         "texture": torch.cat([shape, _swings(_banded(levels_db, _SWING_BANDS))], 1).numpy(),
         "levels": torch.cat([mean, deviation], 1).numpy(),
+    }
+
+
+def vector_widths(feature_width: int) -> dict[str, int]:
+    """Give the length of the vector in each space, for a feature grid of this many channels."""
+    return {
+        "features": 3 * _FEATURE_BANDS * feature_width,
+        "texture": _LEVEL_BANDS + _SWING_BANDS * _SPEEDS,
+        "levels": 2 * _LEVEL_BANDS,
     }
 
 

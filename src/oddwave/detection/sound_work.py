@@ -21,13 +21,14 @@ from torch import nn
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.map_detection import BATCH
 from oddwave.detection.map_state import restore_sound, sound_state
+from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_work import new_scorer
 from oddwave.detection.sound_clips import hop_samples, split_clips
 from oddwave.detection.sound_detection import SoundDetection
 from oddwave.detection.sound_explain import explain_clips
 from oddwave.detection.sound_scorer import SoundScorer, audio_map_of
-from oddwave.detection.work import Work
+from oddwave.detection.work import NO_SCORE, Work, check_read_options
 from oddwave.errors import DataError
 from oddwave.modalities.audio_clips import AudioClip, ClipStream, cut_clips
 from oddwave.modalities.audio_items import AudioFailure, AudioItem, AudioSet
@@ -45,14 +46,13 @@ _RATE_MARGIN = 0.98
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """What is kept of a recording: its clips' scores, or why it could not be judged."""
+    """What is kept of a recording: its clips' scores."""
 
     item: AudioItem
     scores: Float[np.ndarray, " N"]
     starts_s: Float[np.ndarray, " N"]
     parts: dict[str, Float[np.ndarray, " N"]]
     notes: tuple[str, ...]
-    failure: AudioFailure | None = None
 
 
 class SoundWork(Work):
@@ -62,6 +62,7 @@ class SoundWork(Work):
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
+        check_read_options(read_options, read_audio)
         self.engine: SoundDetection | None = None
         self.peaks: Float[np.ndarray, " n"] = np.zeros(0)
         self.digests: frozenset[str] = frozenset()
@@ -87,6 +88,7 @@ class SoundWork(Work):
             show=show_progress,
         )
         engine = self._new_engine()
+        make_networks(engine.scorer, 1, shows=False)  # its normal version is a level, not a drawing
         scored = engine.fit(
             split.train, split.held, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
         )
@@ -95,18 +97,18 @@ class SoundWork(Work):
         self.decision_scores_ = self.calibration.scores
         self.peaks = scored.maps.max((1, 2)).astype(float)
         self.engine = engine
-        self.digests = frozenset(item.digest for item in data.items)
+        self.digests = frozenset(item.digest for item in split.used)
         self.choices = engine.evidence
         self.meta = {
             **self.common_meta(data.fingerprint),
-            "num_train_recordings": len(data.items),
-            "train_duration_s": round(sum(item.duration_s for item in data.items), 1),
+            "num_train_recordings": len(split.used),
+            "train_duration_s": round(sum(item.duration_s for item in split.used), 1),
             "num_train_clips": len(split.train),
             "num_calibration_clips": len(split.held),
             "warnings": [
                 *data.notes,
                 *split.notes,
-                *self._rate_notes(data.items),
+                *self._rate_notes(split.used),
                 *(failure.message for failure in data.failures),
             ],
         }
@@ -129,13 +131,11 @@ class SoundWork(Work):
         alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
         data = self.read(source)
         judged = self._judged(data, show_progress)
-        known = set(data.known_in(self.digests))
         threshold = Calibration(self.peaks, self.peaks, 1, "").threshold(max(alpha, 1 / (len(self.peaks) + 1)))
-        results = [self._result(own, alpha, own.item.id in known) for own in judged]
-        explained = self._explained(judged, results, threshold, show_progress)
-        failed = tuple(_unread(failure, self.config) for failure in data.failures)
-        items = (*explained, *failed)
-        notes = (f"{len(known)} of the recordings were trained on: their scores are flattered",) if known else ()
+        results = [self._result(own, alpha) for own in judged]
+        items = tuple(self._explained(judged, results, threshold, show_progress))
+        known = len(data.known_in(self.digests))
+        notes = (f"{known} of the recordings were trained on: their scores are flattered",) if known else ()
         return DetectionResult(
             "audio",
             "recording",
@@ -154,20 +154,16 @@ class SoundWork(Work):
         )
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per recording, that of its most abnormal clip; NaN where it cannot be read."""
+        """Give one score per recording, that of its most abnormal clip, in the order given; NaN where it has none."""
         self._fitted()
-        data = self.read(source)
-        scores = [float(own.scores.max()) for own in self._judged(data)]
-        return np.array([*scores, *([np.nan] * len(data.failures))])
+        judged = self._judged(self.read(source))
+        return np.array([np.nan if isinstance(own, AudioFailure) else float(own.scores.max()) for own in judged])
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per recording: 1 where a clip's p-value is at most alpha."""
+        """Give 0 (normal), 1 (anomalous: p <= alpha in a clip) or -1 (not judged) per recording, in their order."""
         _, calibration = self._fitted()
         alpha = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        data = self.read(source)
-        results = [self._result(own, alpha, False) for own in self._judged(data)]
-        found = [int(own.labels.any()) for own in results]
-        return np.array([*found, *([0] * len(data.failures))], np.int64)
+        return calibration.labels(calibration.p_values(self.decision_function(source)), alpha)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
@@ -175,10 +171,10 @@ class SoundWork(Work):
         tensors, constants = sound_state(engine)
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         self.engine = self._new_engine()
-        restore_sound(self.engine, tensors, constants)
+        restore_sound(self.engine, tensors, constants, self.meta["num_train_clips"])
         self.engine.evidence = self.choices
         self.peaks = np.array(constants["peaks"], float)
         self.digests = frozenset(constants["digests"])
@@ -204,7 +200,6 @@ class SoundWork(Work):
 
     def _new_engine(self) -> SoundDetection:
         maps = new_scorer(self.config)
-        make_networks(maps, 1, shows=False)  # its normal version is a level, not a drawing
         return SoundDetection(self.config, maps, SoundScorer(audio_map_of(self.config.audio), maps))
 
     def _read(self, source: Any, part: str) -> AudioSet:
@@ -242,18 +237,22 @@ class SoundWork(Work):
         assert self.engine is not None
         return self.engine, calibration
 
-    def _judged(self, data: AudioSet, show_progress: bool = False) -> list[_Judged]:
-        """Score all recordings, clip by clip.
+    def _judged(self, data: AudioSet, show_progress: bool = False) -> list[_Judged | AudioFailure]:
+        """Score all recordings, clip by clip, each in its place.
 
         Raises: DataError when none can be judged, or one cannot and `on_error` says to stop.
         """
-        judged = [self._judge(item) for item in progress(data.items, "scoring", show_progress)]
-        failures = [own.failure for own in judged if own.failure is not None]
-        if failures and (self.read_options.get("on_error") == "stop" or len(failures) == len(judged)):
-            raise DataError(failures[0].message)
+        judged: list[_Judged | AudioFailure] = []
+        for entry in progress(data.entries, "scoring", show_progress):
+            judged.append(entry if isinstance(entry, AudioFailure) else self._judge(entry))
+            if isinstance(judged[-1], AudioFailure) and self.read_options.get("on_error") == "stop":
+                raise DataError(judged[-1].message)
+        failures = [own for own in judged if isinstance(own, AudioFailure)]
+        if len(failures) == len(judged):
+            raise DataError(f"none of the recordings can be judged, the first: {failures[0].message}")
         return judged
 
-    def _judge(self, item: AudioItem) -> _Judged:
+    def _judge(self, item: AudioItem) -> _Judged | AudioFailure:
         engine, _ = self._fitted()
         scores, starts, parts, flags = [], [], [], set[str]()
         try:
@@ -265,24 +264,26 @@ class SoundWork(Work):
                 starts += [clip.start_s for clip in block]
                 flags |= {flag for clip in block for flag in clip.flags}
         except DataError as error:
-            nothing = np.array([np.nan])
-            return _Judged(item, nothing, np.zeros(1), {}, (), item.failure(error))
+            return item.failure(error)
+        if not all(np.isfinite(own).all() for own in scores):
+            return item.failure(DataError(NO_SCORE))
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         flagged = [f"some of it is flagged: {', '.join(sorted(flags))}"] if flags else []
         notes = (*item.notes, *clips.notes, *flagged)
         return _Judged(item, np.concatenate(scores), np.array(starts), joined, tuple(dict.fromkeys(notes)))
 
-    def _result(self, own: _Judged, alpha: float, known: bool) -> SoundResult:
+    def _result(self, own: _Judged | AudioFailure, alpha: float) -> SoundResult:
         _, calibration = self._fitted()
-        if own.failure is not None:
-            return _unread(own.failure, self.config)
+        if isinstance(own, AudioFailure):
+            return _unread(own, self.config)
         p_values = calibration.p_values(own.scores)
+        known = own.item.digest in self.digests
         notes = ("this very recording was trained on: its score is flattered",) if known else ()
         return SoundResult(
             id=own.item.id,
             scores=own.scores,
             p_values=p_values,
-            labels=(p_values <= alpha).astype(np.int64),
+            labels=calibration.labels(p_values, alpha),
             starts_s=own.starts_s,
             clip_s=audio_map_of(self.config.audio).clip_s,
             duration_s=own.item.duration_s,
@@ -293,14 +294,14 @@ class SoundWork(Work):
         )
 
     def _explained(
-        self, judged: Sequence[_Judged], results: Sequence[SoundResult], threshold: float, show: bool
+        self, judged: Sequence[_Judged | AudioFailure], results: Sequence[SoundResult], threshold: float, show: bool
     ) -> list[SoundResult]:
         """Add an excerpt to the most abnormal recordings, and events to those of them that are abnormal."""
-        order = np.argsort([-np.nan_to_num(own.scores.max(), nan=-np.inf) for own in judged], kind="stable")
         explained = list(results)
-        chosen = [int(i) for i in order[:_MOST_EXPLAINED] if not results[int(i)].error]
-        for number in progress(chosen, "explaining", show):
-            explained[number] = self._with_excerpt(judged[number], results[number], threshold)
+        scored = [(number, own) for number, own in enumerate(judged) if isinstance(own, _Judged)]
+        chosen = sorted(scored, key=lambda pair: -pair[1].scores.max())[:_MOST_EXPLAINED]
+        for number, own in progress(chosen, "explaining", show):
+            explained[number] = self._with_excerpt(own, results[number], threshold)
         return explained
 
     def _with_excerpt(self, own: _Judged, result: SoundResult, threshold: float) -> SoundResult:
@@ -308,7 +309,7 @@ class SoundWork(Work):
         clips = list(self._around_the_oddest(own, result))
         excerpt, events = explain_clips(engine, own.item.id, clips, threshold, self.peaks)
         excerpt = _without_filling(excerpt, own.item.duration_s)
-        return replace(result, excerpt=excerpt, events=events if result.labels.any() else ())
+        return replace(result, excerpt=excerpt, events=events if (result.labels == 1).any() else ())
 
     def _around_the_oddest(self, own: _Judged, result: SoundResult) -> Iterator[AudioClip]:
         """Yield the clips of a short recording; of a long one, the oddest clip and its neighbours."""
@@ -361,7 +362,7 @@ def _unread(failure: AudioFailure, config: DetectorConfig) -> SoundResult:
         id=failure.id,
         scores=nothing,
         p_values=nothing,
-        labels=np.zeros(1, np.int64),
+        labels=np.full(1, -1),
         starts_s=np.zeros(1),
         clip_s=config.audio.clip_s,
         duration_s=0.0,

@@ -1,11 +1,11 @@
 """Scaled streams, and the windows cut from them: what stands between the series modality and the scorers.
 
 Legend: n points, C channels, N windows, L points per window. A panel instance is a stream that is exactly one window
-long. Read `window_scorer.py` next: it scores such windows.
+long. Read `missing_values.py` next: it completes windows that hold gaps.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,22 +16,25 @@ from oddwave.scoring.aggregate import window_to_point
 
 __all__ = ["Stream", "WindowSet", "at_rest", "cut_streams", "points_from_windows"]
 
-MAX_MISSING_SHARE = 0.5
+MAX_MISSING_SHARE = 0.5  # of a window's points, and, in windows to learn from, of each channel's
 
 
 @dataclass(frozen=True, eq=False)
 class Stream:
-    """One stream, scaled, gaps filled; `observed` says which points were measured, `breaks` where a stretch begins.
+    """One stream, scaled, gaps filled by lines; `breaks` are the points where a stretch begins.
 
-    `group` names the stream in a model's memory; `offset` is where it begins in the original stream.
+    `known` says which values may stand as they are: those measured, and those between measurements that lie no further
+    apart than usual for their channel. `group` names the stream in a model's memory; `offset` is where it begins in the
+    original stream. `places` are the points of the item that the stream's points are, where some were left out.
     """
 
     id: str
     group: int
     values: Float[np.ndarray, "n C"]
-    observed: Bool[np.ndarray, " n"]
+    known: Bool[np.ndarray, "n C"]
     breaks: tuple[int, ...] = ()
     offset: int = 0
+    places: Int[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -40,7 +43,13 @@ class Stream:
         """Give the points from `start` up to `stop`."""
         breaks = tuple(b - start for b in self.breaks if start < b < stop)
         return Stream(
-            self.id, self.group, self.values[start:stop], self.observed[start:stop], breaks, self.offset + start
+            self.id,
+            self.group,
+            self.values[start:stop],
+            self.known[start:stop],
+            breaks,
+            self.offset + start,
+            None if self.places is None else self.places[start:stop],
         )
 
     def stretches(self) -> list[tuple[int, int]]:
@@ -50,13 +59,17 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class WindowSet:
-    """Windows of many streams: stream number, first point in it, and the place for a memory's self-exclusion."""
+    """Windows of many streams: stream number, first point in it, and the place for a memory's self-exclusion.
+
+    `known` says which of their values are; None: all.
+    """
 
     windows: Float[np.ndarray, "N C L"]
     stream: Int[np.ndarray, " N"]
     local_starts: Int[np.ndarray, " N"]
     groups: Int[np.ndarray, " N"]
     starts: Int[np.ndarray, " N"]
+    known: Bool[np.ndarray, "N C L"] | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -64,17 +77,37 @@ class WindowSet:
     def take(self, index: Int[np.ndarray, " n"]) -> "WindowSet":
         """Give the windows at these positions."""
         return WindowSet(
-            self.windows[index], self.stream[index], self.local_starts[index], self.groups[index], self.starts[index]
+            self.windows[index],
+            self.stream[index],
+            self.local_starts[index],
+            self.groups[index],
+            self.starts[index],
+            None if self.known is None else self.known[index],
         )
 
     def joined(self, other: "WindowSet") -> "WindowSet":
         """Give the windows of both; stream numbers no longer name streams of one list."""
         names = ("windows", "stream", "local_starts", "groups", "starts")
-        return WindowSet(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+        joined = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
+        whole = self.known is None and other.known is None
+        known = None if whole else np.concatenate([part.all_known for part in (self, other)])
+        return replace(WindowSet(*joined), known=known)
 
     def with_windows(self, windows: Float[np.ndarray, "N C L"]) -> "WindowSet":
-        """Give other contents at the same places."""
-        return WindowSet(windows, self.stream, self.local_starts, self.groups, self.starts)
+        """Give other contents, known throughout, at the same places."""
+        return replace(self, windows=windows, known=None)
+
+    @property
+    def all_known(self) -> Bool[np.ndarray, "N C L"]:
+        """Which values are known, written out."""
+        return np.ones(self.windows.shape, bool) if self.known is None else self.known
+
+    def learnable(self) -> Bool[np.ndarray, " N"]:
+        """Say which windows have enough of every channel to learn from."""
+        if self.known is None:
+            return np.ones(len(self), bool)
+        enough: np.ndarray = self.known.mean(2).min(1) >= 1.0 - MAX_MISSING_SHARE
+        return enough
 
 
 def at_rest(streams: Sequence[Stream]) -> bool:
@@ -87,16 +120,19 @@ def cut_streams(streams: Sequence[Stream], window_size: int, stride: int) -> Win
 
     Stretches shorter than a window yield none.
     """
-    windows, numbers, local = [], [], []
+    windows, known, numbers, local = [], [], [], []
+    gaps = not all(stream.known.all() for stream in streams)
     for number, stream in enumerate(streams):
         for start, stop in stream.stretches():
             if stop - start < window_size:
                 continue
             starts = start + window_starts(stop - start, window_size, min(stride, window_size))
-            filled = np.concatenate([[0], np.cumsum(~stream.observed)])
+            filled = np.concatenate([[0], np.cumsum(~stream.known.any(1))])
             starts = starts[filled[starts + window_size] - filled[starts] <= MAX_MISSING_SHARE * window_size]
             view = np.lib.stride_tricks.sliding_window_view(stream.values, window_size, axis=0)
             windows.append(view[starts])
+            if gaps:
+                known.append(np.lib.stride_tricks.sliding_window_view(stream.known, window_size, axis=0)[starts])
             numbers.append(np.full(len(starts), number))
             local.append(starts)
     if not windows:
@@ -107,7 +143,8 @@ def cut_streams(streams: Sequence[Stream], window_size: int, stride: int) -> Win
     groups = np.array([s.group for s in streams])[stream_of]
     offsets = np.array([s.offset for s in streams])[stream_of]
     joined = np.concatenate(windows).astype(np.float32, copy=False)
-    return WindowSet(joined, stream_of, local_starts, groups, local_starts + offsets)
+    own = np.concatenate(known) if known else None
+    return WindowSet(joined, stream_of, local_starts, groups, local_starts + offsets, own)
 
 
 def points_from_windows(

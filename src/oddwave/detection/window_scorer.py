@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.missing_values import Bank
 from oddwave.detection.streams import WindowSet
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.modalities.representation import Representation, map_vectors
@@ -38,6 +39,10 @@ class TermSet:
         terms = {name: np.concatenate([part.terms[name] for part in parts]) for name in parts[0].terms}
         return cls(terms, np.concatenate([part.error_map for part in parts]))
 
+    def take(self, index: Int[np.ndarray, " n"]) -> "TermSet":
+        """Give the terms of the windows at these positions."""
+        return TermSet({name: values[index] for name, values in self.terms.items()}, self.error_map[index])
+
 
 @dataclass
 class WindowScorer:
@@ -47,6 +52,7 @@ class WindowScorer:
     config: DetectorConfig
     noise_levels: tuple[float, ...]
     memories: dict[str, Memory] = field(default_factory=dict)
+    bank: Bank | None = None
     standardiser: Standardiser | None = None
     point_statistics: tuple[float, float] = (0.0, 1.0)
 
@@ -67,6 +73,10 @@ class WindowScorer:
             seed=self.config.seed,
         )
 
+    def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
+        """Give the windows with what they lack lent by remembered ones."""
+        return cut if self.bank is None else self.bank.completed(cut, self_join=self_join)
+
     def fit_memory(self, cut: WindowSet, denoised: DenoiserTerms, spaces: Sequence[str]) -> None:
         """Remember the training windows in each space (see `_vectors`)."""
         self.memories = {
@@ -83,6 +93,8 @@ class WindowScorer:
 
     def extend_memory(self, cut: WindowSet, denoised: DenoiserTerms) -> None:
         """Remember more windows in the same spaces; what is usual stays as it was learnt."""
+        assert self.bank is not None
+        self.bank = self.bank.joined(cut)
         self.memories = {
             space: memory.joined(
                 self._vectors(space, cut.windows, denoised), cut.groups, cut.starts, **self._memory_bounds()
@@ -145,9 +157,12 @@ class WindowScorer:
         return map_vectors(self.representation.scaled(windows), space, self.representation.tensor_length)
 
     def to_arrays(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Give the memories as tensors, named `prefix.space.part`."""
+        """Give the memories and the bank as tensors, named `prefix.space.part`; the bank's space is `bank`."""
+        arrays = {space: memory.arrays() for space, memory in self.memories.items()}
+        if self.bank is not None:
+            arrays["bank"] = self.bank.arrays()
         return {
             f"{prefix}.{space}.{part}": torch.from_numpy(np.ascontiguousarray(array))
-            for space, memory in self.memories.items()
-            for part, array in memory.arrays().items()
+            for space, parts in arrays.items()
+            for part, array in parts.items()
         }

@@ -4,7 +4,10 @@
 the configuration's modality and `archive.py` stores either in the same four files. Read one of the two next.
 """
 
+import difflib
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,11 +18,14 @@ from torch import nn
 
 from oddwave import __version__
 from oddwave.config import DetectorConfig, Modality
-from oddwave.errors import NotFittedError
+from oddwave.detection.model_tensors import TensorFile
+from oddwave.errors import ConfigError, NotFittedError
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["Work"]
+__all__ = ["NO_SCORE", "Work", "check_read_options"]
+
+NO_SCORE = "got no score, the model gives NaN: fit it again"
 
 
 class Work(ABC):
@@ -70,19 +76,22 @@ class Work(ABC):
 
     @abstractmethod
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per row or item of the source, NaN where nothing can be said. Raises: as `score`."""
+        """Give one score per row or item, in the order given; NaN where nothing can be said. Raises: as `score`."""
 
     @abstractmethod
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row or item. Raises: as `score`."""
+        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in the order given. Raises: as `score`."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Give the tensors and the JSON constants that a saved model holds. Raises: NotFittedError."""
 
     @abstractmethod
-    def restore(self, tensors: dict[str, torch.Tensor], constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already.
+
+        Raises: CheckpointError for tensors that are not what the settings imply.
+        """
 
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
@@ -117,3 +126,16 @@ class Work(ABC):
             "seed": self.config.seed,
             "preset": self.config.preset,
         }
+
+
+def check_read_options(
+    options: Mapping[str, Any], reader: Callable[..., Any], *, without: tuple[str, ...] = ()
+) -> None:
+    """Refuse reading options that a reader does not know. Raises: ConfigError, with the one that may be meant."""
+    parameters = inspect.signature(reader).parameters.values()
+    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in without]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
+            raise ConfigError(f"reading option {name!r} does not exist: {hint}")

@@ -19,10 +19,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from oddwave.errors import DataError, MissingExtraError
+from oddwave.modalities.foreign_files import HEAD_BYTES, foreign_name
 from oddwave.modalities.source_files import FileKind
 
 __all__ = [
     "AUDIO_ENDINGS",
+    "HIGHEST_RATE",
     "LOWEST_RATE",
     "RECORDINGS",
     "SoundHeader",
@@ -37,14 +39,20 @@ AUDIO_ENDINGS = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
     *(".au", ".snd", ".caf", ".w64", ".rf64"),
 )
+_FOREIGN_ENDINGS = (
+    *(".m4a", ".m4b", ".aac", ".ac3", ".wma", ".amr", ".3ga", ".ape", ".wv", ".tta", ".dsf", ".dff", ".mka", ".weba"),
+)
 LOWEST_RATE = 100  # Hz; a damaged header that says less would turn seconds into days
-RECORDINGS = FileKind("recording", AUDIO_ENDINGS)
+HIGHEST_RATE = 20_000_000  # Hz, of acoustic emission; one that says more would put hours into one block
+RECORDINGS = FileKind("recording", AUDIO_ENDINGS, _FOREIGN_ENDINGS)
 
 _CHUNK_VALUES = 1 << 17  # decoded at a time, all channels together
 _FULL_SCALE = 0.9999  # of samples with 16 bit or more, just below their largest value
 _COARSE_FULL_SCALE = {"PCM_U8": 127 / 128, "PCM_S8": 127 / 128, "ULAW": 32124 / 32768, "ALAW": 32256 / 32768}
+_OWN_NAMES = ("a WAV recording", "a FLAC recording", "an OGG recording", "an MP3 recording")
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 _LENGTH_UNKNOWN = 1 << 62  # libsndfile says 2^63 - 1 where a header leaves the length open
+_MOST_SAMPLES_PER_BYTE = 4096  # of a file; silence packs to 400, and a header that claims more is damaged
 _LENGTH_OPEN_BYTES = 0x7FFFF000  # recorders that cannot go back write such sizes on purpose
 _LOST_S = 0.1  # compressed formats may end so much early without anything being lost
 # How libsndfile's log names a chunk that ends before its size says; in 64-bit files only the outermost one is named.
@@ -144,14 +152,14 @@ def _opened(path: Path) -> Iterator[Any]:
             yield sound
     except DataError:
         raise
+    except MemoryError as error:
+        raise DataError("does not fit into memory: cut it into pieces") from error
     except OSError as error:
         raise DataError(_unreadable(error)) from error
     except Exception as error:  # decoders answer broken files with almost any exception
         detail = _detail(error)
         if "not recognised" in detail or isinstance(error, TypeError):  # a TypeError asks for the form of raw samples
-            raise DataError(
-                "is no sound in a format that can be read (WAV, FLAC, OGG, MP3, AIFF and others): save it as WAV"
-            ) from error
+            raise DataError(_unidentified(path)) from error
         raise DataError(f"is damaged or cut off ({detail}): copy or save it again") from error
 
 
@@ -169,9 +177,20 @@ def _check_file(path: Path) -> None:
         pass
 
 
+def _unidentified(path: Path) -> str:
+    """Name what no decoder knows by its first bytes."""
+    with path.open("rb") as file:
+        name = foreign_name(file.read(HEAD_BYTES))
+    if name in _OWN_NAMES:
+        return f"begins like {name} but is damaged: copy or save it again"
+    if name:
+        return f"is {name} and cannot be read: save it as WAV or FLAC"
+    return "is no sound in a format that can be read (WAV, FLAC, OGG, MP3, AIFF and others): save it as WAV"
+
+
 def _header_of(sound: Any) -> SoundHeader:
     rate, channels, length = int(sound.samplerate), int(sound.channels), int(sound.frames)
-    if rate < LOWEST_RATE or channels < 1 or length < 0:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or channels < 1 or length < 0:
         raise DataError(f"says that it has {channels} channel(s) at {rate} Hz: its header is damaged, save it again")
     log = str(sound.extra_info)
     notes = []
@@ -179,7 +198,8 @@ def _header_of(sound: Any) -> SoundHeader:
     if found and (claimed := int(found[1])) < _LENGTH_OPEN_BYTES and claimed > (held := int(found[2])) > 0:
         notes.append(_ends_early(length, round(length * claimed / held), rate))
     full_scale = _COARSE_FULL_SCALE.get(sound.subtype, _FULL_SCALE)
-    known = length if length < _LENGTH_UNKNOWN else None
+    believed = min(_LENGTH_UNKNOWN, _MOST_SAMPLES_PER_BYTE * Path(sound.name).stat().st_size)
+    known = length if length < believed else None  # open, or damaged: it must be counted
     return SoundHeader(rate, channels, known, full_scale, sound.subtype in _FLOAT_SUBTYPES, tuple(notes))
 
 

@@ -8,6 +8,7 @@ for where items come from, and `audio_clips.py` for the clips that they are cut 
 import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from oddwave.errors import DataError
 from oddwave.modalities.audio_decode import array_chunks, array_header, file_chunks, file_digest, file_header
-from oddwave.modalities.audio_stream import SoundStream
+from oddwave.modalities.audio_stream import SoundStream, loudest_if_cancelling
 
 __all__ = ["AudioFailure", "AudioItem", "AudioSet"]
 
@@ -40,10 +41,11 @@ class AudioFailure:
 class AudioItem:
     """One recording, or one channel of it: where it is, how long, and a hash of its contents.
 
-    `id` is the path below the source without its ending ("good/001"), or "recording_0003" for arrays; a channel on its
-    own has "/channel_1" and so on behind it. `sample_rate` (Hz) and `num_samples` are the recording's own, the latter
-    as its header has it: what turns out wrong while it is decoded is noted by the stream. `channel` counts from 0;
-    None is the mean of all. `digest` is a BLAKE2b hash of the file's bytes, or of an array's rate, type and values.
+    `id` is the path below the source ("good/001.wav"), or "recording_0003" for arrays; a channel on its own has
+    "/channel_1" and so on behind it. `sample_rate` (Hz) and `num_samples` are the recording's own, the latter as its
+    header has it: what turns out wrong while it is decoded is noted by the stream. `channel` counts from 0; None is the
+    mean of all, or the loudest where that would lose the sound. `digest` is a BLAKE2b hash of the file's bytes, or of
+    an array's rate, type and values.
     """
 
     id: str
@@ -72,6 +74,7 @@ class AudioItem:
         content = hashlib.blake2b(f"{values.dtype.str}{values.shape}{sample_rate}".encode(), digest_size=16)
         content.update(np.ascontiguousarray(values).tobytes())
         digest = content.hexdigest()
+        notes = (*notes, *_depth_notes(values))
         return cls(identifier, None, sample_rate, len(values), None, header.num_channels, digest, notes, values)
 
     @property
@@ -91,16 +94,35 @@ class AudioItem:
         Raises: DataError whose text is a predicate, here and while iterating, where nothing can be decoded (any more);
         ConfigError for a rate or block that is not positive.
         """
-        notes: list[str] = []
         if self.values is not None:
-            header, chunks = array_header(self.values, self.sample_rate), array_chunks(self.values)
+            header = array_header(self.values, self.sample_rate)
         else:
             assert self.path is not None  # a recording without values has a file
-            header, chunks = file_header(self.path), file_chunks(self.path, notes)
+            header = file_header(self.path)
         form = (header.sample_rate, header.num_channels, header.num_samples or self.num_samples)
         if form != (self.sample_rate, self.num_channels, self.num_samples):
             raise DataError("has changed since it was read: read the source again once nobody writes to it")
-        return SoundStream(chunks, header, channel=self.channel, sample_rate=sample_rate, block_s=block_s, notes=notes)
+        channel, notes = self.channel, list[str]()
+        if self._loudest is not None:
+            channel = self._loudest
+            notes.append(
+                f"its {self.num_channels} channels cancel each other when mixed: channel {channel + 1}, the loudest, "
+                "stands for all"
+            )
+        chunks = self._chunks(notes)
+        return SoundStream(chunks, header, channel=channel, sample_rate=sample_rate, block_s=block_s, notes=notes)
+
+    @cached_property
+    def _loudest(self) -> int | None:
+        """The channel to be heard where the mix would lose the sound: a pass of its own, once per recording."""
+        mixes = self.channel is None and self.num_channels > 1
+        return loudest_if_cancelling(self._chunks([])) if mixes else None
+
+    def _chunks(self, notes: list[str]) -> Iterator[Float[np.ndarray, "n C"]]:
+        if self.values is not None:
+            return array_chunks(self.values)
+        assert self.path is not None
+        return file_chunks(self.path, notes)
 
     def blocks(self, sample_rate: int, block_s: float) -> Iterator[Float[np.ndarray, " n"]]:
         """Yield the recording at `sample_rate` in float32, in blocks of `block_s`, the last one shorter.
@@ -135,11 +157,20 @@ class AudioItem:
 
 @dataclass(frozen=True, eq=False)
 class AudioSet:
-    """The recordings of a source, in an order that stays the same, and those that could not be read."""
+    """The recordings of a source in their order, each in its place: an item, or the failure to read it."""
 
-    items: tuple[AudioItem, ...]
+    entries: tuple[AudioItem | AudioFailure, ...]
     notes: tuple[str, ...] = ()
-    failures: tuple[AudioFailure, ...] = ()
+
+    @property
+    def items(self) -> tuple[AudioItem, ...]:
+        """The recordings that could be read, as far as their headers tell."""
+        return tuple(entry for entry in self.entries if isinstance(entry, AudioItem))
+
+    @property
+    def failures(self) -> tuple[AudioFailure, ...]:
+        """The recordings that could not be read."""
+        return tuple(entry for entry in self.entries if isinstance(entry, AudioFailure))
 
     @property
     def fingerprint(self) -> str:
@@ -157,3 +188,14 @@ class AudioSet:
         """Return the ids of recordings with one of the given digests: test recordings that training has heard."""
         known = frozenset(digests)
         return tuple(item.id for item in self.items if item.digest in known)
+
+
+def _depth_notes(values: Shaped[np.ndarray, "n C"]) -> tuple[str, ...]:
+    """Say where 32-bit integers use so little of their range that they seem to hold fewer bits."""
+    if values.dtype.kind != "i" or values.dtype.itemsize != 4:
+        return ()
+    peak = max(int(values.max()), -int(values.min()))
+    bits = next((bits for bits in (16, 24) if 0 < peak <= 1 << bits - 1), None)
+    if bits is None:
+        return ()
+    return (f"uses no more than {bits} of its 32 bits, and is heard so quietly: multiply by 2**{32 - bits} to mend it",)

@@ -1,13 +1,14 @@
 """`read_audio`: any source of sound to an `AudioSet`; nothing decoded, nothing lost, every decision noted.
 
-Sources: a folder (flat, nested, or in MVTec layout), one file, a glob, a list of paths, arrays with their sample rate.
+Sources: a folder (flat, nested, or in MVTec layout), one file, a glob, arrays or tensors with their sample rate, and
+lists or mappings of these and of paths, mixed as they come: each entry keeps its place, readable or not.
 Read `source_files.py` for which files count and what they are called, `audio_items.py` for what comes out, and
 `audio_decode.py` for what a recording may be. Legend: n samples, C channels.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +16,11 @@ import numpy as np
 from jaxtyping import Shaped
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.audio_decode import LOWEST_RATE, RECORDINGS
+from oddwave.modalities.arrays import is_list_of_things, plain_array
+from oddwave.modalities.audio_decode import HIGHEST_RATE, LOWEST_RATE, RECORDINGS
 from oddwave.modalities.audio_items import AudioFailure, AudioItem, AudioSet
-from oddwave.modalities.source_files import FoundFiles, OnError, Part, find_files, find_listed
+from oddwave.modalities.source_files import OnError, Part, find_files, find_listed, is_path
+from oddwave.visible import visible
 
 __all__ = ["Channels", "read_audio"]
 
@@ -42,22 +45,22 @@ def read_audio(
     (see `AudioSet.failures`) or stops at the first.
     Raises: DataError where nothing can be read, in one line that says why; ConfigError for an option.
     """
-    _check_options(channels, part, on_error)
-    found = _find(source, part, recursive)
-    items: list[AudioItem] = []
-    failures = list(found.failures)
-    for candidate in found.candidates:
+    _check_options(channels, part, on_error, recursive)
+    candidates, notes = _find(source, part, recursive)
+    entries: list[AudioItem | AudioFailure] = []
+    for candidate in candidates:
         outcome = candidate.read()
-        if isinstance(outcome, AudioItem):
-            items += outcome.each_channel() if channels == "each" else (outcome,)
+        if isinstance(outcome, AudioFailure):
+            if on_error == "stop":
+                raise DataError(outcome.message)
+            entries.append(outcome)
         else:
-            failures.append(outcome)
-        if failures and on_error == "stop":
-            raise DataError(failures[-1].message)
-    if not items:
-        first = f", the first: {failures[0].message}" if failures else ": give one or more"
+            entries += outcome.each_channel() if channels == "each" else (outcome,)
+    found = AudioSet(tuple(entries))
+    if not found.items:
+        first = f", the first: {found.failures[0].message}" if entries else ": give one or more"
         raise DataError(f"the source holds no recording that can be read{first}")
-    return AudioSet(tuple(items), (*found.notes, *_notes_on_all(items)), tuple(failures))
+    return replace(found, notes=tuple(map(visible, (*notes, *_notes_on_all(found.items)))))
 
 
 @dataclass(frozen=True)
@@ -75,44 +78,43 @@ class _Candidate:
             return AudioFailure(self.id, self.path, str(error))
 
 
-@dataclass(frozen=True)
-class _Found:
-    candidates: tuple[_Candidate, ...]
-    notes: tuple[str, ...] = ()
-    failures: tuple[AudioFailure, ...] = ()
+_Found = tuple[Sequence[_Candidate], Sequence[str]]  # what was found, and notes
 
 
 def _find(source: Any, part: Part, recursive: bool) -> _Found:
     """Look into the source, whatever it is, without reading any recording."""
-    if isinstance(source, str | os.PathLike):
-        return _files(find_files(source, RECORDINGS, part, recursive))
+    if is_path(source):
+        found = find_files(source, RECORDINGS, part, recursive)
+        return [_Candidate(*entry[:2], partial(_from_file, *entry)) for entry in found.entries], found.notes
     if isinstance(source, Mapping):
-        return _in_memory((str(identifier), sound) for identifier, sound in source.items())
-    if hasattr(source, "__array__") or not isinstance(source, Iterable):
+        return _mixed(list(source.values()), [str(key) for key in source]), ()
+    array = hasattr(source, "__array__") and not is_list_of_things(source)
+    if array or isinstance(source, bytes | bytearray) or not isinstance(source, Iterable):
         raise DataError(
             f"cannot read sound from {type(source).__name__}: give a folder, file, glob, list of paths, or {_PAIR}"
         )
-    if _is_pair(source):
-        return _in_memory([("recording_0000", source)])
-    entries = list(source)
-    if entries and all(isinstance(entry, str | os.PathLike) for entry in entries):
-        return _files(find_listed(entries))
-    return _in_memory((f"recording_{i:04d}", sound) for i, sound in enumerate(entries))
+    return _mixed([source] if _is_pair(source) else list(source), None), ()
 
 
-def _files(found: FoundFiles) -> _Found:
-    def candidate(identifier: str, path: Path) -> _Candidate:
-        return _Candidate(identifier, path, lambda: AudioItem.from_file(identifier, path))
+def _mixed(entries: Sequence[Any], names: Sequence[str] | None) -> Sequence[_Candidate]:
+    """Take paths and arrays in their order, under the names of a mapping or under names of their own."""
+    listed = iter(find_listed([entry for entry in entries if is_path(entry)]).files)
+    candidates = []
+    for number, entry in enumerate(entries):
+        if is_path(entry):
+            identifier, path = next(listed)
+            name = names[number] if names else identifier
+            candidates.append(_Candidate(name, path, partial(_from_file, name, path, "")))
+        else:
+            name = names[number] if names else f"recording_{number:04d}"
+            candidates.append(_Candidate(name, None, partial(_item_in_memory, name, entry)))
+    return candidates
 
-    blind = tuple(AudioFailure(identifier, path, reason) for identifier, path, reason in found.unreadable)
-    return _Found(tuple(candidate(identifier, path) for identifier, path in found.files), found.notes, blind)
 
-
-def _in_memory(sounds: Iterable[tuple[str, Any]]) -> _Found:
-    def candidate(identifier: str, sound: Any) -> _Candidate:
-        return _Candidate(identifier, None, lambda: _item_in_memory(identifier, sound))
-
-    return _Found(tuple(candidate(identifier, sound) for identifier, sound in sounds))
+def _from_file(identifier: str, path: Path, reason: str) -> AudioItem:
+    if reason:
+        raise DataError(reason)
+    return AudioItem.from_file(identifier, path)
 
 
 def _is_pair(source: Any) -> bool:
@@ -126,11 +128,13 @@ def _is_rate(value: Any) -> bool:
 def _item_in_memory(identifier: str, sound: Any) -> AudioItem:
     if not _is_pair(sound) or not hasattr(sound[0], "__array__") or not _is_rate(sound[1]):
         form = f"({', '.join(type(part).__name__ for part in sound)})" if isinstance(sound, tuple) else ""
-        raise DataError(f"is of type {type(sound).__name__}{form}: expected {_PAIR}, or paths only")
+        raise DataError(f"is of type {type(sound).__name__}{form}: expected {_PAIR}, or a path")
     rate = float(sound[1])
     if not (rate >= LOWEST_RATE and rate.is_integer()):
         raise DataError(f"has a sample rate of {sound[1]} Hz: expected a whole number, {LOWEST_RATE} or more")
-    values, notes = _as_channels_last(np.asarray(sound[0]))
+    if rate > HIGHEST_RATE:
+        raise DataError(f"has a sample rate of {sound[1]} Hz: expected {HIGHEST_RATE} or less")
+    values, notes = _as_channels_last(plain_array(sound[0]))
     return AudioItem.from_values(identifier, values, int(rate), notes)
 
 
@@ -145,7 +149,7 @@ def _as_channels_last(values: np.ndarray) -> tuple[Shaped[np.ndarray, "n C"], tu
     return values, ()
 
 
-def _notes_on_all(items: list[AudioItem]) -> list[str]:
+def _notes_on_all(items: Sequence[AudioItem]) -> list[str]:
     """Repeat what was noted about each recording, and say which have the same contents."""
     notes = [f"'{item.id}' {note}" for item in items if not item.channel for note in item.notes]
     first: dict[tuple[str, int | None], str] = {}
@@ -156,10 +160,12 @@ def _notes_on_all(items: list[AudioItem]) -> list[str]:
     return notes
 
 
-def _check_options(channels: str, part: str, on_error: str) -> None:
+def _check_options(channels: Any, part: Any, on_error: Any, recursive: Any) -> None:
     if channels not in ("mix", "each"):
         raise ConfigError(f"channels is {channels!r}: give 'mix' or 'each'")
     if part not in ("all", "train", "test"):
         raise ConfigError(f"part is {part!r}: give 'all', 'train' or 'test'")
     if on_error not in ("skip", "stop"):
         raise ConfigError(f"on_error is {on_error!r}: give 'skip' or 'stop'")
+    if not isinstance(recursive, bool):
+        raise ConfigError(f"recursive is {recursive!r}: give True or False")

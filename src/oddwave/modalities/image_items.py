@@ -38,9 +38,9 @@ class ImageFailure:
 class ImageItem:
     """One picture: where it is, how large, and a hash of its contents.
 
-    `id` is the path below the source without its ending ("good/001"), or "picture_0003" for arrays. `size` is (height,
-    width) in pixels, upright. `digest` is a BLAKE2b hash of the file's bytes, or of an array's type, shape and values.
-    `values` are the pixels of pictures that came as arrays, in their own type.
+    `id` is the path below the source ("good/001.png"), or "picture_0003" for arrays. `size` is (height, width) in
+    pixels, upright. `digest` is a BLAKE2b hash of the file's bytes, or of an array's type, shape and values. `values`
+    are the pixels of pictures that came as arrays, in their own type; `bits` says how many each value is stored in.
     """
 
     id: str
@@ -50,6 +50,7 @@ class ImageItem:
     digest: str
     notes: tuple[str, ...] = ()
     values: Shaped[np.ndarray, "H W C"] | None = field(default=None, repr=False)
+    bits: int = 8
 
     @classmethod
     def from_file(cls, identifier: str, path: Path, max_pixels: int = MAX_PIXELS) -> "ImageItem":
@@ -57,7 +58,8 @@ class ImageItem:
         with open_picture(path) as file:
             header = read_header(file, max_pixels)
             digest = _digest(file)
-        return cls(identifier, path, (header.height, header.width), header.channels, digest, header.notes)
+        size = (header.height, header.width)
+        return cls(identifier, path, size, header.channels, digest, header.notes, bits=header.bits)
 
     @classmethod
     def from_values(
@@ -68,7 +70,8 @@ class ImageItem:
         height, width, channels = values.shape
         content = hashlib.blake2b(f"{values.dtype.str}{values.shape}".encode(), digest_size=16)
         content.update(np.ascontiguousarray(values).tobytes())
-        return cls(identifier, None, (height, width), channels, content.hexdigest(), notes, values)
+        bits = 8 * values.dtype.itemsize
+        return cls(identifier, None, (height, width), channels, content.hexdigest(), notes, values, bits)
 
     def pixels(self) -> Float[np.ndarray, "H W C"]:
         """Decode the picture: float32 in [0, 1], upright.
@@ -101,11 +104,20 @@ class ImageItem:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """The pictures of a source, in an order that stays the same, and those that could not be read."""
+    """The pictures of a source in their order, each in its place: an item, or the failure to read it."""
 
-    items: tuple[ImageItem, ...]
+    entries: tuple[ImageItem | ImageFailure, ...]
     notes: tuple[str, ...] = ()
-    failures: tuple[ImageFailure, ...] = ()
+
+    @property
+    def items(self) -> tuple[ImageItem, ...]:
+        """The pictures that could be read, as far as their headers tell."""
+        return tuple(entry for entry in self.entries if isinstance(entry, ImageItem))
+
+    @property
+    def failures(self) -> tuple[ImageFailure, ...]:
+        """The pictures that could not be read."""
+        return tuple(entry for entry in self.entries if isinstance(entry, ImageFailure))
 
     @property
     def fingerprint(self) -> str:

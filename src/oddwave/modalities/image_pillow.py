@@ -1,4 +1,7 @@
-"""What Pillow can read, to pixels in the type they were stored in: pages, orientation, alpha, and 16-bit colours.
+"""What Pillow can read, to pixels in the type they were stored in: pages, orientation, transparency, 16-bit colours.
+
+What is transparent is laid on black, in proportion: what nobody sees must not decide, and any tool may leave anything
+under it. Opaque pixels stay as they are to the bit.
 
 Pillow reads 16-bit grey exactly but keeps only the upper byte of 16-bit colours. It knows both byte orders, though, so
 such a file is decoded twice: in its own order for the upper bytes, in the opposite one for the lower (`_LOWER_BYTES`).
@@ -7,9 +10,9 @@ Legend: H x W pixels, C channels.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BufferedReader
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import SEEK_END, BufferedReader
 from typing import Any
 
 import numpy as np
@@ -34,22 +37,28 @@ _GREY_ALPHA = "LA;16B"  # opened as (grey, grey, grey, alpha), upper bytes only
 _LOWER_BYTES[_GREY_ALPHA] = "RGBA"  # its four bytes as they are: the second one is the lower byte of grey
 _ROTATING = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_SUBFILE_TYPE, _TIFF_PLANAR = 0x0112, 258, 254, 284
+_TIFF_SUB_IFDS, _DNG_VERSION = 330, 50706
+_MOST_PAGES = 1000
+_LARGE_SHARE = 8  # of max_pixels: below an eighth of it, a picture may be packed as tightly as it likes
+_MOST_PIXELS_PER_BYTE = 200  # above: flat pictures and bombs; photographs have ten
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says about its picture, its orientation already taken into account."""
+    """What a file says about its picture, its orientation already taken into account; `bits` are those of a value."""
 
     height: int
     width: int
     channels: int
     notes: tuple[str, ...] = ()
+    bits: int = 8
 
 
 def opened_header(file: BufferedReader, max_pixels: int) -> ImageHeader:
     """Read size, channels and notes of a file without decoding its pixels; TIFF pages are channels."""
+    num_bytes = file.seek(0, SEEK_END)
     with _opened(file) as image:
-        check_size(image.height, image.width, 1, max_pixels)  # before any other page is looked at
+        check_size(image.height, image.width, 1, max_pixels, num_bytes)  # before any other page is looked at
         pages = _pages(image)
         headers = [picture_header(_at(image, page)) for page in pages]
     if len(set(headers)) > 1:
@@ -59,16 +68,19 @@ def opened_header(file: BufferedReader, max_pixels: int) -> ImageHeader:
             "and must be alike, so save pictures in files of their own"
         )
     first = headers[0]
-    check_size(first.height, first.width, len(pages), max_pixels)
-    return ImageHeader(first.height, first.width, first.channels * len(pages), first.notes)
+    check_size(first.height, first.width, len(pages), max_pixels, num_bytes)
+    return replace(first, channels=first.channels * len(pages))
 
 
 def opened_values(file: BufferedReader) -> np.ndarray:
     """Decode all pages of a file, one after the other along the channels."""
     with _opened(file) as image:
         pages = _pages(image)
-    values = [_page_values(file, page) for page in pages]
-    return np.ascontiguousarray(np.concatenate(values, axis=2))
+        layers = [_upper_layers(_at(image, page)) for page in pages]
+    if any(own.rawmode in _LOWER_BYTES for own in layers):
+        with _opened(file) as image:
+            layers = [_with_lower_bytes(own, _at(image, page)) for own, page in zip(layers, pages, strict=True)]
+    return np.ascontiguousarray(np.concatenate([own.seen() for own in layers], axis=2))
 
 
 def picture_header(image: Image.Image) -> ImageHeader:
@@ -77,34 +89,40 @@ def picture_header(image: Image.Image) -> ImageHeader:
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         raise DataError(f"has pixels in mode {image.mode}: convert it to grey or RGB")
     grey = image.mode in _GREY_MODES or rawmode == _GREY_ALPHA
-    alpha = image.mode in _ALPHA_MODES or (image.mode == "P" and "transparency" in image.info)
+    alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
     reduced = not grey and ";16" in rawmode and rawmode not in _LOWER_BYTES
     notes = (
-        *(["alpha left out, colours taken as stored"] if alpha else []),
+        *(["what is transparent is laid on black"] if alpha else []),
         *(["CMYK turned to RGB without a colour profile"] if image.mode == "CMYK" else []),
         *([f"only 8 of its 16 bits read ({rawmode})"] if reduced else []),
     )
-    return ImageHeader(*_upright_size(image), 1 if grey else 3, notes)
+    deep = image.mode.startswith("I") or ";16" in rawmode
+    bits = 16 if deep and not reduced else 32 if image.mode == "F" else 8
+    return ImageHeader(*_upright_size(image), 1 if grey else 3, notes, bits)
 
 
 def picture_values(image: Image.Image) -> np.ndarray:
-    """Decode an open picture, which stays as it is: (H, W, C) of bool, uint8, uint16 or float32, upright, no alpha.
-
-    Alpha is left out, not composited: any background would be our invention, and its colour would change scores.
-    """
+    """Decode an open picture, which stays as it is: (H, W, C) of bool, uint8, uint16 or float32, upright, no alpha."""
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise DataError("is an open file of several pages or frames: give its path, or a copy() of one page")
-    return _stored(image)
+    return _upper_layers(image).seen()
 
 
-def check_size(height: int, width: int, layers: int, max_pixels: int) -> None:
+def check_size(height: int, width: int, layers: int, max_pixels: int, num_bytes: int | None = None) -> None:
     """Refuse a picture of more than `max_pixels` pixels in all its layers, before it is unpacked into memory.
 
-    Raises: DataError.
+    A large one is refused too where its `num_bytes` cannot hold a photograph of that size. Raises: DataError.
     """
-    if height * width * layers > max_pixels:
-        size = f"{width} x {height} px" + (f" x {layers}" if layers > 1 else "")
+    num_pixels = height * width * layers
+    size = f"{width} x {height} px" + (f" x {layers}" if layers > 1 else "")
+    if num_pixels > max_pixels:
         raise DataError(f"is {size}, more than {max_pixels} pixels: cut it into pieces, or raise max_pixels")
+    large = num_pixels > max_pixels // _LARGE_SHARE
+    if large and num_bytes is not None and num_pixels > _MOST_PIXELS_PER_BYTE * num_bytes:
+        raise DataError(
+            f"claims {size} in {num_bytes} bytes, as bombs do and no photograph does: save it again, or raise "
+            f"max_pixels above {_LARGE_SHARE * num_pixels} if it is right"
+        )
 
 
 def _opened(file: BufferedReader) -> ImageFile.ImageFile:
@@ -120,45 +138,89 @@ def _at(image: Image.Image, page: int) -> Image.Image:
 def _pages(image: Image.Image) -> list[int]:
     """Return the pages to read: those of a TIFF file but its thumbnails, else the only one. Refuse animations."""
     if image.format == "TIFF":
-        num_pages: int = getattr(image, "n_frames", 1)
-        thumbnail = [_tiff_tag(_at(image, page), _TIFF_SUBFILE_TYPE, 0) & 1 for page in range(num_pages)]
-        return [page for page in range(num_pages) if not thumbnail[page]] or [0]
+        if _DNG_VERSION in getattr(image, "tag_v2", {}):
+            raise DataError("is a camera's raw file (DNG), which cannot be read: develop it and save it as PNG or TIFF")
+        pages = [page for page in _every_page(image) if not _tiff_tag(image, _TIFF_SUBFILE_TYPE, 0) & 1]
+        if not pages and _tiff_tag(_at(image, 0), _TIFF_SUB_IFDS, None) is not None:
+            raise DataError(
+                "holds a thumbnail and nothing else that can be read (a camera's raw file?): develop it and save it as "
+                "PNG or TIFF"
+            )
+        return pages or [0]
     # A camera's MPO file is one JPEG with previews behind it, and no animation.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise DataError(f"is animated ({image.format} of several frames): save the frame to be judged as a still")
     return [0]
 
 
-def _page_values(file: BufferedReader, page: int) -> np.ndarray:
-    """Decode one page; 16-bit colours in two passes, because each pass gives one of their two bytes."""
-    with _opened(file) as image:
-        rawmode = _rawmode(_at(image, page))
-        planar = _tiff_tag(image, _TIFF_PLANAR, 1) == 2
-        if planar and image.mode in _COLOUR_MODES and max(_tiff_tag(image, _TIFF_BITS, (8,))) > 8:
-            raise DataError("has 16-bit colours in separate planes: save it with interleaved colours")
-        upper = _stored(image)
-    if rawmode not in _LOWER_BYTES:
-        return upper
-    with _opened(file) as image:
-        image.seek(page)
-        image.tile = [_with_rawmode(tile, _LOWER_BYTES[rawmode]) for tile in image.tile]
-        lower = _stored(image)
-    if rawmode == _GREY_ALPHA:
-        upper, lower = upper[:, :, :1], lower[:, :, 1:2]
-    both: np.ndarray = upper.astype(np.uint16) << 8 | lower
-    return both
+def _every_page(image: Image.Image) -> Iterator[int]:
+    """Stand at one page after another: to ask for their number would walk through all of them unseen."""
+    for page in range(_MOST_PAGES):
+        try:
+            image.seek(page)
+        except EOFError:
+            return
+        yield page
+    raise DataError(
+        f"has {_MOST_PAGES} pages or more, which are taken as channels: save pictures in files of their own"
+    )
 
 
-def _stored(image: Image.Image) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """The pixels of one page as they are stored: the last channel is alpha, or `key` the colour that is transparent."""
+
+    values: np.ndarray
+    has_alpha: bool
+    key: Any
+    rawmode: str
+
+    def seen(self) -> np.ndarray:
+        """Return the colours laid on black; opaque ones are the same to the bit."""
+        if self.has_alpha:
+            colours, alpha = self.values[:, :, :-1], self.values[:, :, -1:].astype(np.uint32)
+            white = int(np.iinfo(colours.dtype).max)
+            laid: np.ndarray = ((colours * alpha + white // 2) // white).astype(colours.dtype)
+            return laid
+        if isinstance(self.key, int | tuple) and np.size(self.key) == self.values.shape[2]:
+            return np.where(
+                (self.values == self.key).all(axis=2, keepdims=True), self.values.dtype.type(0), self.values
+            )
+        return self.values
+
+
+def _upper_layers(image: Image.Image) -> _Layers:
     """Decode the page that an open picture stands at; 16-bit colours come with their upper bytes only."""
+    planar = _tiff_tag(image, _TIFF_PLANAR, 1) == 2
+    if planar and image.mode in _COLOUR_MODES and max(_tiff_tag(image, _TIFF_BITS, (8,))) > 8:
+        raise DataError("has 16-bit colours in separate planes: save it with interleaved colours")
+    rawmode, key = _rawmode(image), image.info.get("transparency")
+    values, has_alpha = _stored(image)
+    return _Layers(values, has_alpha, None if image.mode == "P" else key, rawmode)
+
+
+def _with_lower_bytes(upper: _Layers, image: Image.Image) -> _Layers:
+    """Decode the page a second time where one pass gives only one of the two bytes of its colours."""
+    if upper.rawmode not in _LOWER_BYTES:
+        return upper
+    image.tile = [_with_rawmode(tile, _LOWER_BYTES[upper.rawmode]) for tile in _tiles(image)]  # type: ignore[attr-defined]
+    lower, _ = _stored(image)
+    values = upper.values
+    if upper.rawmode == _GREY_ALPHA:
+        values, lower = values[:, :, [0, 3]], lower[:, :, [1, 3]]
+    return replace(upper, values=values.astype(np.uint16) << 8 | lower)
+
+
+def _stored(image: Image.Image) -> tuple[np.ndarray, bool]:
+    """Decode the page that an open picture stands at, upright; say whether its last channel is alpha."""
     twelve_bit = _rawmode(image) == "I;12"
     source_format = image.format
     upright = ImageOps.exif_transpose(image)  # a copy
-    if upright.mode in ("La", "RGBa"):  # colours multiplied by alpha: divide them again
-        upright = upright.convert("LA" if upright.mode == "La" else "RGBA")
-    if upright.mode == "LA":
-        upright = upright.getchannel("L")
-    elif upright.mode in _COLOUR_MODES:
+    if upright.mode in _ALPHA_MODES or (upright.mode == "P" and "transparency" in upright.info):
+        # of La and RGBa, colours multiplied by alpha are divided again
+        upright = upright.convert("LA" if upright.mode in ("LA", "La") else "RGBA")
+        return np.asarray(upright), True
+    if upright.mode in _COLOUR_MODES:
         upright = upright.convert("RGB")
     values = np.asarray(upright)
     if upright.mode == "I":
@@ -168,7 +230,7 @@ def _stored(image: Image.Image) -> np.ndarray:
     if twelve_bit:
         values = (values.astype(np.uint32) * 65535 // 4095).astype(np.uint16)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    return values if values.ndim == 3 else values[:, :, None]
+    return (values if values.ndim == 3 else values[:, :, None]), False
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -5,29 +5,40 @@ Legend: H x W pixels of the region, h x w of a picture.
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
+from PIL import Image
 
 from oddwave.errors import DataError
-from oddwave.modalities.image_decode import as_channels_last, open_picture, read_values
+from oddwave.modalities.arrays import plain_array
+from oddwave.modalities.image_decode import as_channels_last, open_picture, read_header, read_opened, read_values
 
 __all__ = ["read_roi", "roi_for"]
 
 _JPEG_MAGIC = b"\xff\xd8\xff"
 
 
-def read_roi(source: str | os.PathLike[str] | np.ndarray) -> Bool[np.ndarray, "H W"]:
-    """Read a region from a picture or an array: monitored is what is not zero, in any channel.
+def read_roi(source: Any) -> Bool[np.ndarray, "H W"]:
+    """Read a region from a picture's path, a Pillow picture or an array: monitored is what is not zero, in any channel.
 
     Raises: DataError for what cannot be read, a region without any pixel, or a JPEG file.
     """
-    if isinstance(source, np.ndarray):
-        name, values = "the region of interest", source
-    else:
-        name = f"the region of interest '{source}'"
-        values = _read(Path(source).expanduser(), name)
-    monitored: np.ndarray = (as_channels_last(values)[0] != 0).any(axis=2)
+    name = "the region of interest"
+    try:
+        if isinstance(source, str | os.PathLike):
+            name = f"the region of interest '{source}'"
+            values = _read(Path(source).expanduser())
+        elif isinstance(source, Image.Image):
+            values = read_opened(source)[0]
+        elif hasattr(source, "__array__"):
+            values = as_channels_last(plain_array(source))[0]
+        else:
+            raise DataError(f"is of type {type(source).__name__}: give a picture's path, or an array")
+    except DataError as error:
+        raise DataError(f"{name} {error}") from error
+    monitored: np.ndarray = (values != 0).any(axis=2)
     if not monitored.any():
         raise DataError(f"{name} is zero everywhere: paint what is to be monitored in white")
     return monitored
@@ -42,13 +53,11 @@ def roi_for(roi: Bool[np.ndarray, "H W"], height: int, width: int) -> Bool[np.nd
     return roi[np.ix_(rows, columns)]
 
 
-def _read(path: Path, name: str) -> np.ndarray:
+def _read(path: Path) -> np.ndarray:
     if not path.exists():
-        raise DataError(f"{name} does not exist: give a picture that is not black where to look")
-    try:
-        with open_picture(path) as file:
-            if file.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC:
-                raise DataError("is a JPEG file, whose compression leaves traces that are not zero: save it as PNG")
-            return read_values(file)
-    except DataError as error:
-        raise DataError(f"{name} {error}") from error
+        raise DataError("does not exist: give a picture that is not black where to look")
+    with open_picture(path) as file:
+        if file.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC:
+            raise DataError("is a JPEG file, whose compression leaves traces that are not zero: save it as PNG")
+        read_header(file)  # refuses what would not fit into memory
+        return read_values(file)

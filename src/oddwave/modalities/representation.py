@@ -23,7 +23,7 @@ from oddwave.modalities.series import compressed, expanded
 from oddwave.modalities.series_windows import resample_windows
 from oddwave.wavelets.scalogram import SeriesScalogram
 
-__all__ = ["MAP_SPACES", "Representation", "map_vectors"]
+__all__ = ["MAP_SPACES", "Representation", "map_vectors", "map_width"]
 
 MAP_SPACES = ("complex", "mexican_hat", "log_magnitude")
 
@@ -105,7 +105,17 @@ class Representation:
 
 def map_vectors(windows: Float[np.ndarray, "N C L"], kind: str, tensor_length: int) -> Float[np.ndarray, "N D"]:
     """Describe windows by their wavelet maps, pooled to 64 columns, for nearest neighbours."""
-    length = min(windows.shape[2], max(tensor_length, _MAP_LENGTH))
-    x = torch.from_numpy(resample_windows(windows, length).astype(np.float32))
-    scalogram = SeriesScalogram(length, _MAP_BANDS, cast(Any, kind), min(_MAP_COLUMNS, length))
+    scalogram = _pooled_map(windows.shape[2], kind, tensor_length)
+    x = torch.from_numpy(resample_windows(windows, scalogram.window_size).astype(np.float32))
     return scalogram.transform(x).flatten(1).numpy()
+
+
+def map_width(n_channels: int, window_size: int, kind: str, tensor_length: int) -> int:
+    """Give the length D of the vectors that `map_vectors` makes of such windows."""
+    scalogram = _pooled_map(window_size, kind, tensor_length)
+    return n_channels * scalogram.maps_per_channel * scalogram.num_rows * scalogram.num_columns
+
+
+def _pooled_map(window_size: int, kind: str, tensor_length: int) -> SeriesScalogram:
+    length = min(window_size, max(tensor_length, _MAP_LENGTH))
+    return SeriesScalogram(length, _MAP_BANDS, cast(Any, kind), min(_MAP_COLUMNS, length))

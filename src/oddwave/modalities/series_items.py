@@ -1,31 +1,46 @@
 """What the series reader returns: one `SeriesItem` per stream or panel instance, all of them in a `SeriesSet`.
 
+Files that could not be read among others are a `SeriesFailure` each. Channels are told apart by their names, here and
+nowhere else: see `match_channels`.
+
 Legend: n points on the item's own grid, C channels, R rows of the source. Read `series_source.py` next: it fills
 these in.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.errors import DataError, ShapeError
 
-__all__ = ["SeriesItem", "SeriesSet", "channel_notes", "fingerprint_items", "match_channels", "plain_item"]
+__all__ = [
+    "SeriesFailure", "SeriesItem", "SeriesSet", "channel_notes", "check_ids", "check_lengths", "fingerprint_items",
+    "has_names", "in_order", "match_channels", "place_of", "plain_item", "same_channels",
+]  # fmt: skip
+
+_T = TypeVar("_T")
+# What readers call channels that have no name: arrays, tables without a header, frames numbered by pandas.
+_NO_NAME = re.compile(r"(column_|channel_)?\d+|value")
 
 
 @dataclass(frozen=True, eq=False)
 class SeriesItem:
     """One stream or panel instance, missing points as NaN.
 
-    `timestamps` are datetime64[ns] (n,), or None where the source has no clock. `row_index[r]` is the point that row r
+    `timestamps` are datetime64[ns] (n,), or None where the source has no clock; in UTC where the source names a
+    `timezone` ("Europe/Berlin", "+02:00"). `row_index[r]` is the point that row r
     of the source became, -1 for a row without a timestamp; rows that share a timestamp share a point, points that fill
     a gap belong to no row. `breaks` are the points that follow a gap too long to fill: a window across one joins two
     stretches. `row_timestamps` are the times as given, row by row. `class_label` is the class column of a panel, for
-    evaluation only: nothing that fits or scores may look at it.
+    evaluation only: nothing that fits or scores may look at it. `timezone` is the zone that the source gave, as an IANA
+    name or an offset such as "+02:00"; the times are then UTC. `day_first` is the order of its dates that end in the
+    year, None where there are none.
     """
 
     id: str
@@ -38,6 +53,8 @@ class SeriesItem:
     breaks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     class_label: str | None = None
+    timezone: str | None = None
+    day_first: bool | None = None
 
     @property
     def observed(self) -> Bool[np.ndarray, "n C"]:
@@ -69,17 +86,34 @@ class SeriesItem:
         return rows
 
 
+@dataclass(frozen=True)
+class SeriesFailure:
+    """A series that could not be read; `reason` is the whole sentence, `place` its place among all entries."""
+
+    id: str
+    path: Path | None
+    reason: str
+    place: int
+
+
 @dataclass(frozen=True, eq=False)
 class SeriesSet:
     """Everything one source holds: streams, or the instances of a panel (all equally long).
 
-    `fingerprint` is a SHA-256 over ids, channel names, values and timestamps: equal data, equal fingerprint.
+    `failures` are those that could not be read, where `read_series` was told to skip them. `fingerprint` is a SHA-256
+    over ids, channel names, values and timestamps: equal data, equal fingerprint.
     """
 
     kind: Literal["stream", "panel"]
     items: tuple[SeriesItem, ...]
     notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
+    failures: tuple[SeriesFailure, ...] = ()
+
+    @property
+    def entries(self) -> tuple[SeriesItem | SeriesFailure, ...]:
+        """Items and failures in the order given."""
+        return in_order(self.items, self.failures)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -149,26 +183,92 @@ def fingerprint_items(items: Iterable[SeriesItem]) -> str:
     return digest.hexdigest()
 
 
-def match_channels(item: SeriesItem, channel_names: Sequence[str]) -> SeriesItem:
-    """Bring an item's channels into the given order: by name where the names agree, else by position with a note.
+def in_order(items: Sequence[_T], failures: Iterable[SeriesFailure]) -> tuple[_T | SeriesFailure, ...]:
+    """Put failures back at their places among items, or among what became of those."""
+    entries: list[_T | SeriesFailure] = list(items)
+    for failure in sorted(failures, key=lambda failure: failure.place):
+        entries.insert(failure.place, failure)
+    return tuple(entries)
 
-    Raises: ShapeError where the number of channels differs.
+
+def has_names(channel_names: Sequence[str]) -> bool:
+    """Say whether any channel has a name of its own, rather than the number that readers give it."""
+    return any(_NO_NAME.fullmatch(name) is None for name in channel_names)
+
+
+def place_of(name: str, names: Sequence[str]) -> int | None:
+    """Return where a name stands, in another case or with other spaces around it if only one is like it; else None."""
+    if name in names:
+        return names.index(name)
+    like = [i for i, other in enumerate(names) if other.strip().casefold() == name.strip().casefold()]
+    return like[0] if len(like) == 1 else None
+
+
+def match_channels(item: SeriesItem, channel_names: Sequence[str]) -> SeriesItem:
+    """Choose an item's channels by their names and bring them into the given order; note what is left out.
+
+    Only where neither side has names, as between arrays, do equally many channels go by their position.
+    Raises: ShapeError where one is missing, with both lists.
     """
-    wanted = tuple(channel_names)
-    if item.channel_names == wanted:
+    wanted, given = tuple(channel_names), item.channel_names
+    if given == wanted:
         return item
-    if item.n_channels != len(wanted):
+    if not has_names(wanted) and not has_names(given) and set(given) != set(wanted):
+        if len(given) == len(wanted):
+            note = f"channels {_listed(given)} taken, by position, as {_listed(wanted)}"
+            return replace(item, channel_names=wanted, notes=(*item.notes, note))
         raise ShapeError(
-            f"'{item.id}' has {item.n_channels} channel(s) ({_listed(item.channel_names)}), expected {len(wanted)} "
-            f"({_listed(wanted)}): choose the same ones with columns="
+            f"'{item.id}' has {len(given)} channel(s) ({_listed(given)}), expected {len(wanted)} ({_listed(wanted)}): "
+            "choose as many with columns="
         )
-    if sorted(item.channel_names) == sorted(wanted):
-        order = [item.channel_names.index(name) for name in wanted]
-        return replace(item, values=item.values[:, order], channel_names=wanted)
-    note = f"channels {_listed(item.channel_names)} taken, by position, as {_listed(wanted)}"
-    return replace(item, channel_names=wanted, notes=(*item.notes, note))
+    places = [place_of(name, given) for name in wanted]
+    twice = [place in places[:i] for i, place in enumerate(places)]
+    missing = [name for name, place, again in zip(wanted, places, twice, strict=True) if place is None or again]
+    if missing:
+        raise ShapeError(
+            f"'{item.id}' has no channel {_listed(missing)}: it has {_listed(given)}, expected {_listed(wanted)}: give "
+            "data with these columns, under these names"
+        )
+    order = [place for place in places if place is not None]
+    extra = [name for i, name in enumerate(given) if i not in order]
+    notes = item.notes + ((f"left out, not among the channels expected: {_listed(extra)}",) if extra else ())
+    return replace(item, values=item.values[:, order], channel_names=wanted, notes=notes)
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown}, ... {len(names) - most} more"
+
+
+def check_ids(items: Sequence[SeriesItem]) -> None:
+    """Refuse two items of one name. Raises: DataError."""
+    ids = [item.id for item in items]
+    if len(set(ids)) < len(ids):
+        twice = next(identifier for identifier in ids if ids.count(identifier) > 1)
+        raise DataError(f"two series are called '{twice}': give each its own name")
+
+
+def same_channels(items: Sequence[SeriesItem]) -> tuple[SeriesItem, ...]:
+    """Bring all items' channels into the first one's order.
+
+    Raises: ShapeError where one has a channel that another lacks: which of them are meant, only a person can say.
+    """
+    first = items[0]
+    matched = tuple(match_channels(item, first.channel_names) for item in items)
+    for item, before in zip(matched, items, strict=True):
+        extra = [name for name in before.channel_names if place_of(name, first.channel_names) is None]
+        if extra and has_names(item.channel_names):
+            raise ShapeError(
+                f"'{item.id}' has {', '.join(extra[:6])}, which '{first.id}' has not: give the files the same columns, "
+                "or choose those that all have with columns="
+            )
+    return matched
+
+
+def check_lengths(items: Sequence[SeriesItem]) -> None:
+    """Refuse instances of a panel that differ in length. Raises: ShapeError."""
+    lengths = {item.n_timepoints for item in items}
+    if len(lengths) > 1:
+        raise ShapeError(
+            f"the instances of a panel have {min(lengths)} to {max(lengths)} points: make them equally long"
+        )

@@ -35,6 +35,8 @@ def table_panel(table: Table, label_column: LabelColumn, prefix: str = "") -> li
     has_label = label_column == "first" or (label_column == "auto" and _is_class(table))
     points = table.columns[1:] if has_label else table.columns
     for column in points:
+        if column.refusal:
+            raise DataError(f"column '{column.name}' of {table.origin} {column.refusal}")
         if column.text or column.times is not None:
             row = min(column.text, default=0)
             raise DataError(

@@ -4,6 +4,7 @@ Legend: B batch, F features (channels of a stage), *grid = L or H, W; E width of
 Read `unet.py` next: it puts the blocks together.
 """
 
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,11 +23,14 @@ __all__ = [
     "conv",
     "group_norm",
     "reflect_pad",
+    "seeded_draws",
     "separate_draws",
     "zeroed",
 ]
 
 _CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+
+_DRAWING = threading.RLock()  # torch's global generator is the process's, and so of all threads
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -53,13 +57,26 @@ def group_norm(width: int, max_groups: int) -> nn.GroupNorm:
 
 
 @contextmanager
+def seeded_draws(seed: int | None) -> Iterator[None]:
+    """Draw initial weights from the seed (None: from wherever the generator is), whatever other threads do meanwhile.
+
+    torch's layers draw from the process's one generator. It is held for this thread alone, and afterwards left as it
+    was found.
+    """
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def separate_draws(tag: str) -> Iterator[None]:
     """Draw the initial weights of a switchable part from a stream of its own.
 
     The global generator is left as it was found, so the plain network gets the same weights from the same seed whether
     the part is there or not. Weights are drawn on the CPU, as torch layers do by default.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         here = int(torch.randint(2**31, (), device="cpu"))
         torch.default_generator.manual_seed(here ^ zlib.crc32(tag.encode()))
         yield

@@ -30,7 +30,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, width: int, *, hybrid: bool) -> None:
         super().__init__()
         half = width // 2
-        steps = torch.arange(half, dtype=torch.float32) / half
+        steps = torch.arange(half, dtype=torch.float32, device="cpu") / half  # also of a net on the device "meta"
         self.register_buffer("frequencies", torch.exp(-math.log(10_000.0) * steps), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.convs: nn.Module = _signal_convs() if hybrid else nn.Identity()

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.errors import CheckpointError, ConfigError, ShapeError
+from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.efficientnet import load_efficientnet_lite0
 from oddwave.nets.inverted_residual import InvertedResidualNet
 from oddwave.nets.mobilenet import load_mobilenet_v2
@@ -25,6 +26,7 @@ from oddwave.nets.timm_body import TimmBody, load_timm
 __all__ = ["PerceptualNetwork", "load_perceptual", "unit_normalised"]
 
 _TIMM = "timm:"
+_LARGEST_WEIGHTS = 8 * 2**30  # bytes
 
 
 class PerceptualNetwork(nn.Module):
@@ -104,6 +106,7 @@ def unit_normalised(tap: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F H W"]:
     return F.normalize(tap, dim=1)
 
 
+@seeded_draws(None)  # trained weights replace the first ones, which no other network may miss
 def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
     """Load a perceptual network with its trained weights; there is no way to one with random weights.
 
@@ -115,6 +118,10 @@ def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
         MissingExtraError: timm is not installed.
         CheckpointError: no weights, or damaged ones.
     """
+    if path is not None and not (path.is_file() and path.stat().st_size <= _LARGEST_WEIGHTS):
+        raise CheckpointError(
+            f"'{path}' cannot be read as weights: give an ordinary file of at most {_LARGEST_WEIGHTS >> 30} GiB"
+        )
     if name == "efficientnet_lite0":
         return PerceptualNetwork(name, load_efficientnet_lite0(path))
     if name == "mobilenet_v2":
@@ -126,5 +133,5 @@ def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
             raise ConfigError(f"'{name}' finds its own weights: leave the path {path} out")
         return PerceptualNetwork(name, load_timm(name.removeprefix(_TIMM)))
     raise ConfigError(
-        f"unknown perceptual network '{name}': choose 'efficientnet_lite0', 'mobilenet_v2' or 'timm:<model>'"
+        f"unknown perceptual network '{name:.80}': choose 'efficientnet_lite0', 'mobilenet_v2' or 'timm:<model>'"
     )

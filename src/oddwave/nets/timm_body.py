@@ -4,6 +4,7 @@ Read `perceptual.py` next. Legend: B batch, H, W height and width, K classes.
 """
 
 import importlib
+import re
 from collections.abc import Sequence
 
 from jaxtyping import Float
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from oddwave.errors import CheckpointError, ConfigError, MissingExtraError
 
 __all__ = ["TimmBody", "load_timm"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class TimmBody(nn.Module):
@@ -49,6 +52,8 @@ def load_timm(model: str) -> TimmBody:
         ConfigError: timm knows no such network, or it has no maps at these strides.
         CheckpointError: its weights do not exist, cannot be downloaded, or are damaged.
     """
+    if not _NAME.fullmatch(model):  # timm would take "hf-hub:someone/something", and folders
+        raise ConfigError(f"'timm:{model:.80}' is no name of timm's own: give one of timm.list_models()")
     try:
         timm = importlib.import_module("timm")
     except (ImportError, RuntimeError, OSError) as error:  # the latter two: a torchvision built for another torch

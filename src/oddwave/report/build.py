@@ -2,7 +2,8 @@
 
 `render_report` fills the shell that all pages share (verdict, calibration, model, limits, notes) and adds what one
 modality shows (`series.py`, `pictures.py`, `sound.py`); the templates, which extend `templates/base.html`, escape all
-of it. Read one of these next (what is shown), then `facts.py` and `wording.py` (in which words).
+of it, and show what would not show, such as control characters in names. Read one of these next (what is shown), then
+`facts.py` and `wording.py` (in which words).
 """
 
 import base64
@@ -13,16 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from oddwave.errors import DataError, MissingExtraError
+from oddwave.errors import CheckpointError, DataError, MissingExtraError
+from oddwave.files import write_bytes_atomic
+from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.facts import model_facts
 from oddwave.report.sound_files import SOUNDS_FOLDER, plan_sounds, write_sounds
+from oddwave.report.verdict import ITEM_NOUNS, verdict_sentences
 from oddwave.results import DetectionResult
-from oddwave.training.checkpoint import atomic_directory
+from oddwave.visible import visible
 
 __all__ = ["render_report", "write_report"]
 
+_LONGEST_NAME = 255  # bytes, of most file systems
 TEMPLATES = Path(__file__).parent / "templates"
+MAX_FAILURES = 200
 _PAGES = {"picture": "pictures.html", "recording": "sound.html"}  # by the result's kind; all others are series
 _STYLES = {"picture": ("pictures.css",), "recording": ("pictures.css", "sound.css")}
 _SCRIPTS = {"picture": ("pictures.js",), "recording": ("pictures.js", "sound.js")}
@@ -39,7 +45,7 @@ def write_report(result: DetectionResult, path: Path, *, title: str | None = Non
         CheckpointError: the folder beside it cannot be written.
     """
     path = Path(path)
-    sounds_folder = f"{path.stem}_{SOUNDS_FOLDER}"
+    sounds_folder = _beside(path)
     page = render_report(result, title=title, sounds_folder=sounds_folder)
     if any(not plan.embed for plan in plan_sounds(result.recordings).values()):
         with atomic_directory(path.parent / sounds_folder) as beside:
@@ -66,6 +72,7 @@ def render_report(result: DetectionResult, *, title: str | None = None, sounds_f
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -77,6 +84,11 @@ def render_report(result: DetectionResult, *, title: str | None = None, sounds_f
         scripts=[markupsafe.Markup(script) for script in scripts],
         script_hashes=[_content_hash(script) for script in scripts],
     )
+
+
+def _shown(value: Any) -> Any:
+    """Make plain text visible; what is markup already, such as scripts, stays as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def _scripts(result: DetectionResult) -> list[str]:
@@ -99,23 +111,28 @@ def _content_hash(script: str) -> str:
 
 
 def _write_atomically(path: Path, page: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            temporary.write_text(page, encoding="utf-8", newline="\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        write_bytes_atomic(path, page.encode("utf-8"))
+    except CheckpointError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
         raise DataError(f"cannot write the report to '{path}' ({reason}): give a path in a writable folder") from error
+
+
+def _beside(path: Path) -> str:
+    """Return the name of the folder of sounds beside a page, shortened where no file system would take it."""
+    stem = path.stem
+    while len(os.fsencode(f"{stem}_{SOUNDS_FOLDER}")) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}_{SOUNDS_FOLDER}"
 
 
 def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:
     """Return the shell's words and, from the modality's own module, all the rest."""
-    tone, headline, detail = wording.verdict_sentences(result)
+    tone, headline, detail = verdict_sentences(result)
     num_scored = int(np.isfinite(result.scores).sum()) if result.items else 0
     own = _own_content(result, sounds_folder)
+    failures = [(item.id, item.reason) for item in result.not_judged]
+    told = {f"{name}: {reason}" for name, reason in failures}
     return {
         **own,
         "kind": result.kind,
@@ -125,7 +142,10 @@ def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[st
         "tiles": _tiles(result, num_scored),
         "calibration": wording.calibration_sentences(result.calibration, result.kind, num_scored),
         "model": model_facts(result),
-        "not_monitored": [*map(str, result.not_monitored), *own["missing"]],
+        "not_monitored": [*(line for line in map(str, result.not_monitored) if line not in told), *own["missing"]],
+        "failures": failures[:MAX_FAILURES],
+        "num_failures": len(failures),
+        "failed_noun": ITEM_NOUNS[result.kind][len(failures) != 1],
         "notes": _notes(result),
     }
 
@@ -146,18 +166,26 @@ def _own_content(result: DetectionResult, sounds_folder: str | None) -> dict[str
 
 def _tiles(result: DetectionResult, num_scored: int) -> list[tuple[str, str]]:
     """Return the few numbers that stand under the verdict, as (value, caption)."""
-    flagged = float(np.mean(result.labels == 1)) if result.items else 0.0
-    if result.kind in _PAGES:  # a share of what was judged, as in the verdict
-        flagged = float(np.sum(result.labels == 1)) / max(1, num_scored) if result.items else 0.0
-    noun = wording.NOUNS[result.kind]
-    wholes = {"stream": "streams", "recording": "recordings"}.get(result.kind)
-    several = f" in {len(result.items):,} {wholes}" if wholes and len(result.items) > 1 else ""
+    noun, (whole, wholes) = wording.NOUNS[result.kind], ITEM_NOUNS[result.kind]
+    judged = len(result.items) - len(result.not_judged)
+    several = f" in {judged:,} {wholes}" if noun != whole and judged > 1 else ""
+    flagged = float(np.sum(result.labels == 1)) / max(1, num_scored) if result.items else 0.0  # of what was judged
     return [
         (f"{num_scored:,}", f"{noun}s scored{several}"),
+        *_unjudged_tile(result),
         (wording.percent_text(flagged), f"of {noun}s above the threshold"),
         (wording.score_text(result.calibration.threshold), "threshold on the score"),
         (wording.percent_text(result.calibration.alpha), "alpha: false alarms expected among normal data"),
     ]
+
+
+def _unjudged_tile(result: DetectionResult) -> list[tuple[str, str]]:
+    """Return the number of items, or else of points, that were not judged; nothing where all were."""
+    failed = len(result.not_judged)
+    lost = int(np.isnan(result.scores).sum()) if result.items and not failed else 0
+    if lost:
+        return [(f"{lost:,}", f"{wording.NOUNS[result.kind]}{'s' * (lost > 1)} not judged")]
+    return [(f"{failed:,}", f"{ITEM_NOUNS[result.kind][failed > 1]} not judged")] if failed else []
 
 
 def _notes(result: DetectionResult) -> list[tuple[str, str]]:

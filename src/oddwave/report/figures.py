@@ -13,10 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.report.wording import TimeAxis, time_axis
+from oddwave.result_times import local_times
 from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult
+from oddwave.visible import visible
 
 __all__ = [
     "MAX_CHANNELS",
+    "axis_offset",
     "bucket_starts",
     "channel_order",
     "detail_regions",
@@ -149,13 +152,21 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _axis_values(item: ItemResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
-    """Return where every point lies: milliseconds since 1970 (UTC), the item's own numbers, or indices."""
+    """Return where every point lies: milliseconds since 1970 (UTC or local), the item's own numbers, or indices."""
     if axis == "index" or item.timestamps is None:
         return np.arange(len(item.values), dtype=np.float64)
     if axis == "number":
         return item.timestamps.astype(np.float64)
     epoch = np.datetime64(0, "ms")
-    return np.asarray((item.timestamps - epoch) / np.timedelta64(1, "ms"), dtype=np.float64)
+    ahead = np.timedelta64(axis_offset(item) or 0, "m")
+    return np.asarray((item.timestamps - epoch + ahead) / np.timedelta64(1, "ms"), dtype=np.float64)
+
+
+def axis_offset(item: ItemResult) -> int | None:
+    """Return how many minutes the drawn times are ahead of UTC: one offset, so that the axis never jumps."""
+    if item.timezone is None or time_axis(item) != "time" or item.timestamps is None or not len(item.timestamps):
+        return None
+    return int(local_times(item.timestamps[:1], item.timezone)[1][0])
 
 
 def _half_step(x: Float[np.ndarray, " T"]) -> float:
@@ -168,7 +179,7 @@ def _row(item: ItemResult, channel: int, starts: Int[np.ndarray, " K"], x: Float
     observed = item.observed[:, channel] & np.isfinite(item.values[:, channel])
     _, values = envelope(np.where(observed, item.values[:, channel], np.nan), starts)
     row: dict[str, Any] = {
-        "name": item.channel_names[channel],
+        "name": visible(item.channel_names[channel]),
         "values": pack(values),
         "missing": [[x[first] - half, x[last] + half] for first, last in missing_runs(~observed)],
     }
@@ -199,7 +210,7 @@ def item_figure(
     positions = envelope(x, starts)[0] if len(x) else np.arange(0)
     order = channel_order(item)
     figure: dict[str, Any] = {
-        "id": item.id,
+        "id": visible(item.id),
         "axis": axis,
         "x": pack(x[positions], exact=True),
         "rows": [_row(item, channel, starts, x) for channel in order[:MAX_CHANNELS]] if len(x) else [],
@@ -218,7 +229,7 @@ def item_figure(
 def sparkline(item: ItemResult, width: int = 120, height: int = 28) -> dict[str, Any]:
     """Return a thumbnail of an item's most abnormal channel as SVG path text, and its events as (x, width) bars."""
     num_points = len(item.values)
-    if num_points == 0:
+    if not item.observed.any():
         return {"path": "", "events": [], "width": width, "height": height}
     channel = channel_order(item)[0]
     column = np.where(item.observed[:, channel], item.values[:, channel], np.nan).astype(np.float64)

@@ -8,27 +8,34 @@ Recordings have one row in scores.csv and one per clip in clips.csv; `start` and
 and `end` are the pixels ("x y") of its box's upper left and lower right corner, both within the box, while `right_px`
 and `bottom_px` lie just outside it.
 
-Legend: R rows of the source, N points of a stream.
+What could not be judged has its row too: no score, label -1, status "not judged", and the reason. Text that a
+spreadsheet would take for a formula begins with an apostrophe, and characters of names that do not show are written as
+escapes; summary.json has the names themselves.
 """
 
 import csv
 import dataclasses
 import json
 import math
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
-from oddwave.report import wording
+from oddwave.files import cannot, file_table, require_free, require_own
+from oddwave.folders import atomic_directory
 from oddwave.report.build import render_report
 from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
 from oddwave.report.sound_words import describe
+from oddwave.report.verdict import verdict_sentences
+from oddwave.result_rows import score_columns
+from oddwave.result_times import clock_text
 from oddwave.results import (
     BandShare,
     DetectionResult,
@@ -36,10 +43,9 @@ from oddwave.results import (
     ItemResult,
     PictureResult,
     Region,
-    SoundEvent,
     SoundResult,
 )
-from oddwave.training.checkpoint import atomic_directory
+from oddwave.visible import as_text, visible
 
 __all__ = [
     "CLIP_COLUMNS",
@@ -47,16 +53,15 @@ __all__ = [
     "OUTPUT_FILES",
     "REGION_COLUMNS",
     "SOUND_COLUMNS",
-    "clock_text",
     "require_writable",
+    "spreadsheet_safe",
     "summary_of",
+    "summary_text",
     "write_outputs",
 ]
 
 OUTPUT_FILES = ("scores.csv", "events.csv", "summary.json", "report.html")
-ITEM_COLUMNS = ("item", "score", "p_value", "label")  # of panels, pictures and recordings
-CLIP_COLUMNS = ("item", "start_s", "end_s", "score", "p_value", "label")
-STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label")
+CLIP_COLUMNS = ("item", "start_s", "end_s", "score", "p_value", "label", "status", "reason")
 _FINDING_COLUMNS = ("item", "start", "end", "peak", "score", "p_value")  # of every modality
 EVENT_COLUMNS = (
     *_FINDING_COLUMNS,
@@ -68,7 +73,12 @@ REGION_COLUMNS = (
 SOUND_COLUMNS = (
     *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
 )  # fmt: skip
-_COLUMNS_OF_EVENTS = {"picture": REGION_COLUMNS, "recording": SOUND_COLUMNS}  # all others: EVENT_COLUMNS
+_COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {
+    "picture": REGION_COLUMNS,
+    "recording": SOUND_COLUMNS,
+}  # all others: EVENT_COLUMNS
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = None) -> list[Path]:
@@ -77,47 +87,52 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     Without jinja2 and plotly the report is left out, with a warning; the rest does not need them.
 
     Raises:
-        CheckpointError: the folder cannot be written; what was there before is untouched.
+        CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
+            what was there before is untouched.
     """
+    require_free(folder, (*OUTPUT_FILES, "clips.csv"))
     own = own_entries(folder)
     sounds = free_name(folder, own)
     summary = summary_of(result, sounds_folder=sounds)
-    pages: dict[str, str] = {"summary.json": json.dumps(summary, indent=2, ensure_ascii=False) + "\n"}
+    pages: dict[str, str] = {}
     try:
         pages["report.html"] = render_report(result, title=title, sounds_folder=sounds)
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
-        _write_table(beside / "scores.csv", STREAM_COLUMNS if result.kind == "stream" else ITEM_COLUMNS, _rows(result))
-        _write_table(beside / "events.csv", _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS), _event_rows(result))
+        scores, names = score_columns(result), _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
+        _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
+        _write_table(beside / "events.csv", names, ([event[name] for name in names] for event in _events(result)))
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
         if result.kind == "recording":
             _write_table(beside / "clips.csv", CLIP_COLUMNS, _clip_rows(result))
             write_sounds(result, beside / sounds)
+        summary["files"] = file_table(beside)  # by which a reader knows that all of them are of one run
+        (beside / "summary.json").write_text(summary_text(summary), encoding="utf-8", newline="\n")
         written = sorted(entry.name for entry in beside.iterdir())
     return [folder / name for name in (*OUTPUT_FILES, "clips.csv", sounds) if name in written]
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
     """Check that `folder` can be written, or made, before long work begins; leaves nothing behind.
 
     Raises:
-        CheckpointError: it is a file, or its nearest existing parent refuses a new file.
+        CheckpointError: it is a file, its nearest existing parent refuses a new file, or, where `holds` is given, it is
+            neither empty nor an earlier one of these.
     """
     folder = folder.absolute()
-    if folder.exists() and not folder.is_dir():
-        raise CheckpointError(f"{folder} is a file, a folder was expected: choose another output folder")
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
     try:
+        if folder.exists() and not folder.is_dir():
+            raise CheckpointError(f"{folder} is a file, a folder was expected: choose another output folder")
+        if holds is not None:
+            require_own(folder, holds)
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
         with tempfile.TemporaryFile(dir=nearest) as probe:
             probe.write(b"\0" * 4096)
             probe.flush()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointError(
-            f"cannot write {folder}: {reason}; free the space or the permission, or choose another folder"
-        ) from error
+    except (OSError, ValueError) as error:
+        cannot("write", folder, error)
 
 
 def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> dict[str, Any]:
@@ -125,7 +140,7 @@ def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> 
 
     `sounds_folder` is where the sound of recordings lies, if it was written.
     """
-    tone, headline, detail = wording.verdict_sentences(result)
+    tone, headline, detail = verdict_sentences(result)
     calibration = result.calibration
     summary: dict[str, Any] = {
         "oddwave_version": __version__,
@@ -138,6 +153,7 @@ def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> 
             "scored": int(np.isfinite(result.scores).sum()),
             "anomalous": int((result.labels == 1).sum()),
             "events": len(result.events),
+            "failed": len(result.not_judged),
         },
         "alpha": calibration.alpha,
         "threshold": calibration.threshold,
@@ -148,20 +164,28 @@ def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> 
             "block_size": calibration.block_size,
         },
         "items": [_item_summary(item) for item in result.items],
+        "events": list(_events(result)),
+        "failures": [{"item": item.id, "error": item.reason} for item in result.not_judged],
         "not_monitored": list(result.not_monitored),
         "model": dict(result.model),
     }
     if result.kind in _COLUMNS_OF_EVENTS:
-        items: tuple[PictureResult | SoundResult, ...] = (*result.pictures, *result.recordings)
-        unjudged = [item for item in items if not np.isfinite(item.scores).any()]
-        summary["failures"] = [{"item": item.id, "error": item.error} for item in unjudged]
-        summary["counts"]["failed"] = len(unjudged)
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
     if result.kind == "recording":
         summary["sounds"] = _add_sounds(summary["items"], result, sounds_folder)
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Return a summary as JSON text that may be printed anywhere: what does not show is escaped as JSON escapes it."""
+    text = json.dumps(summary, indent=2, ensure_ascii=False)
+    return "".join(f"{line if line.isprintable() else _json_escaped(line)}\n" for line in text.split("\n"))
+
+
+def _json_escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
 def _add_sounds(items: list[dict[str, Any]], result: DetectionResult, folder: str | None) -> dict[str, Any]:
@@ -178,6 +202,10 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
     seen = item.scores[np.isfinite(item.scores)]
     summary = {
         "id": item.id,
+        "status": item.status,
+        "reason": item.reason,
+        "label": item.label,
+        "p_value": item.p_value,
         "scored": len(seen),
         "anomalous": int((item.labels == 1).sum()),
         "events": len(item.events),
@@ -186,7 +214,6 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
     }
     if isinstance(item, PictureResult):
         summary |= {
-            "p_value": float(item.p_values[0]) if len(item.p_values) else None,
             "size_px": {"height": item.size[0], "width": item.size[1]},
             "error": item.error,
             "parts": {name: float(values[0]) for name, values in item.parts.items()},
@@ -195,109 +222,92 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
         }
     if isinstance(item, SoundResult):
         summary |= {
-            "p_value": item.p_value,
             "duration_s": item.duration_s,
             "sample_rate": item.sample_rate,
             "clips": len(item.scores),
             "error": item.error,
-            "parts": {name: float(values[item.scores.argmax()]) for name, values in item.parts.items()},
+            "parts": {
+                name: float(values[np.nan_to_num(item.scores, nan=-np.inf).argmax()])
+                for name, values in item.parts.items()
+            },
             "sound_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
         }
     return summary
-
-
-def clock_text(stamps: np.ndarray) -> list[str]:
-    """Write times as ISO 8601 with no more decimals than they need, other stamps as numbers; empty where missing."""
-    if not np.issubdtype(stamps.dtype, np.datetime64):
-        return [str(stamp) for stamp in stamps.tolist()]
-    known = stamps[~np.isnat(stamps)]
-    unit = next((u for u in ("s", "ms", "us") if np.array_equal(known.astype(f"datetime64[{u}]"), known)), "ns")
-    return ["" if text == "NaT" else text for text in stamps.astype(f"datetime64[{unit}]").astype(str).tolist()]
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
-        table.writerows(rows)
+        table.writerows([_cell(value) for value in row] for row in rows)
 
 
-def _rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
-    for item in result.items:
-        if result.kind == "stream" and isinstance(item, ItemResult):
-            yield from _stream_rows(item)
-        elif isinstance(item, SoundResult):
-            yield item.id, *_cells(np.array([item.score, item.p_value])), int(np.any(item.labels == 1))
-        else:
-            yield item.id, *_cells(item.scores[:1]), *_cells(item.p_values[:1]), int(item.labels[0])
+def _cell(value: Any) -> Any:
+    """Write nothing for what is missing, numbers so that they read back the same, and text that does no harm."""
+    if isinstance(value, str):
+        return spreadsheet_safe("\n".join(map(visible, value.split("\n"))))
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _stream_rows(item: ItemResult) -> Iterator[Sequence[Any]]:
-    """One row per row of the source, in its order; rows that became no point have no score and label 0."""
-    point = np.arange(len(item.scores)) if item.row_index is None else item.row_index
-    lost = point < 0
-    scores, p_values = (np.where(lost, np.nan, values[point]) for values in (item.scores, item.p_values))
-    labels = np.where(lost, 0, item.labels[point])
-    given = item.timestamps if item.row_index is None else item.row_timestamps
-    stamps = [""] * len(point) if given is None else clock_text(given)
-    for index, row in enumerate(zip(stamps, _cells(scores), _cells(p_values), labels.tolist(), strict=True)):
-        yield item.id, index, *row
+def spreadsheet_safe(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would take for a formula; plain numbers stay as they are."""
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def _clip_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
     for item in result.recordings:
         ends = np.minimum(item.starts_s + item.clip_s, max(item.duration_s, 0.0))
-        columns = [_cells(values) for values in (item.starts_s, ends, item.scores, item.p_values)]
-        for row in zip(*columns, item.labels.tolist(), strict=True):
-            yield item.id, *row
+        columns = [values.tolist() for values in (item.starts_s, ends, item.scores, item.p_values, item.labels)]
+        for row in zip(*columns, strict=True):
+            unjudged = row[-1] == -1
+            reason = (item.reason or "no score") if unjudged else ""
+            yield item.id, *row, "not judged" if unjudged else "judged", reason
 
 
-def _cells(values: np.ndarray) -> list[float | str]:
-    return ["" if math.isnan(value) else value for value in values.tolist()]
-
-
-def _event_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
+def _events(result: DetectionResult) -> Iterator[dict[str, Any]]:
+    """Yield all events under the names of their columns, whatever their modality, and what else is known of them."""
     for item in result.series:
         for event in item.events:
             where = [event.start, event.end, event.peak]
-            places: Sequence[Any] = where if item.timestamps is None else clock_text(item.timestamps[where])
-            yield item.id, *places, event.score, event.p_value, event.channel or "", *_band_cells(event)
+            stamps = item.timestamps
+            places: Sequence[Any] = where if stamps is None else clock_text(stamps[where], item.timezone)
+            yield {
+                "item": item.id,
+                **dict(zip(("start", "end", "peak"), places, strict=True)),
+                "score": event.score,
+                "p_value": event.p_value,
+                "channel": event.channel,
+                **_strongest_band(event),
+                "start_index": event.start,
+                "end_index": event.end,
+                "peak_index": event.peak,
+            }
     for region in (region for item in result.pictures for region in item.events):
-        yield region.item, *_corners(region), region.score, region.p_value, *_box_cells(region)
+        yield {**_corners(region), **dataclasses.asdict(region)}
     for sound in (event for item in result.recordings for event in item.events):
-        yield sound.item, sound.start_s, sound.end_s, "", sound.score, sound.p_value, *_sound_cells(sound)
+        seconds = {"start": sound.start_s, "end": sound.end_s, "peak": None}
+        yield {**seconds, **dataclasses.asdict(sound), "text": describe(sound)}
 
 
-def _sound_cells(event: SoundEvent) -> Sequence[float | str]:
-    band = event.low_hz, event.high_hz, event.peak_hz
-    return [event.start_s, event.end_s, *band, event.level_db, describe(event)]
+def _corners(region: Region) -> dict[str, str]:
+    return {
+        "start": f"{region.left_px} {region.top_px}",
+        "end": f"{region.right_px - 1} {region.bottom_px - 1}",
+        "peak": f"{region.peak_x_px} {region.peak_y_px}",
+    }
 
 
-def _corners(region: Region) -> Sequence[str]:
-    corners = (region.left_px, region.top_px), (region.right_px - 1, region.bottom_px - 1)
-    return [f"{x} {y}" for x, y in (*corners, (region.peak_x_px, region.peak_y_px))]
-
-
-def _box_cells(region: Region) -> Sequence[int]:
-    box = region.left_px, region.top_px, region.right_px, region.bottom_px
-    return [*box, region.peak_x_px, region.peak_y_px, region.area_px]
-
-
-def _band_cells(event: Event) -> Sequence[Any]:
+def _strongest_band(event: Event) -> dict[str, Any]:
     """The event's strongest band; its longest period is `inf` for the lowest band, hertz are empty without a clock."""
-    if not event.bands:
-        return [""] * 5
-    band: BandShare = max(event.bands, key=lambda band: band.share)
-    return [
-        "" if value is None else value
-        for value in (band.low_hz, band.high_hz, band.period_min, band.period_max, band.share)
-    ]
+    band: BandShare | None = max(event.bands, key=lambda band: band.share, default=None)
+    names = ("low_hz", "high_hz", "period_min", "period_max", "share")
+    return {f"band_{name}": None if band is None else getattr(band, name) for name in names}
 
 
 def _plain(value: Any) -> Any:
     """Turn records, arrays and numpy numbers into what JSON knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {as_text(str(key)): _plain(entry) for key, entry in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _plain(dataclasses.asdict(value))
     if isinstance(value, np.ndarray):
@@ -308,4 +318,6 @@ def _plain(value: Any) -> Any:
         return _plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    if isinstance(value, str):
+        return as_text(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

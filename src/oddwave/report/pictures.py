@@ -28,6 +28,7 @@ from oddwave.report.picture_figures import (
     thumbnail,
 )
 from oddwave.results import CalibrationSummary, DetectionResult, PictureResult, Region
+from oddwave.visible import visible
 
 __all__ = ["picture_content"]
 
@@ -38,7 +39,6 @@ MAX_OPEN = 3
 PAGE_SIZE = 60
 MAX_ROWS = 1_000
 MAX_REGIONS = 40
-MAX_FAILURES = 200
 THUMB_BOXES = 3
 
 PART_LABELS = {
@@ -101,7 +101,7 @@ class PictureView:
 def picture_content(result: DetectionResult) -> dict[str, Any]:
     """Return what `templates/pictures.html` shows beyond the shell of every page."""
     ranked = _ranked(result.pictures)
-    num_flagged = sum(_is_flagged(item) for item in ranked)
+    num_flagged = sum(item.flagged for item in ranked)
     counts = {"total": len(ranked), "flagged": num_flagged, "thumbnails": MAX_THUMBNAILS}
     num_details = min(len(ranked), max(LEAST_DETAILS, min(num_flagged, MAX_DETAILS)))
     scale = map_scale(result)
@@ -111,7 +111,6 @@ def picture_content(result: DetectionResult) -> dict[str, Any]:
         entry, view = _drawn(item, index, scale, result.calibration, with_view=index < num_details)
         entries.append(entry)
         views += [] if view is None else [view]
-    failures = [(item.id, item.error or "no score") for item in result.pictures if not np.isfinite(item.scores).any()]
     return {
         "views": views,
         "sheets": [entries[start : start + PAGE_SIZE] for start in range(0, len(entries), PAGE_SIZE)],
@@ -120,8 +119,6 @@ def picture_content(result: DetectionResult) -> dict[str, Any]:
         "legend": _legend(scale),
         "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
         "choices": choices(result.model.get("choices")),
-        "failures": failures[:MAX_FAILURES],
-        "num_failures": len(failures),
         "missing": [],
         "max_open": MAX_OPEN,
         "max_regions": MAX_REGIONS,
@@ -130,12 +127,8 @@ def picture_content(result: DetectionResult) -> dict[str, Any]:
 
 def _ranked(items: Sequence[PictureResult]) -> list[PictureResult]:
     """Return the pictures that have a score: flagged ones first, then by score, the highest first."""
-    judged = [item for item in items if np.isfinite(item.scores).any()]
-    return sorted(judged, key=lambda item: (not _is_flagged(item), -float(item.scores[0])))
-
-
-def _is_flagged(item: PictureResult) -> bool:
-    return bool(np.any(item.labels == 1))
+    judged = [item for item in items if item.status == "judged"]
+    return sorted(judged, key=lambda item: (not item.flagged, -item.score))
 
 
 def _drawn(
@@ -147,22 +140,22 @@ def _drawn(
     regions = tuple(_region_rows(item, calibration.num_blocks))
     score, p_value = float(item.scores[0]), float(item.p_values[0])
     entry: dict[str, Any] = {
-        "id": item.id,
+        "id": visible(item.id),
         "score": wording.score_text(score),
         "order": score,
         "p": wording.p_value_text(p_value),
-        "flagged": _is_flagged(item),
+        "flagged": item.flagged,
         "where": wording.place_text(item) if item.events else "",
         "view": index if with_view else None,
         "image": None if image is None or index >= MAX_THUMBNAILS else thumbnail(image),
-        "boxes": [row.box for row in regions[:THUMB_BOXES]] if _is_flagged(item) else [],
+        "boxes": [row.box for row in regions[:THUMB_BOXES]] if item.flagged else [],
     }
     if not with_view:
         return entry, None
     return entry, PictureView(
         item=item,
         index=index,
-        flagged=_is_flagged(item),
+        flagged=item.flagged,
         score=wording.score_text(score),
         p_value=wording.p_value_text(p_value),
         rarity=wording.rarity_text(p_value, calibration.num_points, "score this high"),

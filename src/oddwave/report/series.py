@@ -11,7 +11,8 @@ import numpy as np
 
 from oddwave.report import wording
 from oddwave.report.facts import BandBar, choices
-from oddwave.report.figures import MAX_CHANNELS, item_figure, point_budget, score_histogram, sparkline
+from oddwave.report.figures import MAX_CHANNELS, axis_offset, item_figure, point_budget, score_histogram, sparkline
+from oddwave.result_times import offset_text
 from oddwave.results import DetectionResult, Event, ItemResult
 
 __all__ = ["series_content"]
@@ -79,7 +80,7 @@ def series_content(result: DetectionResult) -> dict[str, Any]:
         "num_events": len(events),
         "with_channels": any(row.event.channel is not None for row in events),
         "with_bands": any(row.bands for row in events),
-        "with_missing": any(not item.observed.all() for item in result.series),
+        "with_missing": any(not item.observed.all() for item in result.series if not item.error),
         "with_normal": any(item.reconstruction is not None for item in result.series),
         "histogram": score_histogram(result.calibration, result.scores) if result.items else None,
         "choices": choices(result.model.get("choices")),
@@ -112,18 +113,18 @@ def _sections(result: DetectionResult) -> list[Section]:
 def _section(result: DetectionResult, item: ItemResult, index: int, ranks: Mapping[int, int], budget: int) -> Section:
     peak = int(np.nanargmax(item.scores)) if np.isfinite(item.scores).any() else None
     rows = sorted((_event_row(item, place, ranks[place], index) for place in ranks), key=lambda row: row.rank)
-    threshold, with_score = result.calibration.threshold, result.kind == "stream"
+    threshold, with_score, drawn = result.calibration.threshold, result.kind == "stream", bool(item.observed.any())
     return Section(
         item=item,
         index=index,
         facts=_item_facts(item),
         events=tuple(rows),
-        flagged=bool(np.any(item.labels == 1)) or bool(item.events),
+        flagged=item.flagged or bool(item.events),
         peak_score=wording.score_text(_peak_score(item)),
         sort_score=_peak_score(item) if peak is not None else -1e300,
         p_value="n/a" if peak is None else wording.p_value_text(float(item.p_values[peak])),
         spark=sparkline(item) if index < MAX_ROWS else {},
-        figure=item_figure(item, threshold, ranks, budget, with_score=with_score) if budget else None,
+        figure=item_figure(item, threshold, ranks, budget, with_score=with_score) if budget and drawn else None,
         num_rows=min(item.values.shape[1], MAX_CHANNELS),
         thinned=0 < budget < len(item.values),
     )
@@ -160,6 +161,8 @@ def _event_row(item: ItemResult, place: int, rank: int, section: int) -> EventRo
 
 def _item_facts(item: ItemResult) -> tuple[tuple[str, str], ...]:
     num_points, num_channels = item.values.shape
+    if item.error:
+        return ()
     facts = [("Points", f"{num_points:,}")]
     if num_channels > 1:
         facts.append(("Channels", f"{num_channels:,}"))
@@ -168,6 +171,9 @@ def _item_facts(item: ItemResult) -> tuple[tuple[str, str], ...]:
         facts.append(("Covers", wording.duration_text(span_s)))
     if item.sample_period_s:
         facts.append(("One point every", wording.duration_text(item.sample_period_s)))
+    offset = axis_offset(item)
+    if offset is not None:
+        facts.append(("Time axis", f"{item.timezone}, drawn at UTC{offset_text(offset)}"))
     missing = 1 - float(item.observed.mean()) if item.observed.size else 0.0
     if missing > 0:
         facts.append(("Missing", wording.percent_text(missing)))
@@ -177,11 +183,12 @@ def _item_facts(item: ItemResult) -> tuple[tuple[str, str], ...]:
 def _missing(result: DetectionResult) -> list[str]:
     """Return what the data themselves lack: points without a score, missing readings."""
     lines = []
-    unscored = int((~np.isfinite(result.scores)).sum()) if result.items else 0
+    read = [item for item in result.series if not item.error]
+    unscored = sum(int((~np.isfinite(item.scores)).sum()) for item in read)
     if unscored:
-        lines.append(f"{wording.count_text(unscored, 'point')} without a score.")
-    missing = sum(int((~item.observed).sum()) for item in result.series)
-    total = sum(item.observed.size for item in result.series)
+        lines.append(f"{wording.count_text(unscored, wording.NOUNS[result.kind])} without a score.")
+    missing = sum(int((~item.observed).sum()) for item in read)
+    total = sum(item.observed.size for item in read)
     if missing:
         share = wording.percent_text(missing / total)
         lines.append(f"Missing readings ({missing:,} of {total:,}, {share}): what is not there cannot be judged.")

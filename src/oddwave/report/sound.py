@@ -43,7 +43,6 @@ LEAST_DETAILS = 6  # shown even where nothing was flagged: the recordings neares
 MAX_OPEN = 3
 MAX_ROWS = 1_000
 MAX_EVENTS = 30
-MAX_FAILURES = 200
 PART_LABELS = {
     "recon": "denoiser's error",
     "reconstruction": "denoiser's error",
@@ -133,7 +132,6 @@ def sound_content(result: DetectionResult, sounds_folder: str | None = None) -> 
     num_details = min(len(items), max(LEAST_DETAILS, min(num_flagged, MAX_DETAILS)))
     plans = plan_sounds(result.recordings)
     scale = map_scale(result)
-    failures = [(item.id, item.error or "no score") for item in result.recordings if not np.isfinite(item.score)]
     views = [
         _view(item, index, scale, result.calibration, plans.get(item.id), sounds_folder)
         for index, item in enumerate(items[:num_details])
@@ -146,8 +144,6 @@ def sound_content(result: DetectionResult, sounds_folder: str | None = None) -> 
         "linked": sounds_folder is not None and any(not plan.embed for plan in plans.values()),
         "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
         "choices": choices(result.model.get("choices")),
-        "failures": failures[:MAX_FAILURES],
-        "num_failures": len(failures),
         "missing": [],
         "max_open": MAX_OPEN,
         "max_events": MAX_EVENTS,
@@ -289,7 +285,7 @@ def _box(event: SoundEvent, axis: FrequencyAxis, excerpt: SoundExcerpt) -> tuple
 
 def _parts(item: SoundResult) -> tuple[BandBar, ...]:
     """The terms of the score at the most abnormal clip."""
-    clip = int(np.argmax(item.scores))
+    clip = int(np.nanargmax(item.scores))
     values = {name: float(part[clip]) for name, part in item.parts.items() if len(part) > clip}
     return tuple(part_bars(values, PART_LABELS))
 

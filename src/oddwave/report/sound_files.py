@@ -57,8 +57,9 @@ def plan_sounds(items: Sequence[SoundResult]) -> dict[str, SoundPlan]:
     plans: dict[str, SoundPlan] = {}
     stems: set[str] = set()
     left = EMBEDDED_BYTES
-    for item in (item for item in ranked(items) if item.excerpt is not None):
-        assert item.excerpt is not None
+    for item in ranked(items):
+        if item.excerpt is None or item.id in plans:  # listed twice: the same sound
+            continue
         size = len(get_args(SoundPart)) * (2 * len(item.excerpt.samples) + 44) * 4 // 3
         stem = _unused(_safe_name(item.id), stems)
         stems.add(stem.lower())
@@ -126,7 +127,7 @@ def write_sounds(result: DetectionResult, folder: Path, *, only_linked: bool = F
         for part, name in part_names(plan.stem).items():
             (folder / name).write_bytes(wav_bytes(samples_of(item.excerpt, part), item.excerpt.sample_rate))
             names.append(name)
-    return names
+    return list(dict.fromkeys(names))
 
 
 def own_entries(folder: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""How findings in sound become words: events, places, moments, and the verdict on a set of recordings.
+"""How findings in sound become words: events, places, moments.
 
 Everything here returns plain text, never markup. Read `wording.py` for how single numbers become words, and `sound.py`
 next: it places these words on the page.
@@ -7,10 +7,8 @@ next: it places these words on the page.
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from oddwave.report import wording
-from oddwave.results import CalibrationSummary, DetectionResult, SoundEvent, SoundResult
+from oddwave.results import CalibrationSummary, SoundEvent, SoundResult
 
 __all__ = [
     "band_text",
@@ -23,7 +21,6 @@ __all__ = [
     "place_text",
     "ranked",
     "rarity_text",
-    "sounds_verdict",
 ]
 
 _CLICK_S = 0.12  # a click in a map is longer than the click
@@ -56,7 +53,7 @@ def _missing_text(event: SoundEvent, short: bool) -> str:
 def _added_text(event: SoundEvent, short: bool) -> str:
     wide, narrow = _octaves(event) >= _WIDE_OCTAVES, _octaves(event) <= _TONE_OCTAVES
     if narrow:
-        return f"a {hertz_text(event.peak_hz)} {'blip' if short else 'tone'}"
+        return f"{wording.with_article(hertz_text(event.peak_hz))} {'blip' if short else 'tone'}"
     if wide:
         return "a broadband click" if short else "broadband noise"
     return f"{'a click' if short else 'noise'} {band_text(event)}"
@@ -107,12 +104,12 @@ def place_text(item: SoundResult) -> str:
 
 def is_flagged(item: SoundResult) -> bool:
     """Say whether any clip of a recording lies above the threshold."""
-    return bool(np.any(item.labels == 1))
+    return item.flagged
 
 
 def ranked(items: Sequence[SoundResult]) -> list[SoundResult]:
     """Return the recordings that have a score: flagged ones first, then by score, the highest first."""
-    judged = [item for item in items if math.isfinite(item.score)]
+    judged = [item for item in items if item.status == "judged"]
     return sorted(judged, key=lambda item: (not is_flagged(item), -item.score))
 
 
@@ -121,7 +118,7 @@ def rarity_text(item: SoundResult, num_normals: int) -> str:
     p_value = item.p_value
     if not math.isfinite(p_value):
         return ""
-    if p_value > 0.5 and round(float(item.p_values.min()) * (num_normals + 1)) <= 1:
+    if p_value > 0.5 and round(float(min(item.p_values)) * (num_normals + 1)) <= 1:
         return (
             f"None of the {num_normals:,} normal clips held back scores this high. Yet one of {len(item.scores):,} "
             "clips might by chance; with that many held back it would be known."
@@ -156,21 +153,3 @@ def event_p_sentence(calibration: CalibrationSummary) -> str:
         "suspect for their length. An event's p-value compares its peak with the highest peaks of normal clips, at "
         f"least {smallest}.{begins}"
     )
-
-
-def sounds_verdict(result: DetectionResult) -> tuple[wording.Tone, str, str]:
-    """Return the verdict on recordings: its tone, the headline, and a sentence on the most abnormal one."""
-    items = ranked(result.recordings)
-    failed = len(result.recordings) - len(items)
-    if not items:
-        return "empty", "Nothing could be scored", "No recording has a score; the notes below say why."
-    flagged, top = sum(map(is_flagged, items)), items[0]
-    evidence = wording.evidence_text(top.score, top.p_value, result.calibration)
-    sentence = f"The most abnormal is {top.id} ({evidence})"
-    sentence += f": {place_text(top)}." if is_flagged(top) else "."
-    if failed:
-        sentence += f" {wording.count_text(failed, 'recording')} could not be judged."
-    total = wording.count_text(len(items), "recording")
-    if not flagged:
-        return "clear", f"None of {total} is above the threshold", sentence
-    return "found", f"{flagged:,} of {total} {'does' if flagged == 1 else 'do'} not belong", sentence

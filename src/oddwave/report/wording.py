@@ -4,27 +4,26 @@ Everything here returns plain text, never markup; the templates escape it. Read 
 """
 
 import math
+import re
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
+from oddwave.result_times import local_times, offset_text
 from oddwave.results import (
     BandShare,
     CalibrationSummary,
-    DetectionResult,
     Event,
     ItemResult,
     PictureResult,
     Region,
-    SoundResult,
     WaveletShare,
 )
 
 __all__ = [
     "NOUNS",
     "TimeAxis",
-    "Tone",
     "band_text",
     "calibration_sentences",
     "count_text",
@@ -44,8 +43,8 @@ __all__ = [
     "score_text",
     "shares_sentence",
     "time_axis",
-    "verdict_sentences",
     "wavelet_text",
+    "with_article",
 ]
 
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
@@ -56,11 +55,10 @@ NOUNS = {  # what has one score, by the result's kind
     "picture": "picture",
     "recording": "clip",
 }
+_SPOKEN_VOWEL = re.compile(r"[aeio]|8|1[18](?![\d.,])|1[18][.,]\d", re.IGNORECASE)  # eight, eleven, eighteen
 _DETAIL = {1: "fine", 2: "medium"}  # wavelet levels; all further ones are broad
 
 TimeAxis = Literal["time", "number", "index"]
-Tone = Literal["found", "clear", "empty"]
-_Item = TypeVar("_Item", bound=ItemResult | PictureResult | SoundResult)
 
 
 def number_text(value: float, digits: int = 3) -> str:
@@ -91,6 +89,11 @@ def score_text(score: float) -> str:
 def count_text(count: int, singular: str, plural: str | None = None) -> str:
     """Write a count with its noun: "1 stretch", "3 stretches", "12,000 points"."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def with_article(text: str) -> str:
+    """Put the article before a noun or a number as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
+    return f"{'an' if _SPOKEN_VOWEL.match(text) else 'a'} {text}"
 
 
 def percent_text(share: float) -> str:
@@ -166,19 +169,21 @@ def time_axis(item: ItemResult) -> TimeAxis:
 
 
 def moment_text(item: ItemResult, index: int) -> str:
-    """Write where a point lies: its timestamp, shortened to what it carries, or its index."""
+    """Write where a point lies: its timestamp, local with its offset where known, as short as it is; or its index."""
     axis = time_axis(item)
     if axis == "index" or item.timestamps is None:
         return f"point {index:,}"
-    stamp = item.timestamps[index]
+    stamp, first, offset = item.timestamps[index], item.timestamps[:1000], ""
     if axis == "number":
         return f"{float(stamp):.10g}"
-    return str(stamp.astype(f"datetime64[{_resolution(item.timestamps)}]")).replace("T", " ")
+    if item.timezone is not None:
+        (stamp,), (minutes,) = local_times(item.timestamps[index : index + 1], item.timezone)
+        first, offset = local_times(first, item.timezone)[0], f" {offset_text(int(minutes))}"
+    return str(stamp.astype(f"datetime64[{_resolution(first)}]")).replace("T", " ") + offset
 
 
-def _resolution(stamps: np.ndarray) -> str:
-    """Return the coarsest unit (days, minutes, seconds, milliseconds) that the first thousand timestamps need."""
-    first = stamps[:1000]
+def _resolution(first: np.ndarray) -> str:
+    """Return the coarsest unit (days, minutes, seconds, milliseconds) that the first timestamps need."""
     return next((unit for unit in ("D", "m", "s") if np.all(first.astype(f"datetime64[{unit}]") == first)), "ms")
 
 
@@ -267,71 +272,6 @@ def evidence_text(score: float, p_value: float, calibration: CalibrationSummary)
     return f"score {score_text(score)}, threshold {score_text(calibration.threshold)}, {_p_text(p_value)}"
 
 
-def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
-    """Return the verdict: its tone, the headline, and a sentence on the strongest finding or highest score."""
-    if result.kind == "recording":
-        from oddwave.report.sound_words import sounds_verdict
-
-        return sounds_verdict(result)
-    noun = NOUNS[result.kind]
-    if not any(np.isfinite(item.scores).any() for item in result.items):
-        missing = f"No {noun} of the data has a score" if result.kind != "picture" else "No picture has a score"
-        return "empty", "Nothing could be scored", f"{missing}; the notes below say why."
-    if result.kind == "panel":
-        return _ranking_verdict(result, len(result.items))
-    if result.kind == "picture":
-        return _pictures_verdict(result)
-    if result.events:
-        return _events_verdict(result)
-    highest = max(_judged(result.series), key=lambda item: float(np.nanmax(item.scores)))
-    peak = int(np.nanargmax(highest.scores))
-    where = f" of {highest.id}" if len(result.items) > 1 else ""
-    evidence = evidence_text(float(highest.scores[peak]), float(highest.p_values[peak]), result.calibration)
-    sentence = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
-    return "clear", "Nothing above the threshold", sentence
-
-
-def _judged(items: Sequence[_Item]) -> list[_Item]:
-    return [item for item in items if np.isfinite(item.scores).any()]
-
-
-def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    item, strongest = max(
-        ((item, event) for item in result.series for event in item.events), key=lambda pair: pair[1].score
-    )
-    alone = len(result.events) == 1
-    verb = "stretch does not belong" if alone else "stretches do not belong"
-    subject = "It" if alone else "The strongest"
-    where = f" in {item.id}" if len(result.items) > 1 else ""
-    moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
-    evidence = evidence_text(strongest.score, strongest.p_value, result.calibration)
-    sentence = f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
-    return "found", f"{len(result.events):,} {verb}", sentence
-
-
-def _ranking_verdict(result: DetectionResult, num_judged: int) -> tuple[Tone, str, str]:
-    top = max(_judged(result.items), key=lambda item: float(np.nanmax(item.scores)))
-    flagged = sum(bool(np.any(item.labels == 1)) for item in result.items)
-    total = count_text(num_judged, NOUNS[result.kind])
-    sentence = f"The most abnormal is {top.id} ({evidence_text(top.scores[0], top.p_values[0], result.calibration)})."
-    if not flagged:
-        return "clear", f"None of {total} is above the threshold", sentence
-    return "found", f"{flagged:,} of {total} {'does' if flagged == 1 else 'do'} not belong", sentence
-
-
-def _pictures_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    """As for a panel, out of the pictures that could be judged; it says where, and how many could not be judged."""
-    judged = _judged(result.pictures)
-    tone, headline, sentence = _ranking_verdict(result, len(judged))
-    top = max(judged, key=lambda item: float(item.scores[0]))
-    if tone == "found":
-        sentence = f"{sentence[:-1]}: {place_text(top)}."
-    failed = len(result.pictures) - len(judged)
-    if failed:
-        sentence += f" {count_text(failed, 'picture')} could not be judged."
-    return tone, headline, sentence
-
-
 def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored: int) -> list[str]:
     """Say in plain words where the threshold comes from, what alpha means for this data, and how far p-values reach."""
     noun = NOUNS[kind]
@@ -349,8 +289,9 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
         f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
         f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
-        f"A {noun}'s p-value is the share of normal {noun}s that score at least as high, and cannot be smaller than "
-        f"{p_value_text(1 / (calibration.num_points + 1))} here. {_finding_p_sentence(calibration, kind)}",
+        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and "
+        f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
+        f"{_finding_p_sentence(calibration, kind)}",
     ]
     if not math.isfinite(calibration.threshold):
         sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")

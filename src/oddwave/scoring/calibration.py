@@ -9,20 +9,46 @@ against block maxima: `block_maxima` gives one number per block, and an event's 
 
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
 
-__all__ = ["Calibration", "benjamini_hochberg", "block_maxima", "conformal_p_values"]
+__all__ = ["Calibration", "benjamini_hochberg", "block_maxima", "conformal_p_values", "valid_alpha"]
+
+
+def valid_alpha(alpha: object) -> float:
+    """Give a false-alarm rate as a plain number.
+
+    Raises:
+        ConfigError: it is no number (a text, a truth value), or not within (0, 1).
+    """
+    value = alpha.item() if isinstance(alpha, np.ndarray) and alpha.size == 1 else alpha
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+        given = f"{value!r:.60}"
+        raise ConfigError(f"alpha is {given}: expected a number between 0 and 1, for example 0.01")
+    try:
+        rate = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        rate = np.inf
+    if not 0.0 < rate < 1.0:
+        raise ConfigError(f"alpha is {rate:g}: expected a false-alarm rate between 0 and 1, for example 0.01")
+    return rate
 
 
 def conformal_p_values(
     scores: Float[np.ndarray, " N"], calibration: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " N"]:
-    """Give p = (1 + #{s_i >= s}) / (n + 1) for each score; NaN scores give NaN."""
+    """Give p = (1 + #{s_i >= s}) / (n + 1) for each score; NaN scores give NaN.
+
+    Raises:
+        DataError: a calibration score is no number: it would count as higher than every score, and hide anomalies.
+    """
+    if np.isnan(calibration).any():
+        raise DataError("calibration scores hold NaN: fit the model again")
     ordered = np.sort(calibration)
     at_least = len(ordered) - np.searchsorted(ordered, scores, side="left")
     return np.where(np.isnan(scores), np.nan, (1.0 + at_least) / (len(ordered) + 1.0))
@@ -53,21 +79,31 @@ def benjamini_hochberg(p_values: Float[np.ndarray, " N"], rate: float) -> Bool[n
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scores of held-out normals: one per point (stream) or instance (panel), and the maxima of independent blocks."""
+    """Scores of held-out normals: one per point (stream) or instance (panel), and the maxima of independent blocks.
+
+    Raises:
+        DataError: there are no scores, or some are not finite: no threshold follows from such.
+    """
 
     scores: Float[np.ndarray, " n"]
     blocks: Float[np.ndarray, " B"]
     block_size: int
     source: str
 
+    def __post_init__(self) -> None:
+        """Refuse what would judge silently wrong."""
+        for name, values in (("scores", self.scores), ("block maxima", self.blocks)):
+            if not len(values) or not np.isfinite(values).all():
+                raise DataError(f"{len(values)} calibration {name}: one or more are needed, all finite; fit again")
+
     @classmethod
     def fit(cls, streams: list[Float[np.ndarray, " _"]], block_size: int, source: str) -> "Calibration":
         """Collect the scores of held-out normal streams; NaN (unmonitored) points are left out.
 
         Raises:
-            DataError: nothing is left to calibrate on.
+            DataError: nothing is left to calibrate on, or a score is infinite.
         """
-        kept = [s[np.isfinite(s)] for s in streams]
+        kept = [s[~np.isnan(s)] for s in streams]
         kept = [s for s in kept if len(s)]
         if not kept:
             raise DataError("no held-out normal data is left to calibrate on: give a longer series or more instances")
@@ -84,7 +120,7 @@ class Calibration:
         """Check a wanted alpha, or lift the default one to what the calibration supports, with a warning.
 
         Raises:
-            ConfigError: the given alpha lies outside (0, 1) or below 1 / (n + 1).
+            ConfigError: the given alpha is no number, lies outside (0, 1) or below 1 / (n + 1).
         """
         if alpha is None:
             alpha = max(default, self.smallest_alpha)
@@ -95,11 +131,10 @@ class Calibration:
                     stacklevel=2,
                 )
             return alpha
-        if not 0.0 < alpha < 1.0:
-            raise ConfigError(f"alpha is {alpha:g}: expected a false-alarm rate between 0 and 1, for example 0.01")
+        alpha = valid_alpha(alpha)
         if alpha < self.smallest_alpha:
             raise ConfigError(
-                f"alpha {alpha:g} needs at least {int(np.ceil(1 / alpha)) - 1} calibration scores, this model has "
+                f"alpha {alpha:g} needs at least {np.ceil(1 / alpha) - 1:.12g} calibration scores, this model has "
                 f"{len(self.scores)}: use alpha >= {self.smallest_alpha:.3g} or fit on more normal data"
             )
         return alpha
@@ -120,6 +155,10 @@ class Calibration:
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Give each point's (or instance's) conformal p-value."""
         return conformal_p_values(scores, self.scores)
+
+    def labels(self, p_values: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
+        """Give 1 (anomalous: p <= alpha), 0 (normal) or -1 (not judged: p is NaN)."""
+        return np.where(np.isnan(p_values), -1, p_values <= alpha).astype(np.int64)
 
     def event_p_value(self, peak: float) -> float:
         """Give the conformal p-value of an event's peak among the maxima of independent normal blocks."""

@@ -28,13 +28,22 @@ _BLOCK = 512
 
 @dataclass(frozen=True, eq=False)
 class DensityRatio:
-    """Normals and background, standardised, in one vector space. Higher scores are more anomalous."""
+    """Normals and background, standardised, in one vector space. Higher scores are more anomalous.
+
+    Raises: DataError where one of them is empty or not finite, or the scale is not positive.
+    """
 
     normals: Float[np.ndarray, "N D"]
     background: Float[np.ndarray, "M D"]
     centre: Float[np.ndarray, " D"]
     scale: Float[np.ndarray, " D"]
     num_neighbors: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse what would pass for a near item and is none."""
+        parts = (self.normals, self.background, self.centre, self.scale)
+        if not all(len(part) and np.isfinite(part).all() for part in parts) or self.scale.min() <= 0.0:
+            raise DataError("a density ratio needs items, all finite, and positive scales: fit on other data")
 
     @classmethod
     def fit(
@@ -60,10 +69,15 @@ class DensityRatio:
         return cls(near, far, centre.astype(np.float32), scale.astype(np.float32), num_neighbors)
 
     def score(self, queries: Float[np.ndarray, "Q D"]) -> Float[np.ndarray, " Q"]:
-        """Give ln d_k(q, normals) - ln d_k(q, background). Raises: ShapeError for another number of dimensions."""
+        """Give ln d_k(q, normals) - ln d_k(q, background).
+
+        Raises: ShapeError for another number of dimensions; DataError for queries that are not finite.
+        """
         if queries.ndim != 2 or queries.shape[1] != len(self.centre):
             raise ShapeError(f"queries have shape {queries.shape}, expected (queries, {len(self.centre)})")
         scaled = ((queries - self.centre) / self.scale).astype(np.float32)
+        if not np.isfinite(scaled).all():
+            raise DataError("vectors to be compared are not finite: the data hold values that cannot be computed with")
         near, far = (self._mean_distance(scaled, items) for items in (self.normals, self.background))
         ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
         return ratio

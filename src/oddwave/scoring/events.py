@@ -35,17 +35,25 @@ def find_events(
 
     A window that touches an anomaly raises the score of all its points, so a run of labels reaches far beyond its
     cause. Each peak that stands out of its run is an event of its own, from where the score rises past half of the peak
-    (counted from the usual score) to where it falls below that again.
+    (counted from the usual score) to where it falls below that again. Points that were not judged (-1) are passed over
+    where they are few, as between the values of a slow sensor; no event begins or ends with one.
     """
     usual = float(np.median(calibration.scores))
     core = np.zeros(len(scores), bool)
-    for start, end in runs(labels > 0):
-        own = scores[start : end + 1]
-        for peak in _peaks(own, usual):
-            left, right = _half_height(own, peak, usual)
-            core[start + left : start + right + 1] = True
+    for judged in _judged_parts(scores, max_gap):
+        for start, end in runs(labels[judged] > 0):
+            own = scores[judged[start : end + 1]]
+            for peak in _peaks(own, usual):
+                left, right = _half_height(own, peak, usual)
+                core[judged[start + left] : judged[start + right] + 1] = True
     events = [_event(item, scores, start, end, calibration) for start, end in runs(core, max_gap=max_gap)]
     return tuple(sorted(events, key=lambda event: -event.score))
+
+
+def _judged_parts(scores: Float[np.ndarray, " N"], max_gap: int) -> list[Int[np.ndarray, " k"]]:
+    """Give the points that were judged, apart where more than `max_gap` were not between them."""
+    judged = np.flatnonzero(np.isfinite(scores))
+    return np.split(judged, np.flatnonzero(np.diff(judged) > max_gap + 1) + 1)
 
 
 def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
@@ -57,7 +65,7 @@ def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
 
 
 def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple[int, int]:
-    high = own >= usual + 0.5 * (own[peak] - usual)
+    high = own >= min(own[peak], usual + 0.5 * (own[peak] - usual))  # at a loose alpha a peak may lie below the usual
     return next((a, b) for a, b in runs(high) if a <= peak <= b)
 
 

@@ -23,6 +23,7 @@ __all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "combined_scores", "fuse
 GROUPS = ("recon", "feature", "memory")
 
 _SMALLEST_DEVIATION = 1e-3
+_ROUNDING = 1e-4  # of a term's own size: deviations below it are rounding
 _NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
 _TEMPERATURE = 4.0  # robust deviations: scores that differ by less are averaged, by more, the larger one counts
 
@@ -41,6 +42,14 @@ class Standardiser:
     groups: Mapping[str, tuple[float, float]]
     score: tuple[float, float] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        """Refuse what would turn scores around, or hide them. Raises: DataError."""
+        pairs = [*self.terms.values(), *(([m], [s]) for m, s in (*self.groups.values(), self.score))]
+        for means, deviations in pairs:
+            usable = len(means) == len(deviations) and np.isfinite([*means, *deviations]).all()
+            if not usable or min(deviations, default=1.0) <= 0.0:
+                raise DataError("a standardiser needs finite means and positive deviations: fit the model again")
+
     @classmethod
     def fit(cls, terms: Terms) -> "Standardiser":
         """Learn from the terms of reference normals.
@@ -53,23 +62,33 @@ class Standardiser:
             columns = values.reshape(len(values), -1)
             if not np.isfinite(columns).all():
                 raise DataError(f"score term '{name}' is not finite on normal data; check the data for extreme values")
-            statistics[name] = (columns.mean(0).tolist(), _safe(columns.std(0)).tolist())
+            mean, deviation = columns.mean(0), _safe(columns.std(0))
+            statistics[name] = (mean.tolist(), np.maximum(deviation, _ROUNDING * np.abs(mean)).tolist())
         averages = _group_means(terms, statistics)
-        return cls(
-            statistics, {name: (float(v.mean()), float(_safe(v.std(keepdims=True))[0])) for name, v in averages.items()}
-        )
+        return cls(statistics, {name: (float(v.mean()), _unit(float(v.std()))) for name, v in averages.items()})
 
     def transform(self, terms: Terms) -> dict[str, Float[np.ndarray, " N"]]:
-        """Give one standardised value per item and group."""
+        """Give one standardised value per item and group.
+
+        Raises:
+            DataError: a value is not finite; left alone, it would be passed over on the way to the score.
+        """
         averages = _group_means(terms, self.terms)
-        return {name: (values - self.groups[name][0]) / self.groups[name][1] for name, values in averages.items()}
+        result = {name: (values - self.groups[name][0]) / self.groups[name][1] for name, values in averages.items()}
+        for name, values in result.items():
+            if not np.isfinite(values).all():
+                raise DataError(
+                    f"score term '{name}' is not finite: the data hold values that cannot be computed with, or the "
+                    "model is damaged (see `oddwave verify`)"
+                )
+        return result
 
     def with_score(self, scores: Float[np.ndarray, " N"]) -> "Standardiser":
         """Learn from the fused scores of reference normals what is usual for them."""
         low, centre, high = (float(q) for q in np.quantile(scores, (0.25, 0.5, 0.75)))
         deviation = (high - low) / _NORMAL_IQR
         if deviation < _SMALLEST_DEVIATION:  # half of the normals score alike
-            deviation = float(_safe(scores.std(keepdims=True))[0])
+            deviation = _unit(float(scores.std()))
         return replace(self, score=(centre, deviation))
 
     def standardised_score(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -96,10 +115,16 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Fusion:
-    """The two weights, each in [0, 1]."""
+    """The two weights, each in [0, 1]. Raises: DataError for others."""
 
     reconstruction_weight: float
     memory_weight: float
+
+    def __post_init__(self) -> None:
+        """Refuse weights that would turn a score around."""
+        for weight in (self.reconstruction_weight, self.memory_weight):
+            if not 0.0 <= weight <= 1.0:
+                raise DataError(f"a fusion weight is {weight}: expected a number from 0 to 1")
 
     def score(self, groups: Mapping[str, Float[np.ndarray, "N *map"]]) -> Float[np.ndarray, "N *map"]:
         """Fuse standardised groups (see the module's formula); higher = more anomalous."""
@@ -152,3 +177,8 @@ def _safe(deviation: Float[np.ndarray, " *K"]) -> Float[np.ndarray, " *K"]:
     """Keep deviations above a thousandth of the [-1, 1] scale: what hardly moved must not blow up a score."""
     kept: np.ndarray = np.maximum(deviation, _SMALLEST_DEVIATION)
     return kept
+
+
+def _unit(deviation: float) -> float:
+    """Keep the deviation of standardised values, about 1; where they hardly move they are in their own unit already."""
+    return deviation if deviation >= _SMALLEST_DEVIATION else 1.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from oddwave.errors import ShapeError
+from oddwave.errors import DataError, ShapeError
 
 __all__ = ["Memory", "coreset"]
 
@@ -33,6 +33,9 @@ class Memory:
 
     `groups` and `starts` say which stream and at which point an item began; `scale` is what every dimension was divided
     by; `weights` are the module's w_j, 1 without local scaling.
+
+    Raises:
+        DataError: the vectors are not finite, or scale or weights not positive: such a memory finds wrong neighbours.
     """
 
     vectors: Float[np.ndarray, "M D"]
@@ -42,6 +45,12 @@ class Memory:
     scale: Float[np.ndarray, " D"]
     weights: Float[np.ndarray, " M"]
     num_neighbors: int
+
+    def __post_init__(self) -> None:
+        """Refuse what would pass for a neighbour and is none."""
+        finite = all(np.isfinite(values).all() for values in (self.vectors, self.center, self.scale, self.weights))
+        if not finite or min(self.scale.min(initial=1.0), self.weights.min(initial=1.0)) <= 0.0:
+            raise DataError("a memory needs finite vectors, positive scales and positive weights: fit on other data")
 
     @classmethod
     def fit(
@@ -66,7 +75,8 @@ class Memory:
         if standardise:
             center, deviation = vectors.mean(0), vectors.std(0)
             # a dimension that never moved in training says nothing about size: leave it in its own unit
-            scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
+            rounding = np.maximum(1e-6, 8 * np.finfo(np.float32).eps * np.abs(center))
+            scale = np.where(deviation > rounding, deviation, 1.0).astype(np.float32)
         weights = np.ones(len(vectors), np.float32)
         memory = cls((vectors - center) / scale, groups, starts, center, scale, weights, num_neighbors)
         return memory._bounded(size, local_exclusion, seed)
@@ -104,10 +114,11 @@ class Memory:
 
     def _local_weights(self, exclusion: int) -> Float[np.ndarray, " M"]:
         reach = self._mean_distances(self.vectors, self.groups, self.starts, exclusion)
-        usual = float(np.nanmedian(reach)) if np.isfinite(reach).any() else 0.0
+        known = np.isfinite(reach)
+        usual = float(np.median(reach[known])) if known.any() else 0.0
         if usual <= 0.0:  # most items have twins, or none has a neighbour: there is no scale to speak of
             return self.weights
-        weights = 2.0 * usual / (np.where(np.isnan(reach), usual, reach) + usual)
+        weights = 2.0 * usual / (np.where(known, reach, usual) + usual)
         return weights.astype(np.float32)
 
     def distance(
@@ -122,7 +133,7 @@ class Memory:
 
         With `groups`, `starts` and `exclusion`, items of the same group that begin fewer than `exclusion` points away
         are passed over: how a stream is compared with the rest of itself. A query that is left with none gets the
-        largest distance of the others.
+        largest distance of the others; one that is no number has no distance, and NaN says so.
 
         Raises:
             ShapeError: the vectors have another number of dimensions than the remembered ones.
@@ -135,7 +146,7 @@ class Memory:
         if groups is None or starts is None:
             exclusion = 0
         result = self._mean_distances(queries, groups, starts, exclusion)
-        alone = np.isnan(result)
+        alone = np.isneginf(result)
         result[alone] = result[~alone].max(initial=0.0)
         return result
 
@@ -146,16 +157,18 @@ class Memory:
         starts: Int[np.ndarray, " N"] | None,
         exclusion: int,
     ) -> Float[np.ndarray, " N"]:
-        """Average the weighed distances to the nearest items that may be compared; NaN where there is none."""
+        """Average the weighed distances to the nearest items that may be compared; -inf where there is none."""
         squares = np.square(self.vectors).sum(1)
         result = np.empty(len(queries))
         for first in range(0, len(queries), _BLOCK):
             block = slice(first, first + _BLOCK)
-            squared = squares - 2.0 * queries[block] @ self.vectors.T + np.square(queries[block]).sum(1)[:, None]
+            own = np.square(queries[block]).sum(1)
+            squared = squares - 2.0 * queries[block] @ self.vectors.T + own[:, None]
             if groups is not None and starts is not None and exclusion > 0:
                 near = np.abs(starts[block, None] - self.starts) < exclusion
                 squared[near & (groups[block, None] == self.groups)] = np.inf
-            result[block] = _mean_of_nearest(squared, self.weights, self.num_neighbors)
+            distances = _mean_of_nearest(squared, self.weights, self.num_neighbors)
+            result[block] = np.where(np.isfinite(own), distances, np.nan)
         per_dimension: np.ndarray = result / np.sqrt(self.vectors.shape[1])  # whatever the number of dimensions
         return per_dimension
 
@@ -176,19 +189,19 @@ def _mean_of_nearest(
 ) -> Float[np.ndarray, " n"]:
     """Average the `num_neighbors` smallest distances per row, each with the weight of its item.
 
-    Fewer where fewer are allowed; NaN where none is.
+    Fewer where fewer are allowed; -inf where none is.
     """
     k = min(num_neighbors, squared.shape[1])
     if k == 1:  # many times quicker than a partition
         index = squared.argmin(1)
         least = squared[np.arange(len(squared)), index]
-        return np.where(np.isfinite(least), np.sqrt(np.maximum(least, 0.0)) * weights[index], np.nan)
+        return np.where(np.isfinite(least), np.sqrt(np.maximum(least, 0.0)) * weights[index], -np.inf)
     nearest = np.argpartition(squared, k - 1, axis=1)[:, :k]
     chosen = np.take_along_axis(squared, nearest, axis=1)
     allowed = np.isfinite(chosen)
     distances = np.sqrt(np.maximum(np.where(allowed, chosen, 0.0), 0.0)) * weights[nearest]
     count = allowed.sum(1)
-    mean: np.ndarray = np.where(count > 0, distances.sum(1) / np.maximum(count, 1), np.nan)
+    mean: np.ndarray = np.where(count > 0, distances.sum(1) / np.maximum(count, 1), -np.inf)
     return mean
 
 

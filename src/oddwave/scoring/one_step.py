@@ -33,7 +33,7 @@ def one_step_estimates(
     """Yield x0_bar for each noise level (fractions of T in (0, 1])."""
     for number, level in enumerate(noise_levels):
         t = torch.full((len(x0),), schedule.timestep_at(level), dtype=torch.long, device=x0.device)
-        seeds = [(seed * 1009 + number) * 1009 + draw for draw in range(num_noise_draws)]
+        seeds = [((seed * 1009 + number) * 1009 + draw) % 2**64 for draw in range(num_noise_draws)]
         yield _estimate(net, x0, t, schedule, prediction_type, seeds)
 
 

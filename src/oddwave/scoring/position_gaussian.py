@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.errors import ShapeError
+from oddwave.errors import DataError, ShapeError
 
 __all__ = ["PositionGaussian"]
 
@@ -28,10 +28,23 @@ _PLACES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class PositionGaussian:
-    """Means and whitening factors W_p with Sigma_p^-1 = W_p W_p^T, so d = |W_p^T (x - mu_p)|."""
+    """Means and whitening factors W_p with Sigma_p^-1 = W_p W_p^T, so d = |W_p^T (x - mu_p)|.
+
+    Raises: DataError where they are not finite, or a factor is none of a covariance: lower triangular, its diagonal
+    above 0.
+    """
 
     mean: Float[Tensor, "P D"]
     whitening: Float[Tensor, "P D D"]
+
+    def __post_init__(self) -> None:
+        """Refuse what is the factor of no covariance."""
+        finite = bool(torch.isfinite(self.mean).all()) and bool(torch.isfinite(self.whitening).all())
+        width = self.whitening.shape[-1]
+        above = torch.triu(torch.ones(width, width, dtype=torch.bool), 1)
+        diagonal = self.whitening.diagonal(dim1=1, dim2=2)
+        if not finite or bool(self.whitening[:, above].any()) or not bool((diagonal > 0).all()):
+            raise DataError("Gaussians need finite means and lower triangular factors with a positive diagonal")
 
     @classmethod
     def fit(cls, grids: Float[Tensor, "N D G G"], ridge: float = _RIDGE) -> "PositionGaussian":

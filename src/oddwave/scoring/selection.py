@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import rankdata
 
+from oddwave.errors import DataError
 from oddwave.scoring.fusion import fuse_groups
 
 __all__ = ["WeightSelection", "auroc_error", "near_best", "select_weights", "separation"]
@@ -42,7 +43,13 @@ class WeightSelection:
 
 
 def separation(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> float:
-    """Give the AUROC of telling `anomalous` (higher scores) from `normal`, ties counting half."""
+    """Give the AUROC of telling `anomalous` (higher scores) from `normal`, ties counting half.
+
+    Raises:
+        DataError: a score is no number: nothing can be chosen by it.
+    """
+    if np.isnan(normal).any() or np.isnan(anomalous).any():
+        raise DataError("scores of normal data are not finite: check the data for extreme values, or train more gently")
     ranks = rankdata(np.concatenate([normal, anomalous]))
     above = ranks[len(normal) :].sum() - len(anomalous) * (len(anomalous) + 1) / 2
     return float(above / (len(normal) * len(anomalous)))

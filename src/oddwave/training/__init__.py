@@ -1,6 +1,6 @@
 """Training: a generator of steps, averaged weights, and files that are whole or not there.
 
-Read `loop.py` first. Names are loaded when first used, so that `checkpoint.py` can be had without importing torch.
+Read `loop.py` first. Names are loaded when first used, so that the package can be had without importing torch.
 """
 
 from importlib import import_module
@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 from oddwave.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from oddwave.training.checkpoint import atomic_directory as atomic_directory
     from oddwave.training.checkpoint import load_tensors as load_tensors
-    from oddwave.training.checkpoint import read_json as read_json
     from oddwave.training.checkpoint import save_tensors as save_tensors
-    from oddwave.training.checkpoint import write_json_atomic as write_json_atomic
     from oddwave.training.draws import BatchSource as BatchSource
     from oddwave.training.draws import TensorSource as TensorSource
     from oddwave.training.ema import Ema as Ema
@@ -32,13 +29,10 @@ _HOMES = {
     "TrainStep": "loop",
     "TrainingDivergedError": "run",
     "TrainingInterrupted": "loop",
-    "atomic_directory": "checkpoint",
     "load_tensors": "checkpoint",
-    "read_json": "checkpoint",
     "run_with_progress": "progress",
     "save_tensors": "checkpoint",
     "train": "loop",
-    "write_json_atomic": "checkpoint",
 }
 
 __all__ = [
@@ -50,13 +44,10 @@ __all__ = [
     "TrainingConfig",
     "TrainingDivergedError",
     "TrainingInterrupted",
-    "atomic_directory",
     "load_tensors",
-    "read_json",
     "run_with_progress",
     "save_tensors",
     "train",
-    "write_json_atomic",
 ]
 
 

@@ -129,10 +129,21 @@ class TrainingDraws:
         return dict(self._committed)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Go on from a state that `state_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: it is none, or one for another number of items.
+        """
+        order, cursor = state["order"], state["cursor"]
+        if not (isinstance(order, Tensor) and order.dtype == torch.int64 and order.shape in ((0,), (self._num_items,))):
+            raise ValueError(f"its order is not one of {self._num_items} items")
+        if not torch.equal(order.sort().values, torch.arange(len(order))):
+            raise ValueError("its order does not name every item once")
+        if type(cursor) is not int or not 0 <= cursor <= len(order):
+            raise ValueError(f"its place in the order of {len(order)} items is {cursor!r:.40}")
         self._host.set_state(state["host"])
         self._device.set_state(state["device"])
-        self._order, self._cursor = state["order"], state["cursor"]
+        self._order, self._cursor = order, cursor
         self.commit()
 
 

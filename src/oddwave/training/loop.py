@@ -14,6 +14,7 @@ from torch import nn
 from oddwave.config import TrainingConfig
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import ConfigError, OddwaveError
+from oddwave.stopping import held_back
 from oddwave.training.checkpoint import save_training_state
 from oddwave.training.draws import BatchSource
 from oddwave.training.run import Perceptual, TrainingRun, learning_rate_at
@@ -21,10 +22,11 @@ from oddwave.training.run import Perceptual, TrainingRun, learning_rate_at
 __all__ = ["STATE_FILE", "TrainStep", "TrainingInterrupted", "train"]
 
 STATE_FILE = "training_state.pt"
+_SAVING_SHARE = 20  # saving the state by the clock takes at most one twentieth of the time
 
 
 class TrainingInterrupted(OddwaveError, KeyboardInterrupt):  # noqa: N818 - it is a KeyboardInterrupt with a message
-    """Training was stopped by Ctrl-C; the message says what was saved and how to go on."""
+    """Training was stopped by Ctrl-C or its like; the message says what was saved and how to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def train(
         ConfigError: for settings at odds with each other.
         DataError: if a source has no items, or items that the network cannot take.
         CheckpointError: if the state to resume from is missing, damaged, or of another run, or cannot be saved.
-        TrainingInterrupted: on Ctrl-C, after saving.
+        TrainingInterrupted: on Ctrl-C (and, within `run_with_progress`, SIGTERM and SIGHUP), after saving.
         TrainingDivergedError: if the loss is no longer a number.
     """
     if config.patience and validation is None:
@@ -111,13 +113,18 @@ def _steps(run: TrainingRun, path: Path | None) -> Generator[TrainStep, None, No
 
 def _advance_to_end(run: TrainingRun, path: Path | None) -> Generator[TrainStep, None, None]:
     started, first = time.monotonic(), run.step
+    saved, cost = started, 0.0  # when the state was last saved, and how long that took
     # A run that was interrupted within a validation makes up for it; a finished one has nothing else to do.
     val_loss = run.validate() if run.validation_due else None
     while not run.finished:
         run.advance()
         val_loss = run.validate() if run.validation_due else None
-        if path is not None and (run.finished or run.step % run.config.checkpoint_every == 0):
+        due = run.finished or run.step % run.config.checkpoint_every == 0
+        now = time.monotonic()
+        if path is not None and (due or now - saved >= max(run.config.checkpoint_seconds, _SAVING_SHARE * cost)):
             save_training_state(path, run.state())
+            saved = time.monotonic()
+            cost = saved - now
         if not run.finished:
             yield _report(run, val_loss, (time.monotonic() - started) / (run.step - first))
     run.take_averages()
@@ -141,5 +148,6 @@ def _interrupted(run: TrainingRun, path: Path | None) -> TrainingInterrupted:
     if path is None:
         return TrainingInterrupted(f"{where}; nothing was saved, because no checkpoint folder was given")
     if not run.closed:  # a finished run was saved before it took the averaged weights
-        save_training_state(path, run.state())
+        with held_back():
+            save_training_state(path, run.state())
     return TrainingInterrupted(f"{where}; the state is saved in {path}: run the same command with --resume to go on")

@@ -1,27 +1,31 @@
-"""A progress bar with the time left, for any stream of training steps. rich is imported only where a bar is shown."""
+"""How far a training is, with the time left, for any stream of training steps. Read `oddwave/progress.py` next."""
 
 from collections.abc import Generator
 
 from oddwave.errors import ConfigError
+from oddwave.progress import stage
+from oddwave.stopping import stops_as_interrupts
 from oddwave.training.loop import TrainStep
 
 __all__ = ["run_with_progress"]
 
 
 def run_with_progress(steps: Generator[TrainStep, None, None], description: str, *, show: bool) -> TrainStep:
-    """Run a training generator to its end and return its last step; with `show`, draw a bar on standard error.
+    """Run a training generator to its end and return its last step; with `show`, say on standard error how far it is.
 
-    A Ctrl-C outside the training step itself is handed to the generator, so that it always gets to save its state.
+    SIGTERM and SIGHUP are taken as Ctrl-C is. One that comes outside the training step itself is handed to the
+    generator, so that it always gets to save its state.
 
     Raises:
-        TrainingInterrupted: on Ctrl-C, and whatever else the generator raises.
+        TrainingInterrupted: on Ctrl-C and its like, and whatever else the generator raises.
         ConfigError: if the generator had already ended.
     """
-    try:
-        last = _with_bar(steps, description) if show else _silently(steps)
-    except KeyboardInterrupt as interrupt:
-        steps.throw(interrupt)  # raises TrainingInterrupted; one that it raised itself goes straight through
-        raise
+    with stops_as_interrupts():
+        try:
+            last = _with_bar(steps, description) if show else _silently(steps)
+        except KeyboardInterrupt as interrupt:
+            steps.throw(interrupt)  # raises TrainingInterrupted; one that it raised itself goes straight through
+            raise
     if last is None:
         raise ConfigError("the training generator had already ended; make a new one with train(...)")
     return last
@@ -35,19 +39,8 @@ def _silently(steps: Generator[TrainStep, None, None]) -> TrainStep | None:
 
 
 def _with_bar(steps: Generator[TrainStep, None, None], description: str) -> TrainStep | None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
     last = None
-    with Progress(*columns, console=Console(stderr=True), transient=False) as bar:
-        task = bar.add_task(description, total=None, told="")
+    with stage(description, True, keep=True) as report:
         for last in steps:
-            bar.update(task, total=last.num_steps, completed=last.step, told=_told(last))
+            report(last.step, last.num_steps, f"loss {last.loss:.4f}", last.seconds_left)
     return last
-
-
-def _told(step: TrainStep) -> str:
-    minutes, seconds = divmod(round(step.seconds_left), 60)
-    left = "done" if step.done else f"{minutes}:{seconds:02d} left"
-    return f"{step.step}/{step.num_steps}  loss {step.loss:.4f}  {left}"

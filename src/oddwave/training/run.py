@@ -6,12 +6,9 @@ Legend: B batch, C channels, ... the grid.
 """
 
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import reprlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -22,8 +19,9 @@ from oddwave.config import TrainingConfig
 from oddwave.diffusion.process import diffusion_loss
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import CheckpointError, OddwaveError
+from oddwave.stopping import held_back
 from oddwave.training.adamw import AdamW
-from oddwave.training.checkpoint import load_training_state
+from oddwave.training.checkpoint import load_training_state, require_alike
 from oddwave.training.draws import BatchSource, TrainingDraws, item_shape, validation_draws
 from oddwave.training.ema import Ema
 
@@ -127,7 +125,7 @@ class TrainingRun:
                 f"the loss became {value} at step {self.step + 1} (learning rate {rate:.3g});"
                 " lower learning_rate, or check the data for NaN and huge values"
             )
-        with _interrupts_held_back():
+        with held_back():
             self.optimizer.step(rate)
             self.ema.update()
             self.step += 1
@@ -154,7 +152,7 @@ class TrainingRun:
             total += losses.sum().item()
         self.net.train()
         loss = total / self.config.num_validation_draws
-        with _interrupts_held_back():
+        with held_back():
             self._judge(loss)
         return loss
 
@@ -183,28 +181,45 @@ class TrainingRun:
             CheckpointError: if the state is missing, damaged, or of another run.
         """
         state = load_training_state(path)
-        saved, own = state.get("identity", {}), self._identity()
-        for name, value in own.items():
-            if saved.get(name) != value:
-                raise CheckpointError(
-                    f"{path} is of another run ({name} was {saved.get(name)!r}, now {value!r});"
-                    " give the same settings and data, or start again without resuming"
-                )
         try:
-            self.net.load_state_dict(state["net"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.ema.load_state_dict(state["ema"])
-            self.draws.load_state_dict(state["draws"])
+            self._require_own_run(state["identity"], path)
+            parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "ema": self.ema}
+            for name, part in parts.items():
+                require_alike(state[name], part.state_dict(), name)
+            self._require_progress(state["progress"])
+            self.draws.load_state_dict(state["draws"])  # checks by itself
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
             for name in _PROGRESS:
                 setattr(self, name, state["progress"][name])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            line = str(error).splitlines()[0]
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            line = str(error).partition("\n")[0] or type(error).__name__
             raise CheckpointError(f"{path} is of another network ({line}); start again without resuming") from error
+
+    def _require_own_run(self, saved: dict[str, Any], path: Path) -> None:
+        """Raises: CheckpointError where a setting or the data differ."""
+        for name, value in self._identity().items():
+            if repr(saved.get(name)) != repr(value):  # a text compares even where a tensor stands
+                raise CheckpointError(
+                    f"{path} is of another run ({name} was {reprlib.repr(saved.get(name))}, now {value!r});"
+                    " give the same settings and data, or start again without resuming"
+                )
+
+    def _require_progress(self, saved: dict[str, Any]) -> None:
+        """Raises: ValueError, TypeError, KeyError for counters that this run cannot have."""
+        counts = [saved[name] for name in ("step", "validated", "num_worse")]
+        if not all(type(count) is int and 0 <= count <= self.config.num_steps for count in counts):
+            raise ValueError(f"its counters {reprlib.repr(counts)} are not within {self.config.num_steps} steps")
+        losses = [saved["loss"], saved["best_loss"], *(saved["balance"] or ())]
+        if not all(type(loss) is float for loss in losses) or len(losses) not in (2, 4):
+            raise ValueError("its losses are no numbers")
+        if saved["best"] is not None:
+            require_alike(saved["best"], self.ema.state_dict(), "best")
 
     def _identity(self) -> dict[str, Any]:
         num_validation = 0 if self.validation is None else len(self.validation)
         return {
-            **self.config.model_dump(exclude={"checkpoint_every"}),
+            **self.config.model_dump(exclude={"checkpoint_every", "checkpoint_seconds"}),
             "num_train_timesteps": self.schedule.num_train_timesteps,
             "item_shape": list(self.shape),
             "num_items": len(self.data),
@@ -263,19 +278,3 @@ def _taps(features: Tensor | Sequence[Tensor]) -> Sequence[Tensor]:
 
 def _running_mean(mean: float, value: float) -> float:
     return _BALANCE_DECAY * mean + (1.0 - _BALANCE_DECAY) * value
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is through, so that weights, averages and counters never part ways."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is ever interrupted
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed and callable(before):
-        before(*pressed[0])

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from oddwave.config import TrainingConfig
 from oddwave.errors import ConfigError, NotFittedError
+from oddwave.nets.blocks import seeded_draws
 from oddwave.training.adamw import AdamW
 from oddwave.training.run import computes_bfloat16
 
@@ -67,8 +68,7 @@ class LearnedMethod(ABC):
     @final
     def fit(self, items: Float[Tensor, "N C ..."], tell: Callable[[int, int], None] | None = None) -> None:
         """Train on normal items; `tell(done, total)` hears of each step. Torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded_draws(self.seed):
             self._shape = tuple(items.shape[1:])
             self._network = self._build(self._shape[0], self._shape[1:]).train()
             self._train(self._network, items, tell or (lambda done, total: None))
@@ -119,7 +119,7 @@ class LearnedMethod(ABC):
 
     def _fixed_noise(self, items: Float[Tensor, "B C ..."], draw: int = 0) -> Float[Tensor, "B C ..."]:
         """Return standard normal noise that is the same for every item, so that items can be compared."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + draw)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + draw) % 2**64)
         return torch.randn((1, *items.shape[1:]), generator=generator).expand_as(items)
 
     @final
@@ -132,7 +132,7 @@ class LearnedMethod(ABC):
     def take(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take back what `arrays` gave; a KeyError says that one is missing."""
         self._shape = tuple(int(size) for size in arrays[_SHAPE])
-        with torch.random.fork_rng(devices=[]):
+        with seeded_draws(None):
             network = self._build(self._shape[0], self._shape[1:]).eval()
         learnt = {name: torch.from_numpy(arrays[name].copy()) for name in network.state_dict()}
         for name in learnt.keys() & dict(network.named_buffers()).keys():  # some have the size of what was measured

@@ -1,0 +1,129 @@
+"""A series that cannot be read keeps its place and is never called normal; results of oddwave are no data."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oddwave.config import preset
+from oddwave.detector import Detector
+from oddwave.errors import ConfigError, DataError
+from oddwave.files import RESULT_FILES
+from oddwave.modalities import read_series
+from oddwave.report import outputs
+
+TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
+BAD = {
+    "empty.csv": b"",
+    "text.csv": b"a,b\nx,y\nz,w\n",
+    "cut.csv.gz": gzip.compress(b"v\n" + b"1\n2\n" * 500)[:-9],
+    "no.npy": b"\x93NUMPY\x01",
+    "other.csv": b"w\n1\n2\n3\n4\n5\n6\n7\n8\n9\n",
+    "short.csv": b"v\n1\n2\n3\n",
+    "missing.csv": None,
+}
+
+
+def write(path: Path, seed: int) -> Path:
+    values = np.sin(np.arange(160) / 4) + np.random.default_rng(seed).normal(0, 0.1, 160)
+    path.write_text("v\n" + "\n".join(f"{value:.6f}" for value in values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Detector:
+    healthy = write(tmp_path_factory.mktemp("fit") / "healthy.csv", 0)
+    return Detector(preset("fast").with_overrides(TINY)).fit(healthy)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_it_keeps_its_place_among_others(model, tmp_path, name) -> None:
+    good = [write(tmp_path / f"good{i}.csv", i + 1) for i in range(2)]
+    bad = tmp_path / name
+    if BAD[name] is not None:
+        bad.write_bytes(BAD[name])
+    for order in ([good[0], bad, good[1]], [bad, good[0], good[1]], [good[0], good[1], bad, bad]):
+        result = model.score(order, alpha=0.1)
+        assert [item.id for item in result.items] == [path.name for path in order]
+        for path, item in zip(order, result.items, strict=True):
+            if path != bad:
+                np.testing.assert_array_equal(item.scores, model.score(path, alpha=0.1).items[0].scores)
+                assert set(item.labels) <= {0, 1} or np.isnan(item.scores).any()
+                continue
+            assert np.isnan(item.scores).all()
+            assert np.isnan(item.p_values).all()
+            assert item.labels.tolist() == [-1]
+            assert item.error
+            assert "\n" not in item.error
+        rows = model.decision_function(order)
+        assert len(rows) == sum(1 if path == bad else 160 for path in order)
+        labels = model.predict(order, alpha=0.1)
+        assert len(labels) == len(rows)
+        assert (labels[np.isnan(rows)] == -1).sum() >= order.count(bad)
+
+
+def test_alone_or_where_told_to_stop_it_is_refused(model, tmp_path) -> None:
+    good, bad = write(tmp_path / "good.csv", 1), tmp_path / "bad.csv"
+    bad.write_bytes(b"")
+    for source in (bad, [bad], [bad, bad]):
+        with pytest.raises(DataError, match="is empty"):
+            model.score(source)
+    with pytest.raises(DataError, match="is empty"):
+        Detector(model.config).fit([good, bad])
+    with pytest.raises(DataError, match="is empty"):
+        read_series([good, bad])
+    skipped = read_series([good, bad], on_error="skip")
+    assert [(failure.id, failure.place) for failure in skipped.failures] == [("bad.csv", 1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"column": ["a"]}, "did you mean 'columns'"),
+        ({"on_eror": "skip"}, "did you mean 'on_error'"),
+        ({"xyz": 1}, "there are: timestamp"),
+    ],
+)
+def test_a_misspelt_reading_option_is_refused_at_the_door(options, expected) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        Detector(preset("fast"), read_options=options)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        outputs.STREAM_COLUMNS,
+        outputs.ITEM_COLUMNS,
+        outputs.CLIP_COLUMNS,
+        outputs.EVENT_COLUMNS,
+        outputs.REGION_COLUMNS,
+        outputs.SOUND_COLUMNS,
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("status", "reason")])
+def test_a_lone_table_of_results_is_no_data(tmp_path, header, more) -> None:
+    data = write(tmp_path / "data.csv", 1)
+    for name in ("renamed.csv", "packed.csv.gz"):
+        raw = (",".join((*header, *more)) + "\r\n" + ",".join("1" for _ in (*header, *more)) + "\r\n").encode()
+        copied = tmp_path / name
+        copied.write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+        with pytest.raises(DataError, match="results that oddwave wrote"):
+            read_series(copied)
+    series = read_series(tmp_path)
+    assert [item.id for item in series.items] == [data.name]
+    assert sum("results that oddwave wrote" in note for note in series.notes) == 2
+
+
+def test_results_within_the_data_change_nothing(model, tmp_path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep" / "a.csv", 1)
+    write(tmp_path / "b.csv", 2)
+    before = model.score(tmp_path, alpha=0.1)
+    outputs.write_outputs(before, tmp_path / "deep" / "results")
+    again = model.score(tmp_path, alpha=0.1)
+    assert [item.id for item in again.items] == [item.id for item in before.items] == ["b.csv", "deep/a.csv"]
+    np.testing.assert_array_equal(again.scores, before.scores)
+    shutil.copy(tmp_path / "deep" / "results" / RESULT_FILES[0], tmp_path / "deep" / "copy.csv")
+    assert [item.id for item in model.score(tmp_path, alpha=0.1).items] == ["b.csv", "deep/a.csv"]
