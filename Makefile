@@ -24,7 +24,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-faults test-real test-browser bench bench-image bench-audio bench-ablation bench-quick docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults bench bench-image bench-audio bench-ablation bench-quick docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -46,17 +46,14 @@ lint: $(READY)  ## check style, formatting and types
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
 	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu and not faults"
 
-test-faults: $(READY)  ## mutate models and inputs, kill processes amid writing: nothing lost, nothing silently wrong
-	$(PYTEST) -n 2 -m "faults"
-
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
 
-test-faults: $(READY)  ## mutate models and inputs, kill processes while they write (minutes)
-	$(PYTEST) -m faults -s
-
 test-browser: $(READY)  ## open the report in a real browser (needs Chromium, installed or named by ODDWAVE_CHROMIUM)
 	$(PYTEST) -m "browser" -rs
+
+test-faults: $(READY)  ## mutate models and inputs, kill processes while they write (minutes)
+	$(PYTEST) -n 2 -m faults
 
 bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data); takes hours, may be stopped and resumed
 	$(DATA) $(BIN)/oddwave bench series --seeds 0,1,2 -o benchmarks/results

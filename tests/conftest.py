@@ -48,6 +48,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the rows that the suites of faults put down: `record_property("faults", "| ... |")`."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    rows = [row for report in reports for name, row in getattr(report, "user_properties", ()) if name == "faults"]
+    for row in dict.fromkeys(rows):
+        terminalreporter.write_line(row)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_lines_between():
     """Let a slow machine print no lines about how far it is into what tests expect to be silent."""

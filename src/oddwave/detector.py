@@ -113,8 +113,14 @@ class Detector:
         return self.work.decision_function(source)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row, instance or picture. Raises: as `score`."""
-        return self.work.predict(source, alpha=alpha)
+        """Give 0 (normal) or 1 (anomalous) per row, instance or picture. Raises: as `score`.
+
+        Where something could not be judged, a masked array comes back, masked (and -1 below) there: sums and means are
+        of what was judged, and what was not is neither normal nor anomalous.
+        """
+        labels = self.work.predict(source, alpha=alpha)
+        unjudged = labels == -1
+        return np.ma.array(labels, mask=unjudged, fill_value=-1) if unjudged.any() else labels
 
     def save(self, directory: Path | str) -> Path:
         """Save to a directory, whole or not at all. Raises: NotFittedError; CheckpointError if it cannot be written."""

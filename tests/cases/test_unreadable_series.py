@@ -42,6 +42,7 @@ def model(tmp_path_factory) -> Detector:
 def test_it_keeps_its_place_among_others(model, tmp_path, name) -> None:
     good = [write(tmp_path / f"good{i}.csv", i + 1) for i in range(2)]
     bad = tmp_path / name
+    num_rows = 3 if name == "short.csv" else 1  # what was read has all its rows
     if BAD[name] is not None:
         bad.write_bytes(BAD[name])
     for order in ([good[0], bad, good[1]], [bad, good[0], good[1]], [good[0], good[1], bad, bad]):
@@ -54,14 +55,14 @@ def test_it_keeps_its_place_among_others(model, tmp_path, name) -> None:
                 continue
             assert np.isnan(item.scores).all()
             assert np.isnan(item.p_values).all()
-            assert item.labels.tolist() == [-1]
+            assert item.labels.tolist() == [-1] * num_rows
             assert item.error
             assert "\n" not in item.error
         rows = model.decision_function(order)
-        assert len(rows) == sum(1 if path == bad else 160 for path in order)
+        assert len(rows) == sum(num_rows if path == bad else 160 for path in order)
         labels = model.predict(order, alpha=0.1)
         assert len(labels) == len(rows)
-        assert (labels[np.isnan(rows)] == -1).sum() >= order.count(bad)
+        assert (np.ma.filled(labels, -1)[np.isnan(rows)] == -1).all()
 
 
 def test_alone_or_where_told_to_stop_it_is_refused(model, tmp_path) -> None:
@@ -94,8 +95,8 @@ def test_a_misspelt_reading_option_is_refused_at_the_door(options, expected) -> 
 @pytest.mark.parametrize(
     "header",
     [
-        outputs.STREAM_COLUMNS,
-        outputs.ITEM_COLUMNS,
+        ("item", "index", "timestamp", "score", "p_value", "label"),
+        ("item", "score", "p_value", "label"),
         outputs.CLIP_COLUMNS,
         outputs.EVENT_COLUMNS,
         outputs.REGION_COLUMNS,

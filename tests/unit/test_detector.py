@@ -202,7 +202,7 @@ def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_conf
     assert scores.shape == detector.predict(frame).shape == (400,)
     assert np.flatnonzero(np.isnan(scores)).tolist() == [60]
     assert scores[49] == scores[50]
-    assert detector.predict(frame)[60] == -1
+    assert detector.predict(frame).filled()[60] == -1
 
 
 def test_what_calibrates_is_remembered(stream_detector):
