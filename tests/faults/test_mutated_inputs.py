@@ -1,6 +1,6 @@
 """Two thousand damaged or odd inputs: every reader reads or refuses each of them, quickly, and in little memory.
 
-`input_cases.py` lists them, `workers.py` says what a fault is and shows a single case. ODDWAVE_FAULTS_SEED makes others.
+`input_cases.py` lists them, `workers.py` says what a fault is and shows one case. ODDWAVE_FAULTS_SEED makes others.
 """
 
 import os
