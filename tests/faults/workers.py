@@ -11,11 +11,11 @@ of memory (resident, with interpreter and libraries) while it reads, or a refusa
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
 import re
 import resource
-import selectors
 import shutil
 import signal
 import subprocess
@@ -168,6 +168,7 @@ def _judge(name: str, seed: int) -> Outcome:
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + CPU_S + 1
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    faulthandler.dump_traceback_later(WALL_S, exit=True)
     kind, detail, begin = "read", "", time.perf_counter()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -188,6 +189,7 @@ def _judge(name: str, seed: int) -> Outcome:
     if warned and kind != "FAULT":
         first = warned[0]
         kind, detail = "FAULT", f"warning {first.category.__name__}: {first.message} ({Path(first.filename).name})"
+    faulthandler.cancel_dump_traceback_later()
     peak = _peak_bytes()
     if peak > MOST_BYTES and kind != "FAULT":
         kind, detail = "FAULT", f"took {peak / 2**30:.2f} GiB; {kind}: {detail}"
@@ -235,22 +237,18 @@ class _Worker:
             process = self._started()
             process.stdin.write(json.dumps(name) + "\n")
             process.stdin.flush()
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(process.stdout, selectors.EVENT_READ)
-            answered = bool(waiting.select(WALL_S))
-        line = process.stdout.readline() if answered else ""
+        line = process.stdout.readline()
         if line:
             outcome = Outcome(**json.loads(line))
             if outcome.peak_bytes > MOST_BYTES:
                 self.stop()
             return outcome
-        if not answered:
-            process.send_signal(signal.SIGABRT)  # faulthandler says where
-        process.wait()
-        code = process.returncode
+        status = process.wait()
         self.stop()
-        signs = {-signal.SIGXCPU: f"more than {CPU_S} s of processor time", -signal.SIGABRT: f"no answer in {WALL_S} s"}
-        how = signs.get(code, f"the process died with status {code}") + f" {_last_lines(self.messages)}"
+        last = _last_lines(self.messages)
+        how = (
+            f"more than {CPU_S} s of processor time" if status == -signal.SIGXCPU else f"died, status {status}: {last}"
+        )
         return Outcome(name, "FAULT", how, time.monotonic() - begin, 0)
 
     def _started(self) -> Any:
@@ -281,9 +279,8 @@ class _Worker:
 def _last_lines(path: Path) -> str:
     text = path.read_text(errors="replace")
     frames = re.findall(r'File "[^"]*?([^/"]+)", line (\d+) in (\w+)', text)
-    return " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6]) or " ".join(
-        text[-200:].split()
-    )
+    way = " < ".join(f"{name}:{line} {function}" for name, line, function in frames[:6])
+    return f"no answer in {WALL_S} s, in {way}" if "Timeout (" in text else way or " ".join(text[-200:].split())
 
 
 def judge_suite(suite: str, number: int, seed: int, folder: Path, num_workers: int = 1) -> list[Outcome]:
