@@ -63,7 +63,7 @@ def test_a_missing_channel_neither_flags_nor_blames_another(detector, waves, sta
     assert np.isfinite(after.scores).all()  # the other channel was measured
     assert not any(e.channel == "s1" and start <= e.start and e.end < stop for e in after.events)
     (line,) = [line for line in after.not_monitored if "s1: no data" in line]
-    places = {"since": start > 0 and stop == 400, "until": start == 0 and stop < 400, "from": 0 < start and stop < 400}
+    places = {"since": start > 0 and stop == 400, "until": start == 0 and stop < 400, "from": start > 0 and stop < 400}
     assert all((f"no data {word} point" in line) == here for word, here in places.items())
 
 

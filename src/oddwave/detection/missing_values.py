@@ -2,8 +2,9 @@
 
 Where a window lacks values, the remembered window that is nearest in what *was* measured lends its own at the same
 places. They follow on from the measured ones: the difference between the two windows at the edge of a gap is carried
-into it as far as it is more than noise (it fades as a first-order autoregression does). What a denoiser or a memory then sees in the gap is as normal as can be, and agrees with the channels
-beside it. Windows that lack nothing pass through untouched.
+into it as far as it is more than noise (it fades as a first-order autoregression does). What a denoiser or a memory
+then sees in the gap is as normal as can be, and agrees with the channels beside it. Windows that lack nothing pass
+through untouched.
 
 Legend: N windows, M remembered ones, C channels, L points per window. Read `window_scorer.py` next.
 """
@@ -110,4 +111,4 @@ def _correlation(difference: Float[np.ndarray, "N C L"], known: Bool[np.ndarray,
     size = np.sqrt(np.square(first).sum(-1) * np.square(second).sum(-1))
     enough = (pairs.sum(-1) >= _MIN_PAIRS) & (size > 0)
     correlation: np.ndarray = np.where(enough, (first * second).sum(-1) / np.where(enough, size, 1.0), 0.0)
-    return np.clip(correlation, 0.0, 1.0)
+    return cast(np.ndarray, np.clip(correlation, 0.0, 1.0))
