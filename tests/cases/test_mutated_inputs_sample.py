@@ -6,26 +6,16 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+from input_cases import case_names
 from workers import judge_cases
 
-from cases import case_names
-
-QUICK = (
-    "series text",
-    "series arrays",
-    "series objects",
-    "images",
-    "image objects",
-    "audio",
-    "audio objects",
-    "places",
-)
-SLOW = ("bomb", "pages", "repeated", "size", "deep", "crowd", "pipe", "pixels", "extras", "many", "/array/")
+QUICK = ("series text", "series arrays", "images", "audio", "places")
+SLOW = ("bomb", "pages", "repeated", "size", "deep", "crowd", "pipe", "pixels", "extras", "many")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory by /proc")
 def test_a_sample_of_mutated_inputs_is_read_or_refused(tmp_path: Path) -> None:
-    names = [name for suite in QUICK for name in case_names(suite, 25)[:22] if not any(word in name for word in SLOW)]
+    names = [name for suite in QUICK for name in case_names(suite, 32) if not any(word in name for word in SLOW)]
     outcomes = judge_cases(names, 0, tmp_path)
-    assert len(outcomes) >= 130
+    assert len(outcomes) > 120
     assert [f"{outcome.name}: {outcome.detail}" for outcome in outcomes if outcome.kind == "FAULT"] == []

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from input_cases import Case
 from seeds import RATE
 
-from cases import Case
 from oddwave import Detector
 from oddwave.config import preset
 from oddwave.errors import OddwaveError

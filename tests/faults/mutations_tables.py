@@ -182,7 +182,7 @@ def _names(raw: bytes, rng: Rng) -> bytes:
         "/absolute.npy",
         "\x1b[31m.npy",
         "line\nbreak.npy",
-        "",
+        " ",
         ".npy",
         "a" * 3000,
         "deep/" * 90 + "a.npy",

@@ -1,6 +1,6 @@
 """Give the readers Python objects of every kind, and options that no reader has: arrays, frames, tensors, streams.
 
-Each maker takes a random generator and returns what is given as the source. Read `cases.py` next.
+Each maker takes a random generator and returns what is given as the source. Read `input_cases.py` next.
 """
 
 import io

@@ -146,7 +146,7 @@ def _nowhere(folder: Path, name: str, raw: bytes, rng: Rng) -> tuple[Any, None]:
             "",
             ".nothing",
             "~nobody-of-that-name/x",
-            "/" * 5000,
+            "x/" * 2500,
             str(folder / "\x1b[31m\n") + name,
             f"{folder}/{'d/' * 3000}{name}",
         ),

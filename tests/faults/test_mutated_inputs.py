@@ -1,6 +1,6 @@
 """Two thousand damaged or odd inputs: every reader reads or refuses each of them, quickly, and in little memory.
 
-`cases.py` lists them, `workers.py` says what a fault is and shows a single case. ODDWAVE_FAULTS_SEED makes others.
+`input_cases.py` lists them, `workers.py` says what a fault is and shows a single case. ODDWAVE_FAULTS_SEED makes others.
 """
 
 import os
@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from input_cases import COUNTS
 from workers import judge_suite, summary_row
-
-from cases import COUNTS
 
 pytestmark = [
     pytest.mark.faults,

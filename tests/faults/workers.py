@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from cases import Case, case_names, make_case
+from input_cases import Case, case_names, make_case
 
 __all__ = ["Outcome", "judge_cases", "judge_suite", "summary_row"]
 
