@@ -43,9 +43,10 @@ def _beats(num=40, channels=1, length=24, seed=0):
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C even where the shell that started the tests in the background made them deaf to it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Hear Ctrl-C and a lost terminal even where the shell that started the tests (nohup, &) made them deaf to it."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

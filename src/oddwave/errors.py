@@ -16,13 +16,16 @@ __all__ = [
     "ShapeError",
 ]
 
+_LONGEST = 500
+
 
 class OddwaveError(Exception):
     """Base of all errors that oddwave raises on purpose."""
 
     def __str__(self) -> str:
-        """Return the message on one line, safe to show."""
-        return visible(super().__str__())
+        """Return the message, safe to show; of a very long one, such as one that repeats a cell, both ends."""
+        text = visible(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[5 - _LONGEST // 2 :]}"
 
 
 class ConfigError(OddwaveError, ValueError):

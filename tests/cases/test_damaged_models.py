@@ -379,3 +379,27 @@ def test_a_healthy_model_scores_as_before_it_was_saved(intact, tiny_models):
         scores = loaded.decision_function(tiny_models.new_data(kind))
         assert np.isfinite(scores).all()
         assert loaded.config.seed == preset("fast").seed
+
+
+# Baselines are models too
+
+
+@pytest.mark.parametrize("name", ["baseline.json", "arrays.safetensors"])
+@pytest.mark.parametrize("how", ["digit", "cut", "pipe", "/dev/zero", "deep", "missing"])
+def test_a_damaged_baseline_is_refused(tmp_path, waves, name, how):
+    from oddwave.baselines import BASELINES
+
+    baseline = BASELINES["knn"](window_size=16).fit(waves())
+    path = baseline.save(tmp_path / "knn") / name
+    content = path.read_bytes()
+    path.unlink()
+    if how == "pipe":
+        os.mkfifo(path)
+    elif how == "/dev/zero":
+        path.symlink_to(how)
+    elif how != "missing":
+        changed = {"digit": content[:-30] + bytes([content[-30] ^ 1]) + content[-29:], "cut": content[:-5]}
+        path.write_bytes(changed.get(how, b"[" * 100_000))
+    with pytest.raises(CheckpointError, match="is not a saved baseline 'knn'") as caught:
+        type(baseline).load(tmp_path / "knn")
+    assert "\n" not in str(caught.value)

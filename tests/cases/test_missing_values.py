@@ -156,3 +156,10 @@ def test_channels_that_never_speak_together_are_refused_in_one_line(tiny_config,
     values[turn, 0], values[~turn, 1] = np.nan, np.nan
     with pytest.raises(DataError, match="in which every channel has values"):
         Detector(tiny_config("series.window_sizes=[32]")).fit(values)
+
+
+def test_a_channel_missing_in_the_held_back_part_does_not_calibrate_the_rest(tiny_config, waves):
+    train = waves(900, channels=2)
+    train[650:, 1] = np.nan
+    detector = Detector(tiny_config("training.num_steps=30")).fit(train)
+    assert (detector.predict(waves(500, channels=2, seed=1), alpha=0.05) == 1).mean() < 0.15

@@ -179,6 +179,7 @@ def _edit_json(model: Path, sibling: Path, rng: np.random.Generator) -> Mutation
     for key in way[:-1]:
         parent = parent[key]
     old, how = parent[way[-1]], _one(rng, ("no number", "absurd", "missing", "extra", "negative", "zero", "nudged"))
+    how = "nudged" if how == "extra" and not isinstance(parent, dict) else how
     raw, allowed = None, False
     if how == "no number":
         raw = _one(rng, _NO_NUMBERS)
@@ -186,7 +187,7 @@ def _edit_json(model: Path, sibling: Path, rng: np.random.Generator) -> Mutation
         raw = json.dumps(_one(rng, _ABSURD)) if rng.integers(3) else "[" * 5000 + "]" * 5000
     elif how == "missing":
         del parent[way[-1]]
-    elif how == "extra" and isinstance(parent, dict):
+    elif how == "extra":
         parent["unheard of"] = 1
     elif isinstance(old, bool) or not isinstance(old, int | float):
         raw = '"?"'

@@ -4,9 +4,10 @@ Higher scores are more anomalous (scikit-learn's outlier detectors have the oppo
 are final; a subclass is a dataclass whose fields are its settings. Which items it takes is decided one level below:
 `series_base.py` for streams and panels, `picture_base.py` for pictures. Read one of them next.
 
-Saved form: `baseline.json` (name, settings, shape of an item) and `arrays.safetensors`; no pickle.
+Saved form: `baseline.json` (name, settings, shape of an item) and `arrays.safetensors`, sealed by a sha256; no pickle.
 """
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from oddwave.folders import atomic_directory
 __all__ = ["Baseline"]
 
 AnyBaseline = TypeVar("AnyBaseline", bound="Baseline")  # typing.Self breaks the run-time shape checks of the tests
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _FILES = ("arrays.safetensors", "baseline.json")
 
 
@@ -78,15 +79,17 @@ class Baseline(ABC):
 
         Raises: NotFittedError; CheckpointError for a folder that cannot be written.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         if self._item_shape is None:
             raise NotFittedError(f"baseline '{self.name}' has no fitted state to save: call fit first")
-        about = {"format_version": FORMAT_VERSION, "name": self.name, "settings": asdict(self)}
+        about: dict[str, Any] = {"format_version": FORMAT_VERSION, "name": self.name, "settings": asdict(self)}
+        about["item_shape"] = list(self._item_shape)
         arrays = {name: np.ascontiguousarray(array) for name, array in self._arrays().items()}
         with atomic_directory(Path(directory), owns=_FILES) as folder:
-            save_file(arrays, folder / "arrays.safetensors")
-            write_json_atomic(folder / "baseline.json", {**about, "item_shape": list(self._item_shape)})
+            content = save(arrays)
+            (folder / "arrays.safetensors").write_bytes(content)
+            write_json_atomic(folder / "baseline.json", {**about, "sha256": _seal(about, content)})
         return Path(directory)
 
     @final
@@ -94,22 +97,26 @@ class Baseline(ABC):
     def load(cls: type[AnyBaseline], directory: Path | str) -> AnyBaseline:
         """Read what `save` wrote. Raises: CheckpointError for a missing, damaged or different baseline."""
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
         folder = Path(directory)
         try:
-            about = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
+            content, text = (_whole(folder / name) for name in _FILES)
+            about = json.loads(text)
             if about["format_version"] != FORMAT_VERSION or about["name"] != cls.name:
                 raise CheckpointError(
                     f"'{folder}' holds baseline '{about['name']}' in format {about['format_version']}, expected"
                     f" '{cls.name}' in format {FORMAT_VERSION}: load it with the class and version that saved it"
                 )
+            if about.pop("sha256") != _seal(about, content):
+                raise ValueError("damaged: the files are not those that were saved")
             baseline = cls(**about["settings"])
             baseline._item_shape = tuple(int(size) for size in about["item_shape"])
-            baseline._take(load_file(folder / "arrays.safetensors"))
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            baseline._take(load(content))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+            line = " ".join(str(error).split())
             raise CheckpointError(
-                f"'{folder}' is not a saved baseline '{cls.name}' ({error}): save it again"
+                f"'{folder}' is not a saved baseline '{cls.name}' ({line:.200}): save it again"
             ) from error
         return baseline
 
@@ -146,3 +153,16 @@ class Baseline(ABC):
     @abstractmethod
     def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take the arrays that `_arrays` returned; a KeyError says that one is missing."""
+
+
+def _seal(about: Mapping[str, Any], content: bytes) -> str:
+    """Give the sha256 of both files together, however the first is laid out."""
+    facts = json.dumps(about, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(facts.encode() + content).hexdigest()
+
+
+def _whole(path: Path) -> bytes:
+    """Read an ordinary file, and nothing else: a pipe or a device would never end."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no ordinary file")
+    return path.read_bytes()

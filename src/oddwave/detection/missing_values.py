@@ -111,5 +111,4 @@ def _correlation(difference: Float[np.ndarray, "N C L"], known: Bool[np.ndarray,
     size = np.sqrt(np.square(first).sum(-1) * np.square(second).sum(-1))
     enough = (pairs.sum(-1) >= _MIN_PAIRS) & (size > 0)
     correlation: np.ndarray = np.where(enough, (first * second).sum(-1) / np.where(enough, size, 1.0), 0.0)
-    clipped: np.ndarray = np.clip(correlation, 0.0, 1.0)
-    return clipped
+    return cast(np.ndarray, np.clip(correlation, 0.0, 1.0))

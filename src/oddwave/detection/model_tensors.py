@@ -127,15 +127,20 @@ def expected_network(prefix: str, network: nn.Module) -> dict[str, Expected]:
     }
 
 
-def expected_memory(prefix: str, width: int, size: int) -> dict[str, Expected]:
-    """Say what a memory of at most `size` vectors of `width` dimensions consists of."""
+def expected_memory(prefix: str, width: int, size: int, *, standardised: bool = False) -> dict[str, Expected]:
+    """Say what a memory of at most `size` vectors of `width` dimensions consists of.
+
+    Only where it is `standardised` has it units of its own.
+    """
+    centre = Expected("F32", (width,)) if standardised else Expected("F32", (width,), 0.0, 0.0)
+    scale = Expected("F32", (width,), _SMALLEST) if standardised else Expected("F32", (width,), 1.0, 1.0)
     rows = f"items of {prefix}"
     parts = {
         "vectors": Expected("F32", (rows, width), most=size),
         "groups": Expected("I64", (rows,), 0, most=size),
         "starts": Expected("I64", (rows,), 0, most=size),
-        "center": Expected("F32", (width,)),
-        "scale": Expected("F32", (width,), _SMALLEST),
+        "center": centre,
+        "scale": scale,
         "weights": Expected("F32", (rows,), _SMALLEST, 2.0, most=size),  # 2 r / (r_j + r)
     }
     return {f"{prefix}.{name}": own for name, own in parts.items()}

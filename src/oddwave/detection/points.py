@@ -22,6 +22,7 @@ __all__ = [
     "calibrating",
     "fitted_scaler",
     "joined_rows",
+    "lacks_channels",
     "on_items",
     "per_item",
     "scaled_streams",
@@ -30,6 +31,7 @@ __all__ = [
 
 _MOST_SPACING = 2**31
 _TIE = 1e-3  # deviations of normal scores: what lies closer than this ...
+_WHOLE_SHARE = 0.1
 _TIED_SHARE = 0.05  # ... to so many of the calibration's scores differs from them by rounding
 _FENCE = 3.0  # interquartile ranges above the upper quartile: beyond it a stream's own scores count as no calibration
 
@@ -108,6 +110,11 @@ def calibrating(scored: Sequence[StreamScore], streams: Sequence[Stream], kind: 
     if kind == "panel" or not any(np.isfinite(values).any() for values in whole):
         whole = [s.scores for s in scored]
     return [per_item(values, kind) for values in whole]
+
+
+def lacks_channels(streams: Sequence[Stream]) -> bool:
+    """Say whether hardly a point has all of its channels: scores with some of them missing calibrate no others."""
+    return float(np.mean(np.concatenate([stream.known.all(1) for stream in streams]))) < _WHOLE_SHARE
 
 
 def fitted_scaler(data: SeriesSet, held_back: float) -> SeriesScaler:

@@ -11,7 +11,7 @@ from oddwave.detection.missing_values import Bank
 from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank, expected_memory, expected_network
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
-from oddwave.detection.window_scorer import WindowScorer
+from oddwave.detection.window_scorer import STANDARDISED, WindowScorer
 from oddwave.modalities.representation import MAP_SPACES, map_width
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
@@ -97,7 +97,9 @@ def _expected(config: DetectorConfig, outline: SeriesDetection, num_levels: int)
         expected |= expected_bank(f"memory.{number}.bank", channels, window_size)
         for space in config.memory_spaces(panel=outline.plan.panel):
             width = map_width(channels, window_size, space, length) if space in MAP_SPACES else widths[space]
-            expected |= expected_memory(f"memory.{number}.{space}", width, config.scoring.memory_size)
+            expected |= expected_memory(
+                f"memory.{number}.{space}", width, config.scoring.memory_size, standardised=space in STANDARDISED
+            )
     return expected
 
 

@@ -28,6 +28,7 @@ from oddwave.detection.points import (
     calibrating,
     fitted_scaler,
     joined_rows,
+    lacks_channels,
     on_items,
     per_item,
     scaled_streams,
@@ -89,7 +90,7 @@ class SeriesWork(Work):
         """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
 
         The network never trains on that part. The memory holds it, and compares it with all but itself to calibrate.
-        Where nothing changes in it, as in a machine at rest, all of each stream calibrates.
+        Where nothing changes in it, as in a machine at rest, or a channel is missing, all of each stream calibrates.
 
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
@@ -114,10 +115,12 @@ class SeriesWork(Work):
         if not plan.panel:  # a panel's memory holds them already
             rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
             engine.remember(rest)
-        basis = streams if resting else held
+        whole = resting or (not plan.panel and lacks_channels(held))
+        basis = streams if whole else held
         judged = engine.ranged(engine.score(basis, self_join=True))
-        source_text = f"the last {share:.0%} of each stream" if not plan.panel else f"{len(held)} instances held back"
-        source_text = "all of each stream, at rest in its last part" if resting else f"{source_text}, never trained on"
+        part = f"{len(held)} instances held back" if plan.panel else f"the last {share:.0%} of each stream"
+        why = "at rest" if resting else "without values of some channel"
+        source_text = f"all of each stream, {why} in its last part" if whole else f"{part}, never trained on"
         self._finish(data, scaler, engine, calibrating(judged, basis, data.kind), source_text, len(train))
         self.meta["num_train_points"] = int(sum(len(s) for s in train))
 
@@ -157,7 +160,7 @@ class SeriesWork(Work):
             DataError: the data cannot be read, have other channels, or are shorter than a window.
             ConfigError: `alpha` is below what the calibration supports.
         """
-        _, calibration = self._fitted()
+        _, _, calibration = self._fitted()
         if alpha is not None:  # refused before the work, not after it
             calibration.checked_alpha(alpha, self.config.calibration.alpha)
         data, streams = self._read_like_training(source)
@@ -190,10 +193,9 @@ class SeriesWork(Work):
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
-        engine, _ = self._fitted()
-        assert self.scaler is not None
+        engine, scaler, _ = self._fitted()
         tensors, constants = engine_state(engine)
-        return tensors, {**constants, "scale": self.scaler.to_dict()}
+        return tensors, {**constants, "scale": scaler.to_dict()}
 
     def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
@@ -208,7 +210,7 @@ class SeriesWork(Work):
 
     def facts(self) -> dict[str, str]:
         """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
-        engine, _ = self._fitted()
+        engine, _, _ = self._fitted()
         sizes, period = ", ".join(map(str, engine.plan.sizes)), engine.plan.period
         return {
             "channels": ", ".join(self.channel_names),
@@ -232,10 +234,9 @@ class SeriesWork(Work):
 
     def _scored(self, data: SeriesSet, streams: Sequence[Stream], show_progress: bool = False) -> list[StreamScore]:
         """Score streams, point by point of their items."""
-        engine, _ = self._fitted()
-        assert self.scaler is not None
+        engine, scaler, _ = self._fitted()
         scored = engine.score(streams, show_progress=show_progress)
-        return on_items(data.items, streams, scored, self.scaler, self.kind)
+        return on_items(data.items, streams, scored, scaler, self.kind)
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
@@ -298,10 +299,11 @@ class SeriesWork(Work):
             "day_first": next((item.day_first for item in data.items if item.day_first is not None), None),
         }
 
-    def _fitted(self) -> tuple[SeriesDetection, Calibration]:
+    def _fitted(self) -> tuple[SeriesDetection, SeriesScaler, Calibration]:
         calibration = self.fitted_calibration()
         assert self.engine is not None
-        return self.engine, calibration
+        assert self.scaler is not None
+        return self.engine, self.scaler, calibration
 
     # From scores to results
 
@@ -313,10 +315,9 @@ class SeriesWork(Work):
         alpha: float | None,
         notes: tuple[str, ...] = (),
     ) -> DetectionResult:
-        engine, calibration = self._fitted()
+        engine, scaler, calibration = self._fitted()
         used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        assert self.scaler is not None
-        normal = normal_versions(engine, self.scaler, items, streams, scored)
+        normal = normal_versions(engine, scaler, items, streams, scored)
         results = tuple(
             self._item_result(
                 replace(item, notes=(*item.notes, *size_notes(stream, engine), *notes)),
@@ -327,7 +328,7 @@ class SeriesWork(Work):
             )
             for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
         )
-        unseen = not_monitored(items, scored, self.scaler, engine)
+        unseen = not_monitored(items, scored, scaler, engine)
         return DetectionResult("series", self.kind, results, calibration.summary(used), unseen, self._model_facts())
 
     def _item_result(
@@ -338,8 +339,7 @@ class SeriesWork(Work):
         alpha: float,
         error: str,
     ) -> ItemResult:
-        scaler, calibration = self.scaler, self._fitted()[1]
-        assert scaler is not None
+        _, scaler, calibration = self._fitted()
         scores = per_item(own.scores, self.kind)
         p_values = calibration.p_values(scores)
         labels = calibration.labels(p_values, alpha)
@@ -368,7 +368,7 @@ class SeriesWork(Work):
         )
 
     def _model_facts(self) -> dict[str, Any]:
-        engine, _ = self._fitted()
+        engine, _, _ = self._fitted()
         return {
             **self.meta,
             "window_sizes": list(engine.plan.sizes),

@@ -23,7 +23,9 @@ from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 
-__all__ = ["TermSet", "WindowScorer"]
+__all__ = ["STANDARDISED", "TermSet", "WindowScorer"]
+
+STANDARDISED = ("feature", "statistics")  # the spaces whose dimensions have units of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ class WindowScorer:
                 cut.groups,
                 cut.starts,
                 num_neighbors=self.config.scoring.num_neighbors,
-                standardise=space in ("feature", "statistics"),
+                standardise=space in STANDARDISED,
                 **self._memory_bounds(),
             )
             for space in spaces
