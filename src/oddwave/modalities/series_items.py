@@ -177,7 +177,8 @@ def fingerprint_items(items: Iterable[SeriesItem]) -> str:
     for item in items:
         digest.update(repr((item.id, item.channel_names, item.values.shape)).encode())
         # One NaN and one zero: their bit patterns differ between sources that hold the same data.
-        digest.update(np.where(np.isnan(item.values), np.nan, item.values + 0.0).tobytes())
+        with np.errstate(invalid="ignore"):  # of a NaN that signals
+            digest.update(np.where(np.isnan(item.values), np.nan, item.values + 0.0).tobytes())
         if item.timestamps is not None:
             digest.update(item.timestamps.astype("datetime64[ns]").tobytes())
     return digest.hexdigest()
