@@ -69,7 +69,7 @@ def at_work(out: Path, *, wait_s: float = 0.0, spare: Collection[str] = ()) -> I
             _recover(out, room)
             yield room
             for name in spare if room in rooms else ():
-                (room / name).unlink(missing_ok=True)
+                _drop(room, name)
         finally:
             if room in rooms:  # else it went together with the folder that was replaced
                 del rooms[room]
@@ -153,6 +153,15 @@ def _leave(room: Path) -> None:
     for name in (_LOCK,) if names else (OWNER_FILE, _LOCK):
         with suppress(OSError):
             (room / name).unlink()
+
+
+def _drop(room: Path, name: str) -> None:
+    """Remove a file of the room, and the folder in the room that held it alone."""
+    place = room / name
+    place.unlink(missing_ok=True)
+    if place.parent != room:
+        with suppress(OSError):
+            place.parent.rmdir()
 
 
 def _names(folder: Path) -> list[str]:
@@ -280,7 +289,7 @@ def _remove_replaced(folder: Path, old: Collection[str], spare: Collection[str],
             if not (path / name).exists():
                 (folder / name).rename(path / name)
         for name in (*spare, REPLACING_NOTE, _LOCK, OWNER_FILE):  # the marker last
-            (room / name).unlink(missing_ok=True)
+            _drop(room, name)
         room.rmdir()
         folder.rmdir()
 

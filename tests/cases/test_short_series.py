@@ -42,7 +42,8 @@ def test_among_others_a_short_one_is_not_judged_and_says_why(detector, waves):
     assert np.isfinite(last.scores).all()
     assert np.isnan(short.scores).all()
     assert (short.labels == -1).all()
-    assert any("not judged: no stretch of 16 points" in note for note in short.notes)
+    assert short.status == "not judged"
+    assert short.reason.startswith("has no stretch of 16 points")
     assert any(short.id in line and "6 points not judged" in line for line in result.not_monitored)
 
 

@@ -221,7 +221,8 @@ def test_a_terminal_without_unicode_gets_escapes_not_an_error(tmp_path: Path) ->
     command = [sys.executable, "-m", "oddwave", "detect", "ü.csv", "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, check=False, env=environment, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == b"oddwave: no such file or folder: '\\xfc.csv'\n"
+    assert done.stderr.startswith(b"oddwave: no such file or folder: '")
+    assert done.stderr.endswith(b"\\xfc.csv'\n")
 
 
 def test_the_detector_shows_itself_in_a_line() -> None:

@@ -369,10 +369,10 @@ def test_pictures_do_not_go_into_a_series_model(work: Path, readings: Path, tmp_
     few = "--preset=fast", "--set=training.num_steps=4", "--set=series.max_windows=64", "--set=network.base_channels=8"
     succeeded(run("fit", "series", readings, "-o", tmp_path / "m", *few))
     line = refused(run("score", tmp_path / "m", work / "new", "-o", tmp_path / "out"))
-    assert "holds no data file: expected .csv" in line
+    assert "holds no data files: expected files ending in" in line
     assert "m is a model of time series" in line
     line = refused(run("score", tmp_path / "m", work / "new" / "fine one.png", "-o", tmp_path / "out"))
-    assert "is a binary file: expected text" in line
+    assert "is a picture (PNG): fit a model of pictures" in line
     assert names(tmp_path) == ["m"]
 
 

@@ -64,7 +64,7 @@ def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detecto
     scaled = stream_detector.work.scaler.transform(
         waves(200, channels=2, seed=1)
     )  # what the bumpy stream was made from
-    monkeypatch.setattr("oddwave.detection.series_work.reconstruct_streams", lambda engine, streams: [scaled])
+    monkeypatch.setattr("oddwave.detection.explain.reconstruct_streams", lambda engine, streams: [scaled])
     event = stream_detector.score(bumpy).events[0]
     assert event.channel == "channel_1"
     assert sum(band.share for band in event.bands) == pytest.approx(1.0)

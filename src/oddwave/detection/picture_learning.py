@@ -28,7 +28,7 @@ from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.training.adamw import AdamW
 from oddwave.training.draws import TensorSource
-from oddwave.training.loop import STATE_FILE, TrainStep, train
+from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainStep, train
 from oddwave.training.progress import run_with_progress
 
 __all__ = ["DECODED_PX", "learn", "learn_background", "make_networks"]
@@ -88,7 +88,8 @@ def learn(
         last = _train(scorer, scorer.feature_net, coarse, "feature", show_progress, folder, own)
         evidence["feature"] = _told(last)
         scorer.residuals = _fit_residuals(scorer, coarse)
-        folder, own = _beside(checkpoint_dir, resume)
+        if scorer.pixel_net is not None:
+            folder, own = _beside(checkpoint_dir, resume)
         if scorer.decoder is not None:
             grids = coarse / FEATURE_SCALE
             evidence["decoder_loss"] = _train_decoder(scorer, scorer.decoder, grids, small, show_progress)
@@ -212,7 +213,7 @@ def _beside(folder: Path | None, resume: bool) -> tuple[Path | None, bool]:
     """Give a second network's checkpoint folder, and whether it holds something to go on from."""
     if folder is None:
         return None, False
-    second = folder / "second"
+    second = folder / SECOND_FOLDER
     second.mkdir(exist_ok=True)
     return second, resume and (second / STATE_FILE).exists()
 

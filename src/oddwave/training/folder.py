@@ -11,9 +11,11 @@ from pathlib import Path
 from oddwave.errors import CheckpointError, OddwaveError
 from oddwave.files import OWN_FOLDER
 from oddwave.folders import at_work
-from oddwave.training.loop import STATE_FILE, TrainingInterrupted
+from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainingInterrupted
 
 __all__ = ["training_folder"]
+
+_STATES = (STATE_FILE, f"{SECOND_FOLDER}/{STATE_FILE}")
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def training_folder(target: Path, resume: bool) -> Iterator[Path]:
     nothing = f"there is no stopped training in {state.parent}: leave --resume out to start anew"
     if resume and not state.exists():  # before a folder is made
         raise CheckpointError(nothing)
-    with at_work(target, spare=(STATE_FILE,)) as room:
+    with at_work(target, spare=_STATES) as room:
         state = room / STATE_FILE
         if resume and not state.exists():
             raise CheckpointError(nothing)

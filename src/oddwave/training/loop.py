@@ -19,9 +19,10 @@ from oddwave.training.checkpoint import save_training_state
 from oddwave.training.draws import BatchSource
 from oddwave.training.run import Perceptual, TrainingRun, learning_rate_at
 
-__all__ = ["STATE_FILE", "TrainStep", "TrainingInterrupted", "train"]
+__all__ = ["SECOND_FOLDER", "STATE_FILE", "TrainStep", "TrainingInterrupted", "train"]
 
 STATE_FILE = "training_state.pt"
+SECOND_FOLDER = "second"  # of the checkpoint folder, where a second network is trained after the first
 _SAVING_SHARE = 20  # saving the state by the clock takes at most one twentieth of the time
 
 
