@@ -1,14 +1,13 @@
 """Folders that are replaced as one, and the hidden room in them where oddwave works: `OUT/.oddwave`.
 
-The room holds a marker (`owner.json`), a lock, and whatever must survive a killed process: the state of a training,
-what is half written, and a note of what is being replaced. It goes when nothing is left in it. Nothing is written into
-a room without the marker or through a link, and nothing that oddwave did not note down is ever removed.
+The room holds a marker (`owner.json`), a lock, and what must survive a killed process: the state of a training, what is
+half written, and a note of what is being replaced. It goes once it is empty. Nothing is written into a room without the
+marker or through a link, and nothing that oddwave did not note down is ever removed.
 
 How a folder is replaced: the new files are written and flushed in the room. Where the old folder holds nothing else,
 the new one then takes its place in a single exchange of names (Linux, macOS): old or new at every moment. Where that
-cannot be (somebody's files beside ours, a mount point, the current folder, a parent that cannot be written, another
-system), the files are replaced one by one, each old or new at every moment; a process killed amid that leaves both
-kinds until the next one to write there finishes the work, and the note tells what is missing.
+cannot be (somebody's files beside ours, a mount point, the current folder, an unwritable parent, another system), files
+are replaced one by one; a process killed amid that leaves both kinds until the next one to write there is through.
 """
 
 import ctypes
@@ -156,12 +155,10 @@ def _leave(room: Path) -> None:
 
 
 def _drop(room: Path, name: str) -> None:
-    """Remove a file of the room, and the folder in the room that held it alone."""
-    place = room / name
-    place.unlink(missing_ok=True)
-    if place.parent != room:
-        with suppress(OSError):
-            place.parent.rmdir()
+    """Remove a file of the room, and the folder that held it if nothing else is in there."""
+    (room / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        (room / name).parent.rmdir()
 
 
 def _names(folder: Path) -> list[str]:
@@ -290,7 +287,6 @@ def _remove_replaced(folder: Path, old: Collection[str], spare: Collection[str],
                 (folder / name).rename(path / name)
         for name in (*spare, REPLACING_NOTE, _LOCK, OWNER_FILE):  # the marker last
             _drop(room, name)
-        room.rmdir()
         folder.rmdir()
 
 
