@@ -211,3 +211,14 @@ def test_completion_can_be_installed_and_completes_commands_and_options() -> Non
     named_shell = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(command, capture_output=True, check=False, text=True, env=named_shell)
     assert "complete" in done.stdout
+
+
+def test_demo_writes_into_a_folder_of_its_own_where_none_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("oddwave.demo.run_demo", lambda folder, **_: given.append(folder))
+    done = run("demo")
+    assert done.exit_code == 0, done.stderr
+    assert given == [Path("demo")]

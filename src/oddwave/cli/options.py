@@ -33,9 +33,9 @@ Data = Annotated[
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder that `oddwave fit` wrote.")]
 
 
-def _folder(text: str) -> Path:
-    """Take the name of a folder; an empty one would be the current folder."""
-    if not text.strip():
+def _folder(text: str | Path) -> Path:
+    """Take the name of a folder, or a default; an empty name would be the current folder."""
+    if isinstance(text, str) and not text.strip():
         raise CheckpointError("the output folder has no name (-o ''): give one, or -o . for the current folder")
     return Path(text)
 
