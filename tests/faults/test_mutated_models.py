@@ -27,7 +27,8 @@ def run(*arguments: object) -> "subprocess.Popen[str]":
 @pytest.mark.faults
 def test_no_damaged_model_crashes_hangs_or_scores_otherwise_in_silence(tmp_path: Path) -> None:
     fitting = run(tmp_path, "fit")
-    assert fitting.wait(timeout=600) == 0
+    fitting.communicate(timeout=600)
+    assert fitting.returncode == 0
     workers = [run(tmp_path, first, NUMBER, 2) for first in range(2)]
     lines = [line for worker in workers for line in worker.communicate()[0].splitlines()]
     assert [worker.returncode for worker in workers] == [0, 0]
