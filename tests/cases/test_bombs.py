@@ -123,6 +123,7 @@ def test_damaged_archives(method) -> None:
         damaged = whole.copy()
         for place in rng.integers(4, len(whole), 6):
             damaged[place] ^= int(rng.integers(1, 256))
-        for raw in (bytes(damaged), bytes(damaged[: len(damaged) // 2])):
-            with contextlib.suppress(DataError):  # some damage does not show; what shows is refused as it should be
-                read_series(raw)
+        with contextlib.suppress(DataError):  # some damage does not show; what shows is refused as it should be
+            assert np.isfinite(read_series(bytes(damaged)).items[0].values).any()
+        with pytest.raises(DataError):
+            read_series(bytes(damaged[: len(damaged) // 2]))

@@ -68,12 +68,12 @@ Kind = Annotated[
     str, typer.Option(metavar="auto|stream|panel", help="Rows are points in time (stream) or whole instances (panel).")
 ]
 Preset = Annotated[str | None, typer.Option(metavar="fast|balanced|accurate", help="[default: balanced]")]
-Seed = Annotated[int | None, typer.Option(help="The same seed gives the same model.  [default: 0]")]
+Seed = Annotated[int | None, typer.Option(help="Same seed and number of threads, same model.  [default: 0]")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 ]
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the training that Ctrl-C stopped.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the training that was stopped.")]
 OnError = Annotated[
     str | None, typer.Option(metavar="skip|stop", help="What cannot be read: leave out, or stop.  [default: skip]")
 ]
