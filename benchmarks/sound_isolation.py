@@ -21,7 +21,7 @@ from oddwave import Detector
 from oddwave.config import preset
 from oddwave.demo.machine_sound import GRADES, MACHINE_FAULTS, SAMPLE_RATE, PlantedSound, make_machine_sound
 from oddwave.detection.sound_scorer import audio_map_of
-from oddwave.modalities.audio_back import OverlapAdd, normal_sound
+from oddwave.tensors.audio_back import OverlapAdd, normal_sound
 
 RESULTS = Path(__file__).parent / "results"
 TRAINING_RECORDINGS = 40

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from oddwave.results import SoundExcerpt as SoundExcerpt
     from oddwave.results import SoundResult as SoundResult
     from oddwave.results import WaveletShare as WaveletShare
+    from oddwave.sources.audio.reader import read_audio as read_audio
+    from oddwave.sources.image.reader import read_images as read_images
+    from oddwave.sources.series.reader import read_series as read_series
     from oddwave.wavelets.frame import WaveletFrame as WaveletFrame
 
 _HOMES = {
@@ -63,6 +66,9 @@ _HOMES = {
     "WaveletFrame": "wavelets.frame",
     "WaveletShare": "results",
     "preset": "config",
+    "read_audio": "sources.audio.reader",
+    "read_images": "sources.image.reader",
+    "read_series": "sources.series.reader",
 }
 
 __all__ = [
@@ -90,6 +96,9 @@ __all__ = [
     "__version__",
     "load",
     "preset",
+    "read_audio",
+    "read_images",
+    "read_series",
 ]
 
 

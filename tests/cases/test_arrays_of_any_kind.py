@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from oddwave.errors import DataError, ShapeError
-from oddwave.modalities.audio_source import read_audio
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.audio.reader import read_audio
+from oddwave.sources.image.reader import read_images
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (40, 50, 3), dtype=np.uint8)

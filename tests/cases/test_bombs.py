@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities import read_series
-from oddwave.modalities.source_bytes import MAX_RATIO, Limits
+from oddwave.sources.bounded import MAX_RATIO, Limits
+from oddwave.sources.series.reader import read_series
 
 
 def header(shape: object, descr: str = "<f8") -> bytes:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities import read_series
-from oddwave.modalities.series_clock import align_rows
+from oddwave.sources.series.clock import align_rows
+from oddwave.sources.series.reader import read_series
 
 N = 60
 EPOCH = 1_711_800_000 + 600 * np.arange(N)

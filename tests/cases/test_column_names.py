@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_cells import Column, Table
-from oddwave.modalities.series_columns import resolve_columns, split_names
+from oddwave.sources.series.cells import Column, Table
+from oddwave.sources.series.columns import resolve_columns, split_names
 
 NAMES = ["time", "flow, m3/h", "temp", "temp_2", "pump*"]
 TABLE = Table("x.csv", tuple(Column(name, np.arange(3.0)) for name in NAMES), np.arange(3))

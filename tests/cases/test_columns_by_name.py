@@ -7,7 +7,7 @@ import pytest
 from oddwave.config import DetectorConfig, preset
 from oddwave.detector import Detector
 from oddwave.errors import DataError, ShapeError
-from oddwave.modalities import read_series
+from oddwave.sources.series.reader import read_series
 
 TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities import read_series
-from oddwave.modalities.series_columns import split_names
+from oddwave.sources.series.columns import split_names
+from oddwave.sources.series.reader import read_series
 
 N = 24 * 20
 TIMES = np.datetime64("2024-01-01T00:00") + np.arange(N) * np.timedelta64(1, "h")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from oddwave.cli import app
 from oddwave.errors import DataError
-from oddwave.modalities.series_source import read_series
+from oddwave.sources.series.reader import read_series
 
 TINY = ["--preset", "fast", "--set", "training.num_steps=2", "--set", "series.max_windows=32", "--set",
         "network.base_channels=8", "-q"]  # fmt: skip

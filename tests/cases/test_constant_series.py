@@ -5,10 +5,10 @@ import pytest
 
 from oddwave.detection.points import ties_lifted
 from oddwave.detector import Detector
-from oddwave.modalities.series import robust_scale
 from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.fusion import Standardiser
 from oddwave.scoring.memory import Memory
+from oddwave.tensors.series_scale import robust_scale
 
 
 @pytest.mark.parametrize("level", [-1.0, 0.0, 0.1, 0.999, 1e6])

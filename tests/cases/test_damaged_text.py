@@ -6,7 +6,7 @@ import time
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_text import parse_text, read_text_table
+from oddwave.sources.series.text import parse_text, read_text_table
 
 ROWS = "1,2\n" * 50
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities import read_series
+from oddwave.sources.series.reader import read_series
 
 START = np.datetime64("2024-05-01T00:00:00")
 N = 30

@@ -11,9 +11,9 @@ import soundfile
 from PIL import Image
 
 from oddwave.errors import DataError
-from oddwave.modalities.audio_source import read_audio
-from oddwave.modalities.image_roi import read_roi
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.audio.reader import read_audio
+from oddwave.sources.image.reader import read_images
+from oddwave.sources.image.roi import read_roi
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 14), dtype=np.uint8)

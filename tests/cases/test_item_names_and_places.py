@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.audio_source import read_audio
-from oddwave.modalities.image_folder import PICTURES
-from oddwave.modalities.image_source import read_images
-from oddwave.modalities.source_files import find_files
+from oddwave.sources.audio.reader import read_audio
+from oddwave.sources.files import find_files
+from oddwave.sources.image.folder import PICTURES
+from oddwave.sources.image.reader import read_images
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 30), dtype=np.uint8)

@@ -9,8 +9,8 @@ from oddwave.detection.picture_split import depth_note, split_pictures
 from oddwave.detection.sound_clips import split_clips
 from oddwave.detection.sound_scorer import audio_map_of
 from oddwave.errors import DataError
-from oddwave.modalities.audio_source import read_audio
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.audio.reader import read_audio
+from oddwave.sources.image.reader import read_images
 
 RATE = 8000
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities import read_series
+from oddwave.sources.series.reader import read_series
 
 MASK = np.array([False, True, False, False, True, False])
 FILLED = np.where(MASK, 9.96921e36, np.arange(6.0))

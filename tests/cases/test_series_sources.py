@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities import read_series
+from oddwave.sources.series.reader import read_series
 
 N = 8
 TIMES = pd.date_range("2024-06-01", periods=N, freq="10min")

@@ -19,11 +19,11 @@ import oddwave
 from oddwave.cli import app
 from oddwave.console import print_found, print_notes, print_table, say
 from oddwave.errors import CheckpointError, ConfigError, DataError, MissingExtraError
-from oddwave.modalities.series_source import read_series
 from oddwave.progress import stage
 from oddwave.report import render_report
 from oddwave.report.outputs import spreadsheet_safe, write_outputs
 from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult, PictureResult
+from oddwave.sources.series.reader import read_series
 from oddwave.visible import as_text, visible
 
 pytest.importorskip("jinja2")

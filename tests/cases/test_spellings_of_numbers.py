@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_table import read_table
-from oddwave.modalities.series_text import parse_text
+from oddwave.sources.series.table import read_table
+from oddwave.sources.series.text import parse_text
 
 FEW = settings(max_examples=40, deadline=None)
 

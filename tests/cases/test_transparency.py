@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.image.reader import read_images
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(1, 256, (12, 16, 3), dtype=np.uint8)

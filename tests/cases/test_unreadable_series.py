@@ -11,8 +11,8 @@ from oddwave.config import preset
 from oddwave.detector import Detector
 from oddwave.errors import ConfigError, DataError
 from oddwave.files import RESULT_FILES
-from oddwave.modalities import read_series
 from oddwave.report import outputs
+from oddwave.sources.series.reader import read_series
 
 TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
 BAD = {

@@ -22,7 +22,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from oddwave.cli import app
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.image.reader import read_images
 
 TINY = [
     "--preset=fast",
@@ -342,7 +342,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(
         raise AssertionError("the work had already begun")
 
     monkeypatch.setattr("oddwave.detector.Detector.load", too_late)
-    monkeypatch.setattr("oddwave.modalities.image_source.read_images", too_late)
+    monkeypatch.setattr("oddwave.sources.image.reader.read_images", too_late)
     assert place in refused(run("score", work / "model", work / "new", "-o", place))
     assert place in refused(run("fit", "image", work / "good", "-o", place))
 

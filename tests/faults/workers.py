@@ -67,7 +67,7 @@ def _check_message(text: str) -> None:
 
 
 def _read_series(case: Case) -> str:
-    from oddwave.modalities.series_source import read_series
+    from oddwave.sources.series.reader import read_series
 
     series = read_series(case.source, **case.options)
     for item in series.items:
@@ -83,8 +83,8 @@ def _read_series(case: Case) -> str:
 
 
 def _read_images(case: Case) -> str:
-    from oddwave.modalities.image_items import ImageFailure
-    from oddwave.modalities.image_source import read_images
+    from oddwave.sources.image.items import ImageFailure
+    from oddwave.sources.image.reader import read_images
 
     images = read_images(case.source, **case.options)
     if case.then:
@@ -105,8 +105,8 @@ def _read_images(case: Case) -> str:
 
 
 def _read_audio(case: Case) -> str:
-    from oddwave.modalities.audio_items import AudioFailure
-    from oddwave.modalities.audio_source import read_audio
+    from oddwave.sources.audio.items import AudioFailure
+    from oddwave.sources.audio.reader import read_audio
 
     recordings = read_audio(case.source, **case.options)
     if case.then:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from oddwave.errors import DataError
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_source import read_images
-from oddwave.modalities.image_tiles import blend_tiles, tile_boxes
+from oddwave.sources.image.reader import read_images
+from oddwave.tensors.image_frame import ImageFrame
+from oddwave.tensors.image_tiles import blend_tiles, tile_boxes
 
 SIDES = st.integers(1, 70)
 FRAMES = st.builds(ImageFrame, st.integers(1, 48), st.sampled_from(["letterbox", "stretch"]), st.just(1))

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from oddwave.modalities import read_series
-from oddwave.modalities.series import SeriesScaler, fill_missing
-from oddwave.modalities.series_clock import align_rows
-from oddwave.modalities.series_windows import join_windows, resample_windows, sliding_windows
-from oddwave.modalities.synthetic import SERIES_ANOMALIES
+from oddwave.planted.series_windows import SERIES_ANOMALIES
+from oddwave.sources.series.clock import align_rows
+from oddwave.sources.series.reader import read_series
+from oddwave.tensors.series_scale import SeriesScaler, fill_missing
+from oddwave.tensors.series_windows import join_windows, resample_windows, sliding_windows
 
 FLOATS = st.floats(-1e6, 1e6, allow_subnormal=False)
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 3))

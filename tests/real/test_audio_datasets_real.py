@@ -12,8 +12,8 @@ import pytest
 
 from oddwave.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.errors import DataError
-from oddwave.modalities.audio_clips import cut_clips
-from oddwave.modalities.audio_source import read_audio
+from oddwave.sources.audio.clips import cut_clips
+from oddwave.sources.audio.reader import read_audio
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real

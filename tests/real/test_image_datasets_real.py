@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from oddwave.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.metrics import aupro
-from oddwave.modalities.image_anomalies import IMAGE_ANOMALIES, make_synthetic_pictures
+from oddwave.planted.image import IMAGE_ANOMALIES, make_synthetic_pictures
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real

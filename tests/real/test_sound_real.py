@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.modalities.audio_anomalies import AUDIO_ANOMALIES, make_synthetic_sounds
-from oddwave.modalities.audio_back import normal_sound
-from oddwave.modalities.audio_map import AudioMap, RowScale
+from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_sounds
+from oddwave.tensors.audio_back import normal_sound
+from oddwave.tensors.audio_map import AudioMap, RowScale
 from oddwave.wavelets.frame import WaveletFrame
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data") / "urbansound8k"

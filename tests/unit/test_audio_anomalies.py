@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities.audio_anomalies import (
+from oddwave.planted.audio import (
     AUDIO_ANOMALIES,
     MIN_CHANGE_DB,
     largest_change_db,

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities.audio_back import OverlapAdd, normal_sound
-from oddwave.modalities.audio_map import AudioMap
+from oddwave.tensors.audio_back import OverlapAdd, normal_sound
+from oddwave.tensors.audio_map import AudioMap
 
 RATE, N = 16000, 32768
 MAP = AudioMap(sample_rate=RATE, clip_samples=N, columns=128)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from oddwave.modalities.audio_background import make_background_sounds
+from oddwave.planted.audio_background import make_background_sounds
 
 
 def test_they_are_finite_differ_and_stay_within_full_scale() -> None:

@@ -8,8 +8,8 @@ import soundfile
 from scipy import signal
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.audio_clips import cut_clips
-from oddwave.modalities.audio_source import read_audio
+from oddwave.sources.audio.clips import cut_clips
+from oddwave.sources.audio.reader import read_audio
 
 RATE = 16000
 RNG = np.random.default_rng(0)

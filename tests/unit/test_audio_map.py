@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities.audio_map import AudioMap, RowScale
+from oddwave.tensors.audio_map import AudioMap, RowScale
 
 SMALL = AudioMap(sample_rate=8000, clip_samples=8192, num_rows=48, columns=64, f_min=50.0)
 MEL = AudioMap(sample_rate=8000, clip_samples=8192, num_rows=48, columns=64, f_min=50.0, transform="stft-mel")

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from oddwave.errors import ConfigError, DataError, MissingExtraError
-from oddwave.modalities.audio_items import AudioFailure
-from oddwave.modalities.audio_source import read_audio
-from oddwave.modalities.base import Item, ItemSet
+from oddwave.sources.audio.items import AudioFailure
+from oddwave.sources.audio.reader import read_audio
+from oddwave.sources.base import Item, ItemSet
 
 RNG = np.random.default_rng(0)
 RATE = 16000

@@ -6,8 +6,8 @@ import torch
 
 from oddwave.baselines import CLIP_BASELINES, FrozenKNN, FrozenMelKNN, LogMelAutoencoder, LogMelKNN, RandomClips
 from oddwave.errors import CheckpointError, ConfigError, DataError, NotFittedError, ShapeError
-from oddwave.modalities.audio_map import AudioMap
 from oddwave.nets.perceptual import load_perceptual
+from oddwave.tensors.audio_map import AudioMap
 
 LENGTH = 8192
 

@@ -13,8 +13,8 @@ from oddwave.baselines.lof import LOF
 from oddwave.baselines.matrix_profile import MatrixProfile
 from oddwave.baselines.one_class_svm import OneClassSVM
 from oddwave.errors import ConfigError, MissingExtraError, ShapeError
-from oddwave.modalities.series_windows import sliding_windows, window_starts
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.tensors.series_windows import sliding_windows, window_starts
 
 ALL = (OneClassSVM, LOF, MatrixProfile)
 WITHOUT_STUMPY = (OneClassSVM, LOF)

@@ -20,9 +20,9 @@ from oddwave.bench.protocol import COLUMNS, Cell, load_tasks
 from oddwave.bench.tables import write_tables
 from oddwave.config import preset
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_source import read_images
 from oddwave.results import PictureResult
+from oddwave.sources.image.reader import read_images
+from oddwave.tensors.image_frame import ImageFrame
 
 SIDE = 64
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from oddwave.datasets.injection import INJECTED_KINDS, inject_anomalies
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.series import robust_scale
+from oddwave.tensors.series_scale import robust_scale
 
 NOISE = np.random.default_rng(3).normal(size=(3000, 2))
 STREAM = np.stack([np.sin(np.arange(3000) / 9), 40 + 7 * np.cos(np.arange(3000) / 20)], axis=1) + 0.1 * NOISE

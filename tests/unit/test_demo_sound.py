@@ -11,8 +11,8 @@ import oddwave.detector
 from oddwave.demo.machine_sound import GRADES, MACHINE_FAULTS, SAMPLE_RATE, make_machine_sound
 from oddwave.demo.sound import match_sounds, print_sounds, run_sound, write_demo_sounds
 from oddwave.errors import CheckpointError, ConfigError
-from oddwave.modalities.audio_source import read_audio
 from oddwave.results import CalibrationSummary, DetectionResult, SoundEvent, SoundResult
+from oddwave.sources.audio.reader import read_audio
 
 KINDS = tuple(MACHINE_FAULTS)
 

@@ -13,8 +13,8 @@ from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.streams import Stream, cut_streams
 from oddwave.detection.window_scorer import WindowScorer
 from oddwave.errors import DataError
-from oddwave.modalities.representation import Representation
 from oddwave.scoring.error_maps import DenoiserTerms
+from oddwave.tensors.representation import Representation
 
 
 def as_stream(values, group=0, breaks=()):

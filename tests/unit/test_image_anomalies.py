@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities.image_anomalies import IMAGE_ANOMALIES, MIN_CONTRAST, make_synthetic_pictures
+from oddwave.planted.image import IMAGE_ANOMALIES, MIN_CONTRAST, make_synthetic_pictures
 
 KINDS = sorted(IMAGE_ANOMALIES)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.image_boxes import Box
-from oddwave.modalities.image_frame import ImageFrame
+from oddwave.sources.image.boxes import Box
+from oddwave.tensors.image_frame import ImageFrame
 
 SIZES = [(64, 64), (65, 63), (200, 131), (131, 200), (33, 97), (9, 7), (301, 40)]
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities.base import Item, ItemSet
-from oddwave.modalities.image_folder import IMAGE_ENDINGS
-from oddwave.modalities.image_items import ImageFailure, ImageItem, common_channels
-from oddwave.modalities.image_roi import read_roi, roi_for
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.base import Item, ItemSet
+from oddwave.sources.image.folder import IMAGE_ENDINGS
+from oddwave.sources.image.items import ImageFailure, ImageItem, common_channels
+from oddwave.sources.image.reader import read_images
+from oddwave.sources.image.roi import read_roi, roi_for
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 14), dtype=np.uint8)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.image_boxes import Box
-from oddwave.modalities.image_tiles import blend_tiles, tile_boxes
+from oddwave.sources.image.boxes import Box
+from oddwave.tensors.image_tiles import blend_tiles, tile_boxes
 
 
 def test_tiles_are_laid_row_by_row_and_shifted_inwards():

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from oddwave.modalities import Item, ItemSet, Scale, TensorForm, read_series
-from oddwave.modalities.representation import Representation
-from oddwave.modalities.series import SeriesScaler
-from oddwave.modalities.series_windows import join_windows, sliding_windows
+from oddwave.sources.base import Item, ItemSet, Scale, TensorForm
+from oddwave.sources.series.reader import read_series
+from oddwave.tensors.representation import Representation
+from oddwave.tensors.series_scale import SeriesScaler
+from oddwave.tensors.series_windows import join_windows, sliding_windows
 
 
 def stream(n=200):
@@ -40,5 +41,5 @@ def test_a_source_comes_back_from_its_tensors(scaling):
 
 
 def test_the_contract_and_the_readers_do_without_torch():
-    code = "import sys, oddwave.modalities; sys.exit('torch' in sys.modules)"
+    code = "import sys, oddwave.sources; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import lfilter
 
 from oddwave.errors import ConfigError
-from oddwave.modalities.period import MIN_WINDOW, PeriodEstimate, find_periods, window_sizes
+from oddwave.tensors.period import MIN_WINDOW, PeriodEstimate, find_periods, window_sizes
 
 T = np.arange(2000)
 RNG = np.random.default_rng(0)

@@ -13,9 +13,9 @@ from oddwave.detection.picture_detection import PictureDetection
 from oddwave.detection.picture_work import new_scorer
 from oddwave.detector import Detector
 from oddwave.errors import ConfigError, DataError, NotFittedError
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_source import read_images
 from oddwave.report.outputs import write_outputs
+from oddwave.sources.image.reader import read_images
+from oddwave.tensors.image_frame import ImageFrame
 
 TINY = (
     "training.num_steps=12",

@@ -9,8 +9,8 @@ from oddwave.detection import picture_explain
 from oddwave.detection.picture_explain import normal_version, repair_share, wavelet_shares
 from oddwave.detection.picture_tiles import cut_map, cut_picture, join_maps, join_squares
 from oddwave.detection.picture_work import new_scorer
-from oddwave.modalities.image_frame import ImageFrame
 from oddwave.report.picture_figures import difference
+from oddwave.tensors.image_frame import ImageFrame
 
 TILED = preset("fast", "image").with_overrides(["image.tile_px=64"]).image
 

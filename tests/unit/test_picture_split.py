@@ -7,7 +7,7 @@ from PIL import Image
 from oddwave.config import preset
 from oddwave.detection.picture_split import split_pictures
 from oddwave.errors import DataError
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.image.reader import read_images
 
 CONFIG = preset("fast", "image")
 

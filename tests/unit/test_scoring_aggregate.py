@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ShapeError
-from oddwave.modalities.series_windows import window_starts
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.tensors.series_windows import window_starts
 
 
 @pytest.mark.parametrize(

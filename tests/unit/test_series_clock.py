@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_clock import align_rows
+from oddwave.sources.series.clock import align_rows
 
 START = np.datetime64("2014-07-01", "ns")
 

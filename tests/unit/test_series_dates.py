@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oddwave.modalities.series_dates import is_date_text, parse_numeric_times, parse_text_times
+from oddwave.sources.series.dates import is_date_text, parse_numeric_times, parse_text_times
 
 
 def when(text):

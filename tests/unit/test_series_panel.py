@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities import read_series
+from oddwave.sources.series.reader import read_series
 
 
 def heartbeat(num, length=40):

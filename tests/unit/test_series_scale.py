@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import CheckpointError, ShapeError
-from oddwave.modalities.series import LINEAR_LIMIT, SeriesScaler, fill_missing, robust_scale
+from oddwave.tensors.series_scale import LINEAR_LIMIT, SeriesScaler, fill_missing, robust_scale
 
 
 def stream(n=200, channels=2):

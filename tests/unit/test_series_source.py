@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.modalities import Item, SeriesItem, match_channels, read_series
+from oddwave.sources.base import Item
+from oddwave.sources.series.items import SeriesItem, match_channels
+from oddwave.sources.series.reader import read_series
 
 VALUES = np.array([[1.0, 10.0], [2.0, np.nan], [4.0, 30.0], [8.0, 40.0]])
 TIMES = np.datetime64("2014-07-01", "ns") + np.arange(4) * np.timedelta64(30, "m")
@@ -231,6 +233,6 @@ def test_a_folder_without_data_and_bad_options_are_refused(tmp_path):
 
 
 def test_importing_the_reader_imports_neither_torch_nor_pandas():
-    code = "import sys, oddwave.modalities as m; m.read_series([1, 2]); print({'torch', 'pandas'} & set(sys.modules))"
+    code = "import sys, oddwave.sources as m; m.read_series([1, 2]); print({'torch', 'pandas'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.modalities.series_table import read_table
-from oddwave.modalities.series_text import parse_text
+from oddwave.sources.series.table import read_table
+from oddwave.sources.series.text import parse_text
 
 
 def read(text, timestamp=None, columns=None):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.series_text import parse_text, read_text_table, sniff_dialect
+from oddwave.sources.series.text import parse_text, read_text_table, sniff_dialect
 
 
 def numbers(table):

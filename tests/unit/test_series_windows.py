@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.series_windows import (
+from oddwave.tensors.series_windows import (
     LOG_STD_FLOOR,
     join_windows,
     resample_windows,

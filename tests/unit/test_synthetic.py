@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.synthetic import (
+from oddwave.planted.series_windows import (
     MIN_CHANGE,
     SERIES_ANOMALIES,
     make_synthetic,

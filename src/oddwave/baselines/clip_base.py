@@ -3,7 +3,7 @@
 An array, or any iterable of clips (n,): it is read once, in batches, so that a generator that decodes recordings as it
 goes costs the memory of one batch, besides what a method remembers. A clip gets one score, higher where it is more
 anomalous, which does not depend on the clips beside it. A subclass writes `_fit` and `_score_batch`; what most of them
-look at is `_levels_db`, the map of `modalities/audio_map.py`. Read `clip_knn.py` for the strongest one.
+look at is `_levels_db`, the map of `tensors/audio_map.py`. Read `clip_knn.py` for the strongest one.
 
 Legend: N clips, b of one batch, n samples, R rows and T columns of a map.
 """
@@ -22,7 +22,7 @@ from oddwave.baselines.base import Baseline
 from oddwave.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
-    from oddwave.modalities.audio_map import AudioMap, AudioTransform
+    from oddwave.tensors.audio_map import AudioMap, AudioTransform
 
 __all__ = ["ClipBaseline", "ClipReader"]
 
@@ -123,6 +123,6 @@ class ClipBaseline(Baseline):
 @lru_cache(maxsize=4)
 def _audio_map(sample_rate: int, clip_samples: int, transform: "AudioTransform") -> "AudioMap":
     """Build a map once: its filters take longer than the map of a clip."""
-    from oddwave.modalities.audio_map import AudioMap
+    from oddwave.tensors.audio_map import AudioMap
 
     return AudioMap(sample_rate=sample_rate, clip_samples=clip_samples, transform=transform)

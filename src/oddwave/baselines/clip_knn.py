@@ -24,8 +24,8 @@ from oddwave.baselines.clip_base import ClipBaseline
 from oddwave.errors import ConfigError
 
 if TYPE_CHECKING:
-    from oddwave.modalities.audio_map import AudioTransform
     from oddwave.nets.perceptual import PerceptualNetwork
+    from oddwave.tensors.audio_map import AudioTransform
 
 __all__ = ["ClipKNN", "FrozenKNN", "FrozenMelKNN"]
 

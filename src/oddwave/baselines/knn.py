@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from oddwave.baselines.series_base import WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.series_windows import window_starts
+from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["KNN"]
 

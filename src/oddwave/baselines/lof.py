@@ -26,7 +26,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from oddwave.baselines.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.series_windows import window_starts
+from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["LOF"]
 

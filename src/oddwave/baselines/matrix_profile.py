@@ -27,8 +27,8 @@ from scipy.spatial.distance import cdist
 
 from oddwave.baselines.series_base import SeriesBaseline, row_blocks
 from oddwave.errors import ConfigError, MissingExtraError, ShapeError
-from oddwave.modalities.series_windows import window_starts
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["MatrixProfile"]
 

@@ -27,7 +27,7 @@ from sklearn.svm import OneClassSVM as ScikitOneClassSVM
 
 from oddwave.baselines.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
 from oddwave.errors import ConfigError
-from oddwave.modalities.series_windows import window_starts
+from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["OneClassSVM"]
 

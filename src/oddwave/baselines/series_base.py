@@ -16,8 +16,8 @@ from jaxtyping import Float
 
 from oddwave.baselines.base import Baseline
 from oddwave.errors import DataError, ShapeError
-from oddwave.modalities.series_windows import sliding_windows, window_starts
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.tensors.series_windows import sliding_windows, window_starts
 
 __all__ = ["BLOCK_VALUES", "SeriesBaseline", "WindowBaseline", "evenly_spaced", "row_blocks"]
 

@@ -16,9 +16,9 @@ from oddwave.bench.clock import Clock
 from oddwave.bench.own_methods import run_own_method
 from oddwave.bench.protocol import Outcome, PictureTask
 from oddwave.bench.rivals import make_baseline
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageItem, common_channels
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.image.items import ImageItem, common_channels
+from oddwave.sources.image.reader import read_images
+from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["PICTURE_METHODS", "FramedPictures"]
 

@@ -18,7 +18,7 @@ from oddwave.errors import DataError
 from oddwave.metrics.aupro import aupro, pixel_auroc
 from oddwave.metrics.auroc import auprc, auroc
 from oddwave.metrics.f1 import f1_max
-from oddwave.modalities.image_source import read_images
+from oddwave.sources.image.reader import read_images
 
 __all__ = ["picture_metrics"]
 

@@ -20,8 +20,8 @@ from oddwave.bench.protocol import Outcome, SoundTask
 from oddwave.bench.rivals import make_baseline
 from oddwave.config import AudioConfig, preset
 from oddwave.errors import DataError
-from oddwave.modalities.audio_clips import cut_clips
-from oddwave.modalities.audio_source import read_audio
+from oddwave.sources.audio.clips import cut_clips
+from oddwave.sources.audio.reader import read_audio
 
 __all__ = ["SOUND_METHODS", "ClipsOfFiles"]
 

@@ -126,7 +126,7 @@ def fit_image(
 
     config = configured(preset, seed, settings, config_file, "image")
     require_writable(out, "model")
-    from oddwave.modalities.image_source import read_images
+    from oddwave.sources.image.reader import read_images
 
     check_on_error(on_error)
     pictures = read_images(data, part="train", on_error=on_error or "skip")  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def fit_audio(
 
     config = configured(preset, seed, settings, config_file, "audio")
     require_writable(out, "model")
-    from oddwave.modalities.audio_source import read_audio
+    from oddwave.sources.audio.reader import read_audio
 
     check_on_error(on_error)
     recordings = read_audio(data, part="train", channels=config.audio.channels, on_error=on_error or "skip")  # type: ignore[arg-type]

@@ -150,7 +150,7 @@ def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path)
 
 def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:
     """Read the data; the model remembers how they were read."""
-    from oddwave.modalities.series_source import read_series
+    from oddwave.sources.series.reader import read_series
 
     series = read_series(data, **options)
     from oddwave.detector import Detector

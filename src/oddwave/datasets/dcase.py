@@ -16,7 +16,7 @@ import numpy as np
 
 from oddwave.datasets.recordings import ClipSplit
 from oddwave.errors import DataError
-from oddwave.modalities.audio_decode import RECORDINGS
+from oddwave.sources.audio.decode import RECORDINGS
 
 __all__ = ["load_dcase"]
 

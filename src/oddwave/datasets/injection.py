@@ -16,7 +16,7 @@ draws do not (a flat line where the signal is flat), a level shift stands in its
 points or more between them, so events never overlap, and whoever scores windows of at most W never sees two at once.
 What was odd in the series before stays unlabelled.
 
-Legend: n points, C channels. `modalities/series_anomalies.py` holds the changes themselves; read `pems_bay.py` next.
+Legend: n points, C channels. `planted/series.py` holds the changes themselves; read `pems_bay.py` next.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from jaxtyping import Float, Int
 
 from oddwave.datasets.records import label_from_windows
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.modalities.series import fill_missing
-from oddwave.modalities.series_anomalies import SERIES_ANOMALIES, own_scale
+from oddwave.planted.series import SERIES_ANOMALIES, own_scale
+from oddwave.tensors.series_scale import fill_missing
 
 __all__ = ["INJECTED_KINDS", "InjectedSeries", "inject_anomalies"]
 

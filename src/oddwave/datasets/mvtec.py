@@ -16,7 +16,7 @@ import numpy as np
 from oddwave.datasets.pictures import GOOD, PictureSplit
 from oddwave.datasets.records import find_folder
 from oddwave.errors import DataError
-from oddwave.modalities.image_folder import is_picture_name
+from oddwave.sources.image.folder import is_picture_name
 
 __all__ = ["MVTEC_CATEGORIES", "load_category", "load_magnetic_tile", "load_mvtec"]
 

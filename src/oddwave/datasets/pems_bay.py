@@ -28,7 +28,7 @@ from jaxtyping import Float
 from oddwave.datasets.injection import inject_anomalies
 from oddwave.datasets.records import LabelledSeries, find_folder, label_from_windows
 from oddwave.errors import ConfigError, DataError, MissingExtraError
-from oddwave.modalities.series import fill_missing
+from oddwave.tensors.series_scale import fill_missing
 
 __all__ = ["TRAIN_SHARE", "load_pems_bay"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from oddwave.datasets.split import Split
 from oddwave.errors import ConfigError, DataError
-from oddwave.modalities.audio_decode import AUDIO_ENDINGS
+from oddwave.sources.audio.decode import AUDIO_ENDINGS
 
 __all__ = ["ClipSplit", "FoldedClip", "one_class_splits", "read_clip_table"]
 

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream
-from oddwave.modalities.series import SeriesScaler, bridged, missing_runs
-from oddwave.modalities.series_clock import MAX_GAP
-from oddwave.modalities.series_items import SeriesItem
 from oddwave.result_times import clock_text
+from oddwave.sources.series.clock import MAX_GAP
+from oddwave.sources.series.items import SeriesItem
+from oddwave.tensors.series_scale import SeriesScaler, bridged, missing_runs
 
 __all__ = ["not_monitored", "size_notes", "too_short"]
 

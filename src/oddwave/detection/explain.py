@@ -17,10 +17,10 @@ from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream, cut_streams
 from oddwave.detection.threads import one_thread
 from oddwave.diffusion.samplers import reconstruct
-from oddwave.modalities.series import SeriesScaler
-from oddwave.modalities.series_items import SeriesItem
-from oddwave.modalities.series_windows import join_windows
 from oddwave.results import BandShare, Event
+from oddwave.sources.series.items import SeriesItem
+from oddwave.tensors.series_scale import SeriesScaler
+from oddwave.tensors.series_windows import join_windows
 from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
 
 __all__ = ["band_shares", "band_signals", "normal_versions", "reconstruct_streams", "with_bands"]

@@ -17,9 +17,9 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.picture_detection import PictureDetection
 from oddwave.detection.picture_learning import make_networks
 from oddwave.detection.picture_scorer import PictureScorer
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageItem
 from oddwave.scoring.selection import auroc_error
+from oddwave.sources.image.items import ImageItem
+from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["choose_grids", "with_grids"]
 

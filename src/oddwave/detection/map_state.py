@@ -18,11 +18,11 @@ from oddwave.detection.picture_scorer import PictureScorer
 from oddwave.detection.sound_detection import SoundDetection
 from oddwave.detection.sound_vectors import vector_widths
 from oddwave.errors import CheckpointError
-from oddwave.modalities.audio_map import AudioMap, RowScale
 from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
+from oddwave.tensors.audio_map import AudioMap, RowScale
 
 __all__ = ["picture_state", "restore_pictures", "restore_sound", "sound_state"]
 

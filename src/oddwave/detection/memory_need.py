@@ -12,7 +12,7 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.streams import Stream
 from oddwave.errors import DataError
-from oddwave.modalities.representation import MAP_SPACES, map_vectors
+from oddwave.tensors.representation import MAP_SPACES, map_vectors
 
 __all__ = ["check_memory"]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from oddwave.config import DetectorConfig, Fraction, GridSide, Modality, Weight
 from oddwave.detection.sound_scorer import audio_map_of
-from oddwave.modalities.audio_map import SMALLEST_DEVIATION_DB
+from oddwave.tensors.audio_map import SMALLEST_DEVIATION_DB
 
 __all__ = ["CONSTANTS", "META", "SavedSettings", "check_agreement"]
 

@@ -18,11 +18,11 @@ from oddwave.detection.map_detection import BATCH, MapDetection, Maps
 from oddwave.detection.picture_learning import learn
 from oddwave.detection.picture_tiles import Squares, cut_picture, join_maps
 from oddwave.errors import ShapeError
-from oddwave.modalities.image_anomalies import make_synthetic_pictures
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageFailure, ImageItem
+from oddwave.planted.image import make_synthetic_pictures
 from oddwave.progress import progress
 from oddwave.scoring.picture_maps import MAP_SIZE, top_mean
+from oddwave.sources.image.items import ImageFailure, ImageItem
+from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["PictureDetection", "PictureScore"]
 

@@ -22,10 +22,10 @@ from oddwave.detection.picture_learning import DECODED_PX
 from oddwave.detection.picture_scorer import FEATURE_SCALE, PictureScorer
 from oddwave.detection.picture_tiles import Squares, cut_map, join_squares
 from oddwave.diffusion.samplers import reconstruct
-from oddwave.modalities.image_frame import ImageFrame
 from oddwave.nets.unet import UNet
 from oddwave.results import Region, WaveletShare
 from oddwave.scoring.calibration import conformal_p_values
+from oddwave.tensors.image_frame import ImageFrame
 from oddwave.wavelets.pyramid import wavedec
 
 __all__ = ["changes_to_normal", "find_regions", "normal_version", "repair_share", "wavelet_shares"]

@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
 from oddwave.errors import DataError
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageFailure, ImageItem, common_channels
+from oddwave.sources.image.items import ImageFailure, ImageItem, common_channels
+from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["depth_note", "split_pictures"]
 

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from oddwave.config import ImageConfig
-from oddwave.modalities.image_boxes import Box
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_roi import roi_for
-from oddwave.modalities.image_tiles import blend_tiles, tile_boxes
 from oddwave.scoring.picture_maps import MAP_SIZE
+from oddwave.sources.image.boxes import Box
+from oddwave.sources.image.roi import roi_for
+from oddwave.tensors.image_frame import ImageFrame
+from oddwave.tensors.image_tiles import blend_tiles, tile_boxes
 
 __all__ = ["Squares", "cut_map", "cut_picture", "join_maps", "join_squares", "squares_of_sizes"]
 

@@ -29,14 +29,14 @@ from oddwave.detection.picture_tiles import cut_picture, squares_of_sizes
 from oddwave.detection.work import NO_SCORE, Work, check_read_options
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.errors import DataError
-from oddwave.modalities.image_frame import ImageFrame
-from oddwave.modalities.image_items import ImageFailure, ImageSet, common_channels
-from oddwave.modalities.image_roi import read_roi
-from oddwave.modalities.image_source import read_images
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.results import DetectionResult, PictureResult
 from oddwave.scoring.calibration import Calibration
+from oddwave.sources.image.items import ImageFailure, ImageSet, common_channels
+from oddwave.sources.image.reader import read_images
+from oddwave.sources.image.roi import read_roi
+from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["PictureWork", "new_scorer"]
 

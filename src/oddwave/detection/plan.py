@@ -13,7 +13,7 @@ import numpy as np
 from oddwave.config import DetectorConfig
 from oddwave.detection.streams import Stream
 from oddwave.errors import DataError
-from oddwave.modalities.period import find_periods, window_sizes
+from oddwave.tensors.period import find_periods, window_sizes
 
 __all__ = ["WindowPlan", "fold_plan", "plan_windows", "split_instances", "split_streams"]
 

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 
 from oddwave.detection.stream_scores import StreamScore
 from oddwave.detection.streams import Stream
-from oddwave.modalities.series import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
-from oddwave.modalities.series_clock import MAX_GAP
-from oddwave.modalities.series_items import SeriesItem, SeriesSet
+from oddwave.sources.series.clock import MAX_GAP
+from oddwave.sources.series.items import SeriesItem, SeriesSet
+from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
 
 __all__ = [
     "at_items_points",

@@ -12,9 +12,9 @@ from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank,
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.series_detection import SeriesDetection
 from oddwave.detection.window_scorer import STANDARDISED, WindowScorer
-from oddwave.modalities.representation import MAP_SPACES, map_width
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
+from oddwave.tensors.representation import MAP_SPACES, map_width
 
 __all__ = ["engine_state", "restored_engine"]
 

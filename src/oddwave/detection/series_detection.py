@@ -29,15 +29,15 @@ from oddwave.detection.threads import one_thread
 from oddwave.detection.window_scorer import TermSet, WindowScorer
 from oddwave.diffusion.schedule import NoiseSchedule, make_schedule
 from oddwave.errors import DataError
-from oddwave.modalities.representation import Representation
-from oddwave.modalities.series_windows import join_windows, resample_windows
-from oddwave.modalities.synthetic import make_synthetic_windows
 from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
+from oddwave.planted.series_windows import make_synthetic_windows
 from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
 from oddwave.scoring.fusion import Fusion
 from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
+from oddwave.tensors.representation import Representation
+from oddwave.tensors.series_windows import join_windows, resample_windows
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
 from oddwave.training.progress import run_with_progress

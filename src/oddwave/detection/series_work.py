@@ -42,12 +42,12 @@ from oddwave.detection.streams import Stream, at_rest
 from oddwave.detection.unread import rows_with_unread, with_unread, without_short
 from oddwave.detection.work import Work, check_read_options
 from oddwave.errors import DataError
-from oddwave.modalities.series import SeriesScaler
-from oddwave.modalities.series_items import SeriesItem, SeriesSet, match_channels
-from oddwave.modalities.series_source import read_series
 from oddwave.results import DetectionResult, Event, ItemResult
 from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.scoring.events import find_events
+from oddwave.sources.series.items import SeriesItem, SeriesSet, match_channels
+from oddwave.sources.series.reader import read_series
+from oddwave.tensors.series_scale import SeriesScaler
 
 __all__ = ["SeriesWork"]
 

@@ -15,10 +15,10 @@ from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
 from oddwave.errors import DataError
-from oddwave.modalities.audio_clips import cut_clips
-from oddwave.modalities.audio_items import AudioItem
-from oddwave.modalities.audio_map import AudioMap
 from oddwave.progress import progress
+from oddwave.sources.audio.clips import cut_clips
+from oddwave.sources.audio.items import AudioItem
+from oddwave.tensors.audio_map import AudioMap
 
 __all__ = ["SoundSplit", "hop_samples", "split_clips"]
 

@@ -24,13 +24,13 @@ from torch import Tensor
 from oddwave.detection.map_detection import BATCH, MapDetection, Maps
 from oddwave.detection.picture_learning import learn, learn_background
 from oddwave.detection.sound_scorer import SoundScorer
-from oddwave.modalities.audio_anomalies import AUDIO_ANOMALIES, make_synthetic_sounds
-from oddwave.modalities.audio_background import make_background_sounds
-from oddwave.modalities.audio_map import RowScale
+from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_sounds
+from oddwave.planted.audio_background import make_background_sounds
 from oddwave.progress import progress
 from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.picture_maps import top_mean
 from oddwave.scoring.selection import auroc_error, separation
+from oddwave.tensors.audio_map import RowScale
 
 __all__ = ["ClipScores", "SoundDetection"]
 

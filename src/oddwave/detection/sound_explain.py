@@ -1,7 +1,7 @@
 """Explanation of sound: what an abnormal stretch would have been, its events, and the stretch to listen to.
 
 The normal version is the recording itself wherever it is normal. Where it is not, its map is repaired, and its wavelet
-coefficients are moved to the repaired levels (`audio_back.py`).
+coefficients are moved to the repaired levels (`tensors/audio_back.py`).
 
 Legend: n samples, R rows and T columns of a map, M side of a common map.
 """
@@ -17,10 +17,10 @@ from torch import Tensor
 from oddwave.detection.picture_explain import changes_to_normal, repair_share
 from oddwave.detection.sound_detection import SoundDetection
 from oddwave.errors import ConfigError
-from oddwave.modalities.audio_back import OverlapAdd, normal_sound
-from oddwave.modalities.audio_clips import AudioClip
 from oddwave.results import SoundEvent, SoundExcerpt
 from oddwave.scoring.sound_events import find_sound_events
+from oddwave.sources.audio.clips import AudioClip
+from oddwave.tensors.audio_back import OverlapAdd, normal_sound
 
 __all__ = ["explain_clips"]
 

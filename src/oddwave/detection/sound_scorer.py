@@ -20,8 +20,8 @@ from torch import Tensor
 from oddwave.config import AudioConfig
 from oddwave.detection.picture_scorer import MapTerms, PictureScorer
 from oddwave.detection.sound_vectors import clip_vectors
-from oddwave.modalities.audio_map import AudioMap, RowScale
 from oddwave.scoring.density_ratio import DensityRatio
+from oddwave.tensors.audio_map import AudioMap, RowScale
 
 __all__ = ["SoundScorer", "audio_map_of"]
 

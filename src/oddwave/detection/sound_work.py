@@ -30,12 +30,12 @@ from oddwave.detection.sound_explain import explain_clips
 from oddwave.detection.sound_scorer import SoundScorer, audio_map_of
 from oddwave.detection.work import NO_SCORE, Work, check_read_options
 from oddwave.errors import DataError
-from oddwave.modalities.audio_clips import AudioClip, ClipStream, cut_clips
-from oddwave.modalities.audio_items import AudioFailure, AudioItem, AudioSet
-from oddwave.modalities.audio_source import read_audio
 from oddwave.progress import progress
 from oddwave.results import DetectionResult, SoundExcerpt, SoundResult
 from oddwave.scoring.calibration import Calibration
+from oddwave.sources.audio.clips import AudioClip, ClipStream, cut_clips
+from oddwave.sources.audio.items import AudioFailure, AudioItem, AudioSet
+from oddwave.sources.audio.reader import read_audio
 
 __all__ = ["SoundWork"]
 

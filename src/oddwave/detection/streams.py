@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.modalities.series_windows import window_starts
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["Stream", "WindowSet", "at_rest", "cut_streams", "points_from_windows"]
 

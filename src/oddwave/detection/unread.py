@@ -13,8 +13,8 @@ from jaxtyping import Float
 from oddwave.detection.plan import WindowPlan
 from oddwave.detection.streams import Stream
 from oddwave.errors import DataError
-from oddwave.modalities.series_items import SeriesFailure, SeriesSet, in_order
 from oddwave.results import DetectionResult, ItemResult
+from oddwave.sources.series.items import SeriesFailure, SeriesSet, in_order
 
 __all__ = ["rows_with_unread", "with_unread", "without_short"]
 

@@ -16,12 +16,12 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.missing_values import Bank
 from oddwave.detection.streams import WindowSet
 from oddwave.diffusion.schedule import NoiseSchedule
-from oddwave.modalities.representation import Representation, map_vectors
-from oddwave.modalities.series_windows import resample_windows, window_statistics
 from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
+from oddwave.tensors.representation import Representation, map_vectors
+from oddwave.tensors.series_windows import resample_windows, window_statistics
 
 __all__ = ["STANDARDISED", "TermSet", "WindowScorer"]
 

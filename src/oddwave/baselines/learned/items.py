@@ -163,7 +163,7 @@ class ClipsByMethod(ByMethod, ClipBaseline):
         self._rows = np.zeros((2, 0))  # mean and deviation of each row, in dB
 
     def _fit(self, batches: Iterator[Float[np.ndarray, "b n"]]) -> None:
-        from oddwave.modalities.audio_map import RowScale
+        from oddwave.tensors.audio_map import RowScale
 
         levels = torch.from_numpy(np.concatenate([self._levels_db(batch, "cwt") for batch in batches]))
         scale = RowScale.fit(levels)
@@ -176,7 +176,7 @@ class ClipsByMethod(ByMethod, ClipBaseline):
         return scores
 
     def _tensor(self, levels: Float[Tensor, "b R T"]) -> Float[Tensor, "b 1 _ _"]:
-        from oddwave.modalities.audio_map import RowScale
+        from oddwave.tensors.audio_map import RowScale
 
         return F.avg_pool2d(RowScale(self._rows[0], self._rows[1]).scale(levels).float(), _POOLED)
 

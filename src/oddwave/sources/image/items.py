@@ -1,0 +1,165 @@
+"""What a source of pictures is read into: `ImageItem`, `ImageSet`, and `ImageFailure` for what could not be read.
+
+An item knows its picture's size and contents' hash, but holds no decoded pixels: `pixels()` decodes anew each time, so
+that thousands of pictures cost no memory. Read `reader.py` next for where items come from, and `tensors/image_frame.py`
+for what becomes of their pixels. Legend: H x W pixels, C channels.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from oddwave.errors import DataError, ShapeError
+from oddwave.sources.image.decode import MAX_PIXELS, open_picture, read_header, read_values, unit_floats
+
+__all__ = ["ImageFailure", "ImageItem", "ImageSet", "common_channels"]
+
+
+@dataclass(frozen=True)
+class ImageFailure:
+    """A picture that could not be read; `reason` is a predicate, such as "is empty (0 bytes): copy it again"."""
+
+    id: str
+    path: Path | None
+    reason: str
+
+    @property
+    def message(self) -> str:
+        """The whole sentence, on one line."""
+        return " ".join(f"'{self.path or self.id}' {self.reason}".split())
+
+
+@dataclass(frozen=True, eq=False)
+class ImageItem:
+    """One picture: where it is, how large, and a hash of its contents.
+
+    `id` is the path below the source ("good/001.png"), or "picture_0003" for arrays. `size` is (height, width) in
+    pixels, upright. `digest` is a BLAKE2b hash of the file's bytes, or of an array's type, shape and values. `values`
+    are the pixels of pictures that came as arrays, in their own type; `bits` says how many each value is stored in.
+    """
+
+    id: str
+    path: Path | None
+    size: tuple[int, int]
+    channels: int
+    digest: str
+    notes: tuple[str, ...] = ()
+    values: Shaped[np.ndarray, "H W C"] | None = field(default=None, repr=False)
+    bits: int = 8
+
+    @classmethod
+    def from_file(cls, identifier: str, path: Path, max_pixels: int = MAX_PIXELS) -> "ImageItem":
+        """Read a file's header and hash, not its pixels. Raises: DataError whose text is a predicate."""
+        with open_picture(path) as file:
+            header = read_header(file, max_pixels)
+            digest = _digest(file)
+        size = (header.height, header.width)
+        return cls(identifier, path, size, header.channels, digest, header.notes, bits=header.bits)
+
+    @classmethod
+    def from_values(
+        cls, identifier: str, values: Shaped[np.ndarray, "H W C"], notes: tuple[str, ...] = ()
+    ) -> "ImageItem":
+        """Take pixels as they are, without a copy. Raises: DataError whose text is a predicate."""
+        unit_floats(values)  # refuses types and ranges that have no meaning
+        height, width, channels = values.shape
+        content = hashlib.blake2b(f"{values.dtype.str}{values.shape}".encode(), digest_size=16)
+        content.update(np.ascontiguousarray(values).tobytes())
+        bits = 8 * values.dtype.itemsize
+        return cls(identifier, None, (height, width), channels, content.hexdigest(), notes, values, bits)
+
+    def pixels(self) -> Float[np.ndarray, "H W C"]:
+        """Decode the picture: float32 in [0, 1], upright.
+
+        Raises: DataError, in one line, where the file is damaged, has vanished, or is no longer the one that was read.
+        """
+        pixels = self.try_pixels()
+        if isinstance(pixels, ImageFailure):
+            raise DataError(pixels.message)
+        return pixels
+
+    def try_pixels(self) -> Float[np.ndarray, "H W C"] | ImageFailure:
+        """Decode the picture, or say why not: for those who skip and report what cannot be read."""
+        try:
+            return unit_floats(self._stored() if self.values is None else self.values)
+        except DataError as error:
+            return ImageFailure(self.id, self.path, str(error))
+
+    def _stored(self) -> Shaped[np.ndarray, "H W C"]:
+        assert self.path is not None  # a picture without values has a file
+        with open_picture(self.path) as file:
+            if _digest(file) != self.digest:
+                raise DataError("has changed since it was read: read the source again once nobody writes to it")
+            values = read_values(file)
+        if values.shape != (*self.size, self.channels):
+            expected = (*self.size, self.channels)
+            raise DataError(f"decodes to shape {values.shape}, but its header says {expected}: save it again")
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """The pictures of a source in their order, each in its place: an item, or the failure to read it."""
+
+    entries: tuple[ImageItem | ImageFailure, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> tuple[ImageItem, ...]:
+        """The pictures that could be read, as far as their headers tell."""
+        return tuple(entry for entry in self.entries if isinstance(entry, ImageItem))
+
+    @property
+    def failures(self) -> tuple[ImageFailure, ...]:
+        """The pictures that could not be read."""
+        return tuple(entry for entry in self.entries if isinstance(entry, ImageFailure))
+
+    @property
+    def fingerprint(self) -> str:
+        """A BLAKE2b hash over ids, sizes and contents: equal data, equal fingerprint.
+
+        The contents' hashes were taken when the source was read: one pass over the bytes, nothing decoded.
+        """
+        content = hashlib.blake2b(digest_size=32)
+        for item in self.items:
+            content.update(repr((item.id, item.size, item.channels, item.digest)).encode())
+        return content.hexdigest()
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of each picture."""
+        return tuple(item.size for item in self.items)
+
+    def known_in(self, digests: Collection[str]) -> tuple[str, ...]:
+        """Return the ids of pictures with one of the given digests: test pictures that training has seen."""
+        known = frozenset(digests)
+        return tuple(item.id for item in self.items if item.digest in known)
+
+
+def common_channels(items: Sequence[ImageItem]) -> int:
+    """Return the number of channels that all pictures can be brought to: grey beside RGB becomes RGB.
+
+    Raises: ShapeError that names two pictures which do not go together; DataError for no picture at all.
+    """
+    if not items:
+        raise DataError("no picture was given: expected one or more")
+    first_with = {item.channels: item.id for item in reversed(items)}
+    if set(first_with) <= {1, 3}:
+        return max(first_with)
+    if len(first_with) == 1:
+        return next(iter(first_with))
+    (least, one), *_, (most, other) = sorted(first_with.items())
+    raise ShapeError(
+        f"'{one}' has {least} channel(s) and '{other}' {most}: only grey (1) and RGB (3) pictures go together, read "
+        "the others apart"
+    )
+
+
+def _digest(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
