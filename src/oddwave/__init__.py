@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from oddwave.version import __version__
 
 if TYPE_CHECKING:
     from oddwave.config import DetectorConfig as DetectorConfig

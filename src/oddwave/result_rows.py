@@ -3,27 +3,24 @@
 Read `report/outputs.py` for the other tables. Legend: R rows of the source.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from oddwave.errors import MissingExtraError
+from oddwave.records import AnyResult, ItemResult, Kind
 from oddwave.result_times import clock_text, zone_of
 
-if TYPE_CHECKING:
-    from oddwave.results import DetectionResult, ItemResult
-
-__all__ = ["score_columns", "score_frame"]
+__all__ = ["score_columns", "score_frame", "series_of"]
 
 _STREAM_COLUMNS = ("item", "index", "timestamp", "score", "p_value", "label", "status", "reason")
 _STATUS = np.array(["judged", "not judged"], dtype=object)
 
 
-def score_columns(result: "DetectionResult") -> dict[str, list[Any]]:
+def score_columns(kind: Kind, items: Sequence[AnyResult]) -> dict[str, list[Any]]:
     """Return the columns of scores.csv; NaN stands where there is no score, label -1 says so."""
-    if result.kind != "stream":
-        items = result.items
+    if kind != "stream":
         return {
             "item": [item.id for item in items],
             "score": [item.score for item in items],
@@ -33,13 +30,18 @@ def score_columns(result: "DetectionResult") -> dict[str, list[Any]]:
             "reason": [item.reason for item in items],
         }
     columns: dict[str, list[Any]] = {name: [] for name in _STREAM_COLUMNS}
-    for item in result.series:
+    for item in series_of(items):
         for name, values in _stream_columns(item).items():
             columns[name] += values
     return columns
 
 
-def _stream_columns(item: "ItemResult") -> Mapping[str, list[Any]]:
+def series_of(items: Sequence[AnyResult]) -> tuple[ItemResult, ...]:
+    """Return those items that are streams or panel instances."""
+    return tuple(item for item in items if isinstance(item, ItemResult))
+
+
+def _stream_columns(item: ItemResult) -> Mapping[str, list[Any]]:
     """One entry per row of the source, in its order; rows that became no point have no score and label -1."""
     point = np.arange(len(item.scores)) if item.row_index is None else item.row_index
     lost = point < 0
@@ -62,11 +64,11 @@ def _stream_columns(item: "ItemResult") -> Mapping[str, list[Any]]:
     }
 
 
-def _row_stamps(item: "ItemResult") -> np.ndarray | None:
+def _row_stamps(item: ItemResult) -> np.ndarray | None:
     return item.timestamps if item.row_index is None else item.row_timestamps
 
 
-def score_frame(result: "DetectionResult") -> Any:
+def score_frame(kind: Kind, items: Sequence[AnyResult]) -> Any:
     """Return scores.csv as a pandas DataFrame, times as timestamps, in local time where one is known.
 
     Raises: MissingExtraError where pandas is not installed.
@@ -75,14 +77,14 @@ def score_frame(result: "DetectionResult") -> Any:
         import pandas as pd
     except ImportError:
         raise MissingExtraError("to_frame()", "series") from None
-    columns: dict[str, Any] = dict(score_columns(result))
-    if result.kind == "stream":
-        stamps = [_frame_stamps(pd, item) for item in result.series]
+    columns: dict[str, Any] = dict(score_columns(kind, items))
+    if kind == "stream":
+        stamps = [_frame_stamps(pd, item) for item in series_of(items)]
         columns["timestamp"] = pd.concat(stamps, ignore_index=True) if stamps else []
     return pd.DataFrame(columns)
 
 
-def _frame_stamps(pd: Any, item: "ItemResult") -> Any:
+def _frame_stamps(pd: Any, item: ItemResult) -> Any:
     stamps = _row_stamps(item)
     if stamps is None:
         return pd.Series(pd.NaT, index=range(len(item.scores) if item.row_index is None else len(item.row_index)))

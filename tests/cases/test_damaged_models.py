@@ -387,7 +387,7 @@ def test_a_healthy_model_scores_as_before_it_was_saved(intact, tiny_models):
 @pytest.mark.parametrize("name", ["baseline.json", "arrays.safetensors"])
 @pytest.mark.parametrize("how", ["digit", "cut", "pipe", "/dev/zero", "deep", "missing"])
 def test_a_damaged_baseline_is_refused(tmp_path, waves, name, how):
-    from oddwave.baselines import BASELINES
+    from oddwave.lab.rivals import BASELINES
 
     baseline = BASELINES["knn"](window_size=16).fit(waves())
     path = baseline.save(tmp_path / "knn") / name

@@ -6,7 +6,7 @@ What single kinds of baseline promise beyond it stands in tests/unit/test_baseli
 import numpy as np
 import pytest
 
-from oddwave.baselines import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
 
 FEW_STEPS = 60  # of the learned ones: enough to see a gross anomaly, seconds for all of them
 FEW_EPOCHS = {"log_mel_autoencoder": {"num_epochs": 4, "batch_size": 64}}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oddwave.baselines import CLIP_BASELINES, ClipBaseline
+from oddwave.lab.rivals import CLIP_BASELINES, ClipBaseline
 
 RATE, LENGTH = 16000, 8192
 FEW_EPOCHS = {"log_mel_autoencoder": {"num_epochs": 4, "batch_size": 64}}

@@ -15,20 +15,20 @@ from functools import partial
 import numpy as np
 import pytest
 import soundfile
+from oddwave.bench import methods, own_methods, picture_methods, rivals, sound_methods
 from PIL import Image
 
-from oddwave.baselines import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
-from oddwave.bench import methods, own_methods, picture_methods, rivals, sound_methods
-from oddwave.bench.methods import METHODS, run_method
-from oddwave.bench.picture_methods import PICTURE_METHODS
-from oddwave.bench.protocol import PictureTask, SoundTask, Task, load_tasks
-from oddwave.bench.sound_methods import SOUND_METHODS
 from oddwave.config import preset
-from oddwave.datasets.nab import probation_end
-from oddwave.datasets.pictures import PictureSplit
-from oddwave.datasets.recordings import ClipSplit
-from oddwave.datasets.urbansound8k import URBANSOUND8K_CLASSES
 from oddwave.detector import Detector
+from oddwave.lab.bench.methods import METHODS, run_method
+from oddwave.lab.bench.picture_methods import PICTURE_METHODS
+from oddwave.lab.bench.protocol import PictureTask, SoundTask, Task, load_tasks
+from oddwave.lab.bench.sound_methods import SOUND_METHODS
+from oddwave.lab.datasets.nab import probation_end
+from oddwave.lab.datasets.pictures import PictureSplit
+from oddwave.lab.datasets.recordings import ClipSplit
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
 
 BUDGET = {"num_steps": 4, "num_epochs": 2}  # scores are compared, not judged: any budget shows a leak
 WINDOW = 16

@@ -7,8 +7,8 @@ beside them.
 import numpy as np
 import pytest
 
-from oddwave.baselines import BASELINES
 from oddwave.detector import Detector
+from oddwave.lab.rivals import BASELINES
 
 PLAIN = [
     name for name, baseline in BASELINES.items() if not hasattr(baseline, "method")

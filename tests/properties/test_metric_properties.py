@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddwave.metrics import auprc, auroc, misleading_point_adjusted_f1, nab_score, pauc, vus
+from oddwave.lab.metrics import auprc, auroc, misleading_point_adjusted_f1, nab_score, pauc, vus
 
 
 @st.composite

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddwave.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.errors import DataError
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.sources.audio.clips import cut_clips
 from oddwave.sources.audio.reader import read_audio
 

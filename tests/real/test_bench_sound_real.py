@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from oddwave.bench.label_metrics import sound_metrics
-from oddwave.bench.methods import run_method
-from oddwave.bench.protocol import load_tasks
+from oddwave.lab.bench.label_metrics import sound_metrics
+from oddwave.lab.bench.methods import run_method
+from oddwave.lab.bench.protocol import load_tasks
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real

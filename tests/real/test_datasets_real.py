@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddwave.baselines import KNN, RandomScore
-from oddwave.datasets import NORMAL_CLASS, load_msl, load_nab, load_ucr
-from oddwave.metrics import NAB_PROFILES, auroc, nab_score, vus
+from oddwave.lab.datasets import NORMAL_CLASS, load_msl, load_nab, load_ucr
+from oddwave.lab.metrics import NAB_PROFILES, auroc, nab_score, vus
+from oddwave.lab.rivals import KNN, RandomScore
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real

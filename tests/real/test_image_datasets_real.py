@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from oddwave.datasets.mvtec import load_magnetic_tile, load_mvtec
-from oddwave.metrics import aupro
+from oddwave.lab.datasets.mvtec import load_magnetic_tile, load_mvtec
+from oddwave.lab.metrics import aupro
 from oddwave.planted.image import IMAGE_ANOMALIES, make_synthetic_pictures
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddwave.bench.protocol import load_tasks
-from oddwave.datasets.nab import PROBATION_MAX_ROWS, PROBATION_SHARE
 from oddwave.errors import DataError
+from oddwave.lab.bench.protocol import load_tasks
+from oddwave.lab.datasets.nab import PROBATION_MAX_ROWS, PROBATION_SHARE
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real

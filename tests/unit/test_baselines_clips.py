@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.baselines import CLIP_BASELINES, FrozenKNN, FrozenMelKNN, LogMelAutoencoder, LogMelKNN, RandomClips
 from oddwave.errors import CheckpointError, ConfigError, DataError, NotFittedError, ShapeError
+from oddwave.lab.rivals import CLIP_BASELINES, FrozenKNN, FrozenMelKNN, LogMelAutoencoder, LogMelKNN, RandomClips
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.tensors.audio_map import AudioMap
 

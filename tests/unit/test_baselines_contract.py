@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from oddwave.baselines import BASELINES, Baseline
 from oddwave.errors import CheckpointError, DataError, NotFittedError, ShapeError
+from oddwave.lab.rivals import BASELINES, Baseline
 
 PLAIN = [
     name for name, baseline in BASELINES.items() if not hasattr(baseline, "method")

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.covariance import EmpiricalCovariance
 
-from oddwave.baselines import PICTURE_BASELINES, PaDiM, PatchKNN, PictureBaseline
 from oddwave.errors import CheckpointError, ConfigError, DataError, NotFittedError, ShapeError
+from oddwave.lab.rivals import PICTURE_BASELINES, PaDiM, PatchKNN, PictureBaseline
 
 SIDE = 64
 PLAIN = [name for name in PICTURE_BASELINES if not hasattr(PICTURE_BASELINES[name], "method")]

@@ -8,11 +8,11 @@ import torch
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.svm import OneClassSVM as ScikitOneClassSVM
 
-from oddwave.baselines import series_base
-from oddwave.baselines.lof import LOF
-from oddwave.baselines.matrix_profile import MatrixProfile
-from oddwave.baselines.one_class_svm import OneClassSVM
 from oddwave.errors import ConfigError, MissingExtraError, ShapeError
+from oddwave.lab.rivals import series_base
+from oddwave.lab.rivals.lof import LOF
+from oddwave.lab.rivals.matrix_profile import MatrixProfile
+from oddwave.lab.rivals.one_class_svm import OneClassSVM
 from oddwave.scoring.aggregate import window_to_point
 from oddwave.tensors.series_windows import sliding_windows, window_starts
 
@@ -136,7 +136,7 @@ def test_blocks_do_not_change_the_scores(monkeypatch):
     whole.append(MatrixProfile().fit_predict(panel))
     for part in ("series_base", "lof", "one_class_svm"):
         limit = 1000 if part == "series_base" else 2**22  # the number of references stays as it was
-        monkeypatch.setattr(f"oddwave.baselines.{part}.BLOCK_VALUES", limit)
+        monkeypatch.setattr(f"oddwave.lab.rivals.{part}.BLOCK_VALUES", limit)
     parts = [baseline(window_size=12).fit_predict(x) for baseline in WITHOUT_STUMPY]
     parts.append(MatrixProfile().fit_predict(panel))
     for a, b in zip(whole, parts, strict=True):

@@ -6,8 +6,8 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest as ScikitIsolationForest
 from sklearn.neighbors import NearestNeighbors
 
-from oddwave.baselines import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, series_base
 from oddwave.errors import ConfigError, ShapeError
+from oddwave.lab.rivals import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, series_base
 from oddwave.scoring.aggregate import window_to_point
 from oddwave.tensors.series_windows import sliding_windows, window_starts
 

@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from oddwave.bench import ablation, runner
 from PIL import Image
 from typer.testing import CliRunner
 
-from oddwave.bench import ablation, runner
-from oddwave.bench.ablation import (
+from oddwave.cli.bench import bench_app
+from oddwave.errors import ConfigError, DataError
+from oddwave.lab.bench.ablation import (
     ABSENT,
     GROUNDS,
     REFERENCES,
@@ -20,13 +22,11 @@ from oddwave.bench.ablation import (
     variant_methods,
     variant_settings,
 )
-from oddwave.bench.ablation_plots import difference_figure, write_ablation_plots
-from oddwave.bench.ablation_tables import ablation_markdown, bootstrap_interval, compare, write_ablation_tables
-from oddwave.bench.methods import is_seeded, method_names, run_method
-from oddwave.bench.protocol import COLUMNS, SoundTask, Task, load_tasks
-from oddwave.cli.bench import bench_app
-from oddwave.datasets.recordings import ClipSplit
-from oddwave.errors import ConfigError, DataError
+from oddwave.lab.bench.ablation_plots import difference_figure, write_ablation_plots
+from oddwave.lab.bench.ablation_tables import ablation_markdown, bootstrap_interval, compare, write_ablation_tables
+from oddwave.lab.bench.methods import is_seeded, method_names, run_method
+from oddwave.lab.bench.protocol import COLUMNS, SoundTask, Task, load_tasks
+from oddwave.lab.datasets.recordings import ClipSplit
 
 PAPERS = ("no_wavelet_pyramid", "no_attention", "no_shared_adapter", "no_hybrid_embedding")
 SMALL = {
@@ -211,6 +211,7 @@ def test_the_switches_of_the_defaults_that_cost_change_the_scores(small, data):
 
 def test_a_sampled_score_is_the_squared_error_of_the_reconstruction(small, data, monkeypatch):
     from oddwave.bench import ablation_sampled
+
     from oddwave.detection import explain
 
     spot = np.zeros(200)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oddwave.bench.paper import (
+from oddwave.lab.bench.paper import (
     PAPER_PICTURE_AUC,
     PAPER_PICTURE_METHODS,
     PAPER_SERIES_AUC,

@@ -8,18 +8,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from oddwave.bench import picture_methods, runner
 from PIL import Image
 
-from oddwave.bench import picture_methods, runner
-from oddwave.bench.label_metrics import auroc_by_kind
-from oddwave.bench.methods import Outcome, is_seeded, method_names, run_method
-from oddwave.bench.paper import PAPER_PICTURE_AUC, PAPER_PICTURE_METHODS
-from oddwave.bench.picture_metrics import picture_metrics
-from oddwave.bench.picture_tables import picture_markdown
-from oddwave.bench.protocol import COLUMNS, Cell, load_tasks
-from oddwave.bench.tables import write_tables
 from oddwave.config import preset
 from oddwave.errors import ConfigError, DataError
+from oddwave.lab.bench.label_metrics import auroc_by_kind
+from oddwave.lab.bench.methods import Outcome, is_seeded, method_names, run_method
+from oddwave.lab.bench.paper import PAPER_PICTURE_AUC, PAPER_PICTURE_METHODS
+from oddwave.lab.bench.picture_metrics import picture_metrics
+from oddwave.lab.bench.picture_tables import picture_markdown
+from oddwave.lab.bench.protocol import COLUMNS, Cell, load_tasks
+from oddwave.lab.bench.tables import write_tables
 from oddwave.results import PictureResult
 from oddwave.sources.image.reader import read_images
 from oddwave.tensors.image_frame import ImageFrame

@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from oddwave.bench import plot_page, plots
 from sklearn.metrics import roc_auc_score
 
-from oddwave.bench import plot_page, plots
-from oddwave.bench.plots import critical_difference_figure, mean_roc, write_plots
-from oddwave.bench.protocol import Cell, Task
-from oddwave.bench.ranks import MeanRanks
 from oddwave.errors import MissingExtraError
+from oddwave.lab.bench.plots import critical_difference_figure, mean_roc, write_plots
+from oddwave.lab.bench.protocol import Cell, Task
+from oddwave.lab.bench.ranks import MeanRanks
 
 pytest.importorskip("plotly")
 

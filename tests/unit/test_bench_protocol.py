@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from oddwave.bench.protocol import COLUMNS, Cell, load_tasks, readable_tasks
 from oddwave.errors import ConfigError, DataError, MissingExtraError
+from oddwave.lab.bench.protocol import COLUMNS, Cell, load_tasks, readable_tasks
 
 HOURS = np.datetime64("2014-07-01T00:00:00") + np.arange(60) * np.timedelta64(1, "h")
 

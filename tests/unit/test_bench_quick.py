@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from oddwave.baselines import BASELINES, CLIP_BASELINES
-from oddwave.bench.protocol import PictureTask, SoundTask, Task
-from oddwave.bench.quick import QUICK_EFFORT, at_effort, effort_of, quick_tasks
-from oddwave.bench.rivals import make_baseline
 from oddwave.config import preset
-from oddwave.datasets.pictures import PictureSplit
-from oddwave.datasets.recordings import ClipSplit
+from oddwave.lab.bench.protocol import PictureTask, SoundTask, Task
+from oddwave.lab.bench.quick import QUICK_EFFORT, at_effort, effort_of, quick_tasks
+from oddwave.lab.bench.rivals import make_baseline
+from oddwave.lab.datasets.pictures import PictureSplit
+from oddwave.lab.datasets.recordings import ClipSplit
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES
 
 
 def paths(stem, num):

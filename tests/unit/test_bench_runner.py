@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from oddwave.baselines import BASELINES
 from oddwave.bench import methods as methods_module
 from oddwave.bench import runner
-from oddwave.bench.methods import METHODS, Outcome, is_seeded, run_method
-from oddwave.bench.protocol import COLUMNS, Cell, Task
+
 from oddwave.errors import ConfigError, DataError
+from oddwave.lab.bench.methods import METHODS, Outcome, is_seeded, run_method
+from oddwave.lab.bench.protocol import COLUMNS, Cell, Task
+from oddwave.lab.rivals import BASELINES
 
 
 def stream_task(n=240, train=True, item="pump"):

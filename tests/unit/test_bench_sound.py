@@ -9,20 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+from oddwave.bench import runner
 from typer.testing import CliRunner
 
-from oddwave.bench import runner
-from oddwave.bench.label_metrics import auroc_by_kind, sound_metrics
-from oddwave.bench.methods import is_seeded, method_names, run_method
-from oddwave.bench.protocol import COLUMNS, Cell, SoundTask, load_tasks, modality_of
-from oddwave.bench.sound_methods import ClipsOfFiles
-from oddwave.bench.sound_tables import sound_markdown
-from oddwave.bench.tables import write_tables
 from oddwave.cli.bench import bench_app
 from oddwave.config import AudioConfig, preset
-from oddwave.datasets.recordings import ClipSplit
-from oddwave.datasets.urbansound8k import URBANSOUND8K_CLASSES
 from oddwave.errors import ConfigError, DataError
+from oddwave.lab.bench.label_metrics import auroc_by_kind, sound_metrics
+from oddwave.lab.bench.methods import is_seeded, method_names, run_method
+from oddwave.lab.bench.protocol import COLUMNS, Cell, SoundTask, load_tasks, modality_of
+from oddwave.lab.bench.sound_methods import ClipsOfFiles
+from oddwave.lab.bench.sound_tables import sound_markdown
+from oddwave.lab.bench.tables import write_tables
+from oddwave.lab.datasets.recordings import ClipSplit
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES
 from oddwave.results import SoundResult
 
 RATE = 16000

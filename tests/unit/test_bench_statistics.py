@@ -8,7 +8,8 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from oddwave.bench.intervals import (
+from oddwave.errors import DataError
+from oddwave.lab.bench.intervals import (
     Resampler,
     block_length,
     difference_of,
@@ -16,11 +17,10 @@ from oddwave.bench.intervals import (
     mean_evidence,
     read_evidence,
 )
-from oddwave.bench.markdown import section
-from oddwave.bench.protocol import Cell, Task
-from oddwave.bench.ranks import MeanRanks, ScoreTable, holm, is_rival, mean_ranks, score_table, wilcoxon_against
-from oddwave.bench.verdict import standings, write_verdict
-from oddwave.errors import DataError
+from oddwave.lab.bench.markdown import section
+from oddwave.lab.bench.protocol import Cell, Task
+from oddwave.lab.bench.ranks import MeanRanks, ScoreTable, holm, is_rival, mean_ranks, score_table, wilcoxon_against
+from oddwave.lab.bench.verdict import standings, write_verdict
 
 
 def labels(num_normal, num_anomalous):

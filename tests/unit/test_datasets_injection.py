@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oddwave.datasets.injection import INJECTED_KINDS, inject_anomalies
 from oddwave.errors import ConfigError, ShapeError
+from oddwave.lab.datasets.injection import INJECTED_KINDS, inject_anomalies
 from oddwave.tensors.series_scale import robust_scale
 
 NOISE = np.random.default_rng(3).normal(size=(3000, 2))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from oddwave.datasets import load_msl
 from oddwave.errors import DataError
+from oddwave.lab.datasets import load_msl
 
 TABLE = """chan_id,spacecraft,anomaly_sequences,class,num_values
 T-2,MSL,"[[8, 9], [2, 4]]","[point, contextual]",10

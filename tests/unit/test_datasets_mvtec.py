@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oddwave.datasets.mvtec import MVTEC_CATEGORIES, load_category, load_magnetic_tile, load_mvtec
 from oddwave.errors import DataError
+from oddwave.lab.datasets.mvtec import MVTEC_CATEGORIES, load_category, load_magnetic_tile, load_mvtec
 
 
 def draw(path, values=None):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from oddwave.datasets import load_nab, probation_end
 from oddwave.errors import DataError
+from oddwave.lab.datasets import load_nab, probation_end
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from oddwave.bench.protocol import load_tasks
-from oddwave.datasets.injection import INJECTED_KINDS, inject_anomalies
-from oddwave.datasets.pems_bay import load_pems_bay
 from oddwave.errors import ConfigError, DataError, MissingExtraError
+from oddwave.lab.bench.protocol import load_tasks
+from oddwave.lab.datasets.injection import INJECTED_KINDS, inject_anomalies
+from oddwave.lab.datasets.pems_bay import load_pems_bay
 
 ROWS, SENSORS = 2000, 7
 FIRST = np.datetime64("2017-01-01T00:00", "ns")

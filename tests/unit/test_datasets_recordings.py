@@ -2,10 +2,10 @@
 
 import pytest
 
-from oddwave.datasets.dcase import load_dcase
-from oddwave.datasets.esc import load_esc10, load_esc50
-from oddwave.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.errors import ConfigError, DataError
+from oddwave.lab.datasets.dcase import load_dcase
+from oddwave.lab.datasets.esc import load_esc10, load_esc50
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 
 
 def touch(path):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from oddwave.datasets import DATASETS, data_root
-from oddwave.datasets.records import find_folder, label_from_windows
 from oddwave.errors import DataError
+from oddwave.lab.datasets import DATASETS, data_root
+from oddwave.lab.datasets.records import find_folder, label_from_windows
 
 
 def test_explicit_folder_wins_over_the_environment(tmp_path, monkeypatch):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from oddwave.datasets import load_ucr, load_ucr_panels
 from oddwave.errors import ConfigError, DataError
+from oddwave.lab.datasets import load_ucr, load_ucr_panels
 
 
 @pytest.fixture

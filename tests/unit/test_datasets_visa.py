@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oddwave.datasets.visa import load_visa
 from oddwave.errors import DataError
+from oddwave.lab.datasets.visa import load_visa
 
 TABLE = """object,split,label,image,mask
 candle,train,normal,candle/Data/Images/Normal/0001.JPG,

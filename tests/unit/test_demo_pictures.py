@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 import oddwave.demo
-from oddwave.datasets.mvtec import load_category
 from oddwave.demo import run_demo
 from oddwave.demo.gear_defects import GEAR_DEFECTS
 from oddwave.demo.gear_picture import draw_part, write_demo_pictures
 from oddwave.demo.gear_shape import NUM_HOLES, Frame, Pose, gear_distance
-from oddwave.demo.pictures import match_pictures, print_pictures
+from oddwave.demo.pictures import PlantedPictures, match_pictures, print_pictures
 from oddwave.errors import CheckpointError, ConfigError
+from oddwave.lab.datasets.mvtec import load_category
 from oddwave.results import PictureResult, Region
 
 KINDS = tuple(GEAR_DEFECTS)
@@ -24,7 +24,7 @@ def draw(seed, size_px=128, defect=None):
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "gears"
-    return load_category(write_demo_pictures(folder, num_train=3, num_good=2, num_per_kind=2, size_px=64))
+    return PlantedPictures.of_folder(write_demo_pictures(folder, num_train=3, num_good=2, num_per_kind=2, size_px=64))
 
 
 @pytest.mark.parametrize("lost", [{}, {"lost_tooth": 3, "stub": 1.0}, {"lost_hole": 2}], ids=str)
@@ -123,10 +123,13 @@ def test_the_same_seed_writes_the_same_files_and_more_of_one_kind_change_no_othe
 def test_the_folder_is_read_as_a_category_with_masks(split):
     assert len(split.train_paths) == 3
     assert sorted(set(split.kinds)) == sorted({*KINDS, "good"})
-    assert split.gt_label.sum() == 2 * len(KINDS)
-    assert split.has_masks
+    category = load_category(split.train_paths[0].parents[2])
+    assert category.gt_label.sum() == 2 * len(KINDS)
+    assert category.has_masks
+    assert category.kinds == split.kinds
+    assert category.mask_paths == split.mask_paths
     for index, kind in enumerate(split.kinds):
-        assert split.gt_mask(index, 64, 64).any() == (kind != "good")
+        assert (split.gt_mask(index) is None) == (kind == "good")
     with Image.open(split.train_paths[0]) as image:
         assert (image.mode, image.size) == ("RGB", (64, 64))
 
@@ -161,7 +164,7 @@ def judged(path, label, *boxes, p_value=0.02):
 
 
 def box_of(split, index):
-    rows, columns = np.nonzero(split.gt_mask(index, 64, 64))
+    rows, columns = np.nonzero(split.gt_mask(index))
     return int(columns[0]), int(rows[0]), int(columns[0]) + 1, int(rows[0]) + 1
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from oddwave.baselines.learned.addm import ADDM
+from oddwave.lab.rivals.learned.addm import ADDM
 
 
 class KnowsAll(nn.Module):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch.optim.adam import adam as torch_adam
 
-from oddwave.baselines.learned.anogan import AnoGAN
-from oddwave.baselines.learned.fast_anogan import FastAnoGAN
-from oddwave.baselines.learned.gan import Adam
-from oddwave.baselines.learned.items import on_pictures
 from oddwave.errors import ConfigError, ShapeError
+from oddwave.lab.rivals.learned.anogan import AnoGAN
+from oddwave.lab.rivals.learned.fast_anogan import FastAnoGAN
+from oddwave.lab.rivals.learned.gan import Adam
+from oddwave.lab.rivals.learned.items import on_pictures
 
 PLANTED = 4
 

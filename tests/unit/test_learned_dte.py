@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import optimize, stats
 
-from oddwave.baselines.learned.diffusion_time import Whitening, as_maps, as_vectors
-from oddwave.baselines.learned.dte_categorical import DTECategorical
-from oddwave.baselines.learned.dte_inverse_gamma import DTEInverseGamma
-from oddwave.baselines.learned.dte_nonparametric import DTENonparametric
 from oddwave.errors import ConfigError
+from oddwave.lab.rivals.learned.diffusion_time import Whitening, as_maps, as_vectors
+from oddwave.lab.rivals.learned.dte_categorical import DTECategorical
+from oddwave.lab.rivals.learned.dte_inverse_gamma import DTEInverseGamma
+from oddwave.lab.rivals.learned.dte_nonparametric import DTENonparametric
 
 METHODS = [DTECategorical, DTEInverseGamma, DTENonparametric]
 TRAINED = METHODS[:2]
@@ -137,7 +137,7 @@ def test_inverse_gamma_score_is_the_root_of_the_mode_of_the_posterior(numbers):
 @pytest.mark.parametrize("method", TRAINED, ids=lambda method: method.name)
 def test_with_one_normal_item_the_time_is_that_of_its_distance(method, monkeypatch):
     """Where all normals are one x_0, 1 / E[1 / s^2 | x] = |x - x_0|^2 / D in closed form under log-uniform noise."""
-    monkeypatch.setattr("oddwave.baselines.learned.diffusion_time.Whitening.measure", lambda own, vectors: None)
+    monkeypatch.setattr("oddwave.lab.rivals.learned.diffusion_time.Whitening.measure", lambda own, vectors: None)
     normal = torch.full((1, 1, 32), 0.5)
     fitted = method(num_steps=200)
     fitted.fit(normal.repeat(4, 1, 1))

@@ -5,11 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from oddwave.baselines.learned.ddad import DDAD
-from oddwave.baselines.learned.diffusionad import DiffusionAD
-from oddwave.baselines.learned.mdps import MDPS
-from oddwave.baselines.learned.residual_scale import ResidualScale
 from oddwave.diffusion import ddim, inference_timesteps
+from oddwave.lab.rivals.learned.ddad import DDAD
+from oddwave.lab.rivals.learned.diffusionad import DiffusionAD
+from oddwave.lab.rivals.learned.mdps import MDPS
+from oddwave.lab.rivals.learned.residual_scale import ResidualScale
 
 # What the methods compute, with the exact denoiser of a known distribution in place of a trained one.
 
@@ -65,7 +65,7 @@ def test_diffusionad_draws_the_small_scale_towards_the_large_one():
 def test_diffusionad_learns_from_both_scales(monkeypatch):
     method, seen = DiffusionAD(), []
     monkeypatch.setattr(
-        "oddwave.baselines.learned.diffusionad.diffusion_loss",
+        "oddwave.lab.rivals.learned.diffusionad.diffusion_loss",
         lambda network, x, t, noise, schedule: (seen.append(t), (x.flatten(1).mean(1), x))[1],
     )
     method._loss(nn.Identity(), items(64))

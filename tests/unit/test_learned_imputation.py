@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.baselines.learned.diffad import DiffAD
-from oddwave.baselines.learned.imdiffusion import ImDiffusion
-from oddwave.baselines.learned.items import on_pictures, on_series
+from oddwave.lab.rivals.learned.diffad import DiffAD
+from oddwave.lab.rivals.learned.imdiffusion import ImDiffusion
+from oddwave.lab.rivals.learned.items import on_pictures, on_series
 
 METHODS = [DiffAD, ImDiffusion]
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from oddwave.baselines.learned.deco_diff import DeCoDiff
-from oddwave.baselines.learned.invad import InvAD
+from oddwave.lab.rivals.learned.deco_diff import DeCoDiff
+from oddwave.lab.rivals.learned.invad import InvAD
 
 # What the methods compute, with an exact network of a known answer in place of a trained one.
 

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial.distance import cdist
 
-from oddwave.baselines.learned.items import on_pictures
-from oddwave.baselines.learned.patch_svdd import (
+from oddwave.errors import ShapeError
+from oddwave.lab.rivals.learned.items import on_pictures
+from oddwave.lab.rivals.learned.patch_svdd import (
     PatchEncoder,
     PatchSVDD,
     neighbouring_patches,
     spread_codes,
     whitening_of,
 )
-from oddwave.errors import ShapeError
 
 PLANTED = 4
 NEIGHBOURS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]

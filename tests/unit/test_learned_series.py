@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.ndimage import uniform_filter1d
 
-from oddwave.baselines.learned.autoformer import AutoCorrelation, Autoformer, Decomposition
-from oddwave.baselines.learned.conv_autoencoder import ConvAutoencoder
-from oddwave.baselines.learned.transformer import PatchTokens, TransformerAD
 from oddwave.errors import ShapeError
+from oddwave.lab.rivals.learned.autoformer import AutoCorrelation, Autoformer, Decomposition
+from oddwave.lab.rivals.learned.conv_autoencoder import ConvAutoencoder
+from oddwave.lab.rivals.learned.transformer import PatchTokens, TransformerAD
 
 SERIES = (TransformerAD, Autoformer)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.metrics import aupro, auroc, f1_max, pixel_auroc
+from oddwave.lab.metrics import aupro, auroc, f1_max, pixel_auroc
 
 
 def brute_force(masks, maps, max_fpr):

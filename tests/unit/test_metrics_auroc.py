@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.metrics import auprc, auroc, pauc
+from oddwave.lab.metrics import auprc, auroc, pauc
 
 
 def test_auroc_counts_ordered_pairs_and_halves_ties():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.metrics import NAB_PROFILES, nab_score
+from oddwave.lab.metrics import NAB_PROFILES, nab_score
 
 
 def _s(y):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oddwave.metrics import auroc, misleading_point_adjusted_f1
+from oddwave.lab.metrics import auroc, misleading_point_adjusted_f1
 
 
 def _slow_best_f1(label, score, adjust):

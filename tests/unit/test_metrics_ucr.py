@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError, ShapeError
-from oddwave.metrics import ucr_accuracy, ucr_hit
+from oddwave.lab.metrics import ucr_accuracy, ucr_hit
 
 
 def _peak(n, at):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError, ShapeError
-from oddwave.metrics.vus import vus
+from oddwave.lab.metrics.vus import vus
 
 
 def _runs(label):

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from oddwave import __version__
 from oddwave.cli.bench import bench_app
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
@@ -48,6 +47,7 @@ from oddwave.cli.options import (
 from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts
 from oddwave.errors import DataError
+from oddwave.version import __version__
 
 __all__ = ["app"]
 

@@ -13,7 +13,7 @@ from oddwave.errors import MissingExtraError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from oddwave.bench.protocol import BenchModality
+    from oddwave.lab.bench.protocol import BenchModality
 
 __all__ = ["bench_app"]
 
@@ -143,17 +143,17 @@ def bench_ablation(
         oddwave bench ablation --data data -o results --modality series \\
             --variants no_attention --seeds 0,1,2
     """
-    from oddwave.bench.ablation import ablation_work
-    from oddwave.datasets.records import data_root
+    from oddwave.lab.bench.ablation import ablation_work
+    from oddwave.lab.datasets.records import data_root
     from oddwave.report.outputs import require_writable
 
     numbers, root = seed_numbers(seeds), data_root(data)
     work = ablation_work(root, modality, listed(only), listed(variants))
     require_writable(out)
-    from oddwave.bench.ablation_plots import write_ablation_plots
-    from oddwave.bench.ablation_tables import write_ablation_tables
-    from oddwave.bench.quick import quick_tasks
-    from oddwave.bench.runner import read_results, run_benchmark
+    from oddwave.lab.bench.ablation_plots import write_ablation_plots
+    from oddwave.lab.bench.ablation_tables import write_ablation_tables
+    from oddwave.lab.bench.quick import quick_tasks
+    from oddwave.lab.bench.runner import read_results, run_benchmark
 
     rows: list[dict[str, str]] = []
     for each, tasks, methods in work:
@@ -190,16 +190,16 @@ def _run(
     quiet: bool,
 ) -> None:
     """Run what is missing, write the tables, say how it went."""
-    from oddwave.datasets.records import data_root
+    from oddwave.lab.datasets.records import data_root
     from oddwave.report.outputs import require_writable
 
     numbers = seed_numbers(seeds)
     root = data_root(data)
     require_writable(out)
-    from oddwave.bench.protocol import load_tasks, readable_tasks
-    from oddwave.bench.quick import quick_tasks
-    from oddwave.bench.runner import run_benchmark
-    from oddwave.bench.tables import write_tables
+    from oddwave.lab.bench.protocol import load_tasks, readable_tasks
+    from oddwave.lab.bench.quick import quick_tasks
+    from oddwave.lab.bench.runner import run_benchmark
+    from oddwave.lab.bench.tables import write_tables
 
     tasks = load_tasks(root, listed(only), modality)
     rows = run_benchmark(

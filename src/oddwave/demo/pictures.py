@@ -10,19 +10,50 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
+from PIL import Image
 
 from oddwave.console import print_table
-from oddwave.datasets.mvtec import load_category
-from oddwave.datasets.pictures import GOOD, PictureSplit
 from oddwave.demo.gear_picture import write_demo_pictures
 from oddwave.report import wording
 from oddwave.report.outputs import write_outputs
 from oddwave.results import PictureResult
 
-__all__ = ["PictureComparison", "match_pictures", "print_pictures", "run_pictures"]
+__all__ = ["GOOD", "PictureComparison", "PlantedPictures", "match_pictures", "print_pictures", "run_pictures"]
 
+GOOD = "good"
 ALPHA = 0.05
 NUM_TRAIN = 100  # a fifth is held back, and a rate of 1 in 20 needs at least 19 scores of normal pictures
+
+
+@dataclass(frozen=True)
+class PlantedPictures:
+    """What lies in a folder that `write_demo_pictures` wrote: pictures to learn from, others, and their masks."""
+
+    train_paths: tuple[Path, ...]
+    test_paths: tuple[Path, ...]
+    mask_paths: tuple[Path | None, ...]
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "PlantedPictures":
+        """Find the pictures; masks bear the name of their picture with `_mask` behind it."""
+        tests = tuple(sorted((folder / "test").glob("*/*.png")))
+        masks = [folder / "ground_truth" / path.parent.name / f"{path.stem}_mask.png" for path in tests]
+        train = tuple(sorted((folder / "train" / GOOD).glob("*.png")))
+        return cls(train, tests, tuple(mask if mask.exists() else None for mask in masks))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What was planted in each of the other pictures, or `GOOD`."""
+        return tuple(path.parent.name for path in self.test_paths)
+
+    def gt_mask(self, index: int) -> Bool[np.ndarray, "H W"] | None:
+        """Read where the defect of a picture is; None for a good one."""
+        path = self.mask_paths[index]
+        if path is None:
+            return None
+        with Image.open(path) as mask:
+            return np.asarray(np.asarray(mask) != 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +79,8 @@ def run_pictures(folder: Path, *, preset_name: str = "fast", show_progress: bool
     from oddwave.config import preset
     from oddwave.detector import Detector
 
-    split = load_category(write_demo_pictures(folder / "data", num_train=NUM_TRAIN))
-    num_defective = int(split.gt_label.sum())
+    split = PlantedPictures.of_folder(write_demo_pictures(folder / "data", num_train=NUM_TRAIN))
+    num_defective = sum(kind != GOOD for kind in split.kinds)
     kinds = len(set(split.kinds) - {GOOD})
     print(f"Made-up photographs of a gear: {len(split.train_paths)} good ones to learn from,")
     print(f"{len(split.test_paths)} more, {num_defective} of them with defects of {kinds} kinds.")
@@ -64,7 +95,7 @@ def run_pictures(folder: Path, *, preset_name: str = "fast", show_progress: bool
     return found
 
 
-def match_pictures(split: PictureSplit, pictures: Sequence[PictureResult]) -> list[PictureComparison]:
+def match_pictures(split: PlantedPictures, pictures: Sequence[PictureResult]) -> list[PictureComparison]:
     """Say of each kind of defect, and of the good pictures last, how many were flagged.
 
     `pictures` are the results of the split's test pictures, in its order. A flagged picture counts as placed where its
@@ -83,11 +114,11 @@ def match_pictures(split: PictureSplit, pictures: Sequence[PictureResult]) -> li
     return found
 
 
-def _is_placed(split: PictureSplit, index: int, picture: PictureResult) -> bool:
-    if not picture.events:
+def _is_placed(split: PlantedPictures, index: int, picture: PictureResult) -> bool:
+    mask = split.gt_mask(index)
+    if mask is None or not picture.events:
         return False
     strongest = max(picture.events, key=lambda region: region.score)
-    mask = split.gt_mask(index, *picture.size)
     return bool(mask[strongest.top_px : strongest.bottom_px, strongest.left_px : strongest.right_px].any())
 
 

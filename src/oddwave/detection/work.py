@@ -16,12 +16,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import nn
 
-from oddwave import __version__
 from oddwave.config import DetectorConfig, Modality
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import ConfigError, NotFittedError
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
+from oddwave.version import __version__
 
 __all__ = ["NO_SCORE", "Work", "check_read_options"]
 

@@ -26,7 +26,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from oddwave import __version__
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.files import cannot, file_table, require_free, require_own
 from oddwave.folders import atomic_directory
@@ -45,6 +44,7 @@ from oddwave.results import (
     Region,
     SoundResult,
 )
+from oddwave.version import __version__
 from oddwave.visible import as_text, visible
 
 __all__ = [
@@ -100,7 +100,7 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
-        scores, names = score_columns(result), _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
+        scores, names = score_columns(result.kind, result.items), _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
         _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
         _write_table(beside / "events.csv", names, ([event[name] for name in names] for event in _events(result)))
         for name, text in pages.items():

@@ -8,12 +8,11 @@ import math
 from collections.abc import Sequence
 
 from oddwave.report import wording
-from oddwave.results import CalibrationSummary, SoundEvent, SoundResult
+from oddwave.results import SoundEvent, SoundResult
 
 __all__ = [
     "band_text",
     "describe",
-    "event_p_sentence",
     "event_rarity_text",
     "hertz_text",
     "is_flagged",
@@ -137,19 +136,3 @@ def event_rarity_text(p_value: float, num_normals: int) -> str:
     if p_value > 0.5:
         return "More than half of the normal clips peak this high."
     return f"Of normal clips, {wording.rate_text(p_value)} peaks this high."
-
-
-def event_p_sentence(calibration: CalibrationSummary) -> str:
-    """Say what the p-values of an event and of a recording compare, and from where on a recording has events."""
-    smallest = wording.p_value_text(1 / (calibration.num_blocks + 1))
-    level, begins = calibration.pixel_threshold, ""
-    if level is not None and math.isfinite(level):
-        begins = (
-            f" Events are where the anomaly map passes {wording.score_text(level)}, which "
-            f"{wording.percent_text(calibration.alpha)} of normal clips do anywhere."
-        )
-    return (
-        "A recording's p-value is the smallest of its clips' times their number, so that long recordings are not "
-        "suspect for their length. An event's p-value compares its peak with the highest peaks of normal clips, at "
-        f"least {smallest}.{begins}"
-    )

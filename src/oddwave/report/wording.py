@@ -307,9 +307,7 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
 def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
     """Say what the p-value of an event or a region compares, and from where on a picture has regions."""
     if kind == "recording":
-        from oddwave.report.sound_words import event_p_sentence
-
-        return event_p_sentence(calibration)
+        return _recording_p_sentence(calibration)
     smallest = p_value_text(1 / (calibration.num_blocks + 1))
     if kind != "picture":
         return (
@@ -324,3 +322,19 @@ def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
             "normal pictures do anywhere."
         )
     return sentence
+
+
+def _recording_p_sentence(calibration: CalibrationSummary) -> str:
+    """Say what the p-values of an event and of a recording compare, and from where on a recording has events."""
+    smallest = p_value_text(1 / (calibration.num_blocks + 1))
+    level, begins = calibration.pixel_threshold, ""
+    if level is not None and math.isfinite(level):
+        begins = (
+            f" Events are where the anomaly map passes {score_text(level)}, which "
+            f"{percent_text(calibration.alpha)} of normal clips do anywhere."
+        )
+    return (
+        "A recording's p-value is the smallest of its clips' times their number, so that long recordings are not "
+        "suspect for their length. An event's p-value compares its peak with the highest peaks of normal clips, at "
+        f"least {smallest}.{begins}"
+    )

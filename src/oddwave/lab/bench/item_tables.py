@@ -1,0 +1,64 @@
+"""What the tables of all modalities share: what is known of a cell beside its row, and the three files.
+
+Figures that `results.csv` has no column for come from the files that `runner.py` wrote beside the scores. Read
+`picture_tables.py` and `sound_tables.py` next.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oddwave.errors import CheckpointError
+from oddwave.files import read_json, write_bytes_atomic
+from oddwave.lab.bench.markdown import Row, csv_text
+from oddwave.lab.bench.protocol import COLUMNS, BenchModality, Cell
+
+__all__ = ["Facts", "facts_of", "with_figures", "write_item_tables"]
+
+_SHARED = ("settings", "environment")
+
+Facts = Mapping[str, Any]
+
+
+def facts_of(out: Path, row: Row) -> Facts:
+    """Read what else is known of a cell; nothing where that is lost, for the cell's own row is whole."""
+    cell = Cell(row["dataset"], row["item"], row["protocol"], row["method"], int(row["seed"]))
+    path = out / "scores" / cell.facts_name
+    if row["error"] or not path.exists():
+        return {}
+    try:
+        return read_json(path)
+    except CheckpointError:
+        return {}
+
+
+def with_figures(row: Row, facts: Facts) -> dict[str, str]:
+    """Give a row with the single figures among its facts."""
+    return {**row, **{name: str(value) for name, value in facts.items() if isinstance(value, int | float)}}
+
+
+def write_item_tables(
+    out: Path, modality: BenchModality, rows: Sequence[Row], facts: Sequence[Facts], markdown: str
+) -> Path:
+    """Write `<modality>.csv` (all cells), `.json` (with all that is known of them) and `.md`; return the last.
+
+    In the JSON a cell's `settings` and `environment` are keys of the objects of these names, which many cells share.
+
+    Raises:
+        CheckpointError: `out` cannot be written.
+    """
+    shared: dict[str, dict[str, Any]] = {name: {} for name in _SHARED}
+    filled = [{name: value for name, value in row.items() if value != ""} for row in rows]
+    cells: list[dict[str, Any]] = [{**row, **own} for row, own in zip(filled, facts, strict=True)]
+    for cell in cells:
+        for name in shared.keys() & cell.keys():
+            text = json.dumps(cell[name], sort_keys=True)
+            key = hashlib.sha256(text.encode()).hexdigest()[:8]
+            shared[name][key], cell[name] = cell[name], key
+    known = {"cells": cells, **shared}
+    write_bytes_atomic(out / f"{modality}.csv", csv_text(rows, COLUMNS).encode())
+    write_bytes_atomic(out / f"{modality}.json", (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
+    write_bytes_atomic(out / f"{modality}.md", markdown.encode())
+    return out / f"{modality}.md"

@@ -1,0 +1,164 @@
+"""A Gaussian per place (PaDiM): Mahalanobis distance of the features at each place from those of normal pictures there.
+
+    mean_p, C_p = mean and covariance of z_p over the training pictures;   C_p <- C_p + 0.01 I
+    d(p)        = sqrt((z_p - mean_p)^T C_p^-1 (z_p - mean_p))    the map, brought to pixels and smoothed
+    score       = the largest value of the smoothed map
+
+z_p is the frozen network's features at strides 4, 8 and 16 at one place of a grid (one for every 8 pixels), each
+channel divided by its standard deviation over all training pictures and places.
+Source: Defard et al. 2021, PaDiM: a Patch Distribution Modeling Framework (ICPR workshops).
+
+Departures. EfficientNet-Lite0, whose three taps have 176 channels together: all are used, where the paper draws 100 of
+448 (`num_dimensions=100` draws so many). The grid has a place for every 8 pixels instead of 4. Channels are
+standardised, which gives 0.01 I the same meaning for any network. Means and covariances are summed up batch by batch,
+so memory does not grow with the number of pictures: it is a few times 1,024 matrices of 176 x 176 at 256 px.
+Read `picture_base.py` for the interface.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from oddwave.lab.rivals.picture_base import GridBaseline, Pictures
+
+__all__ = ["PaDiM"]
+
+_TAPS, _NEIGHBOURHOOD = (0, 1, 2), 1
+_REGULARISATION = 0.01
+_BLOCK_PLACES = 64
+
+
+@dataclass(kw_only=True, eq=False)
+class PaDiM(GridBaseline):
+    """Mahalanobis distance per place, in all features or `num_dimensions` of them, drawn by `seed`."""
+
+    name: ClassVar[str] = "padim"
+    num_dimensions: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require(self.num_dimensions is None or self.num_dimensions >= 1, "num_dimensions: give 1 or more")
+        self._kept = np.zeros(0, np.int64)
+        self._mean = np.zeros((0, 0), np.float32)  # (P, D), in the features' own units
+        self._whitening = np.zeros((0, 0, 0), np.float32)  # (P, D, D): ||W (z - mean)|| is the distance
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether scores depend on the seed: where it draws some of the features."""
+        return self.num_dimensions is not None
+
+    def _fit(self, x: Pictures) -> None:
+        sums: _Sums | None = None
+        for _, batch in self._batches(x, "features"):
+            grid = self._grid(batch, _TAPS, _NEIGHBOURHOOD)
+            if sums is None:
+                self._kept = self._drawn(grid.shape[2])
+                sums = _Sums(grid[..., self._kept])
+            sums.add(grid[..., self._kept])
+        assert sums is not None  # there is a picture
+        self._mean = sums.mean
+        self._whiten(sums)
+
+    def _drawn(self, width: int) -> np.ndarray:
+        if self.num_dimensions is None or self.num_dimensions >= width:
+            return np.arange(width)
+        return np.sort(np.random.default_rng(self.seed).choice(width, self.num_dimensions, replace=False))
+
+    def _whiten(self, sums: "_Sums") -> None:
+        """Set matrices W with W^T W = C^-1, and take the features' units into them."""
+        unit, num_places = sums.unit, len(sums.mean)
+        ridge = _REGULARISATION * np.eye(len(unit))
+        self._whitening = np.empty((num_places, len(unit), len(unit)), np.float32)
+        for first in range(0, num_places, _BLOCK_PLACES):
+            block = slice(first, first + _BLOCK_PLACES)
+            covariance = sums.covariance(block) / (unit * unit[:, None])
+            self._whitening[block] = _inverse_factor(covariance + ridge) / unit
+            self._tell("covariances", min(first + _BLOCK_PLACES, num_places), num_places)
+
+    def _score_batch(
+        self, batch: Float[np.ndarray, "b C S S"]
+    ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b S S"]]:
+        away = self._grid(batch, _TAPS, _NEIGHBOURHOOD)[..., self._kept] - self._mean
+        white = _products(self._whitening, np.ascontiguousarray(away.transpose(1, 2, 0)))
+        maps = self._smoothed(np.linalg.norm(white, axis=1).T, batch.shape[-1])
+        return maps.max(axis=(1, 2)).astype(np.float64), maps
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {"kept": self._kept, "mean": self._mean, "whitening": self._whitening}
+
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._kept, self._mean, self._whitening = arrays["kept"], arrays["mean"], arrays["whitening"]
+
+
+class _Sums:
+    """Sums over pictures of features and of their products at each place; one batch in memory at a time.
+
+    Features are shifted and scaled by the first batch's before they are summed: squares then lose no digits.
+    """
+
+    def __init__(self, first: Float[np.ndarray, "b P D"]) -> None:
+        num_places, width = first.shape[1:]
+        self.shift = first.mean((0, 1))
+        self.scale = np.maximum(first.std((0, 1)), 1e-6)
+        self.num = 0
+        self.total = np.zeros((num_places, width), np.float32)
+        self.products = np.zeros((num_places, width, width), np.float32)
+
+    def add(self, grid: Float[np.ndarray, "b P D"]) -> None:
+        """Add a batch."""
+        z = (grid - self.shift) / self.scale
+        at_place = np.ascontiguousarray(z.transpose(1, 2, 0))
+        self.num += len(grid)
+        self.total += z.sum(0)
+        self.products += _products(at_place, at_place.transpose(0, 2, 1))
+
+    @property
+    def mean(self) -> Float[np.ndarray, "P D"]:
+        """The mean at each place."""
+        mean: np.ndarray = self.shift + self.scale * self.total / self.num
+        return mean
+
+    @property
+    def unit(self) -> Float[np.ndarray, " D"]:
+        """The standard deviation of each channel over all pictures and places."""
+        squares = np.einsum("pdd->d", self.products) / (self.num * len(self.products))
+        variance = squares - np.square(self.total.mean(0) / self.num)
+        unit: np.ndarray = self.scale * np.sqrt(np.maximum(variance, 1e-12))
+        return unit
+
+    def covariance(self, block: slice) -> Float[np.ndarray, "p D D"]:
+        """The covariance at some places."""
+        total = self.total[block]
+        centred = self.products[block] - total[:, :, None] * total[:, None] / self.num
+        covariance: np.ndarray = centred.astype(np.float64) / max(self.num - 1, 1) * self.scale * self.scale[:, None]
+        return covariance
+
+
+def _products(a: Float[np.ndarray, "P i j"], b: Float[np.ndarray, "P j k"]) -> Float[np.ndarray, "P i k"]:
+    """Multiply many small matrices by torch, which shares them out among threads; numpy would share out each one."""
+    import torch
+
+    product: np.ndarray = torch.bmm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
+    return product
+
+
+def _inverse_factor(covariance: Float[np.ndarray, "p D D"]) -> Float[np.ndarray, "p D D"]:
+    """Return W with W^T W = C^-1: the inverse of the Cholesky factor, so that the distance is a norm, never negative.
+
+    On one thread: with more, small factorisations wait for each other, twenty times as long on a busy machine.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        factor = torch.linalg.cholesky(torch.from_numpy(covariance))
+        unit = torch.eye(factor.shape[-1], dtype=factor.dtype)
+        inverse: np.ndarray = torch.linalg.solve_triangular(factor, unit, upper=False).numpy()
+    finally:
+        torch.set_num_threads(threads)
+    return inverse

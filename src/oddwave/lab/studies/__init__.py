@@ -1,0 +1,3 @@
+"""Single questions, each a script: `python -m oddwave.lab.studies.NAME --help`."""
+
+__all__: list[str] = []
