@@ -32,7 +32,7 @@ help:  ## list these commands
 
 setup: $(READY)  ## make .venv with oddwave and everything needed to work on it
 
-demo: $(READY)  ## train on made-up readings and pictures, find what was planted, write demo/report.html, demo/pictures/report.html
+demo: $(READY)  ## train on made-up readings and images, find what was planted, write demo/report.html, demo/images/report.html
 	$(BIN)/oddwave demo
 
 test: $(READY)  ## run the default test suite
@@ -58,7 +58,7 @@ test-faults: $(READY)  ## mutate models and inputs, kill processes while they wr
 bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data); takes hours, may be stopped and resumed
 	$(DATA) $(BIN)/oddwave bench series --seeds 0,1,2 -o benchmarks/results
 
-bench-image: $(READY)  ## run the picture benchmark, likewise
+bench-image: $(READY)  ## run the image benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench image --seeds 0,1,2 -o benchmarks/results
 
 bench-audio: $(READY)  ## run the sound benchmark, likewise

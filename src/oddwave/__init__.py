@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from oddwave.errors import NotFittedError as NotFittedError
     from oddwave.errors import OddwaveError as OddwaveError
     from oddwave.errors import ShapeError as ShapeError
+    from oddwave.results import AudioEvent as AudioEvent
+    from oddwave.results import AudioExcerpt as AudioExcerpt
+    from oddwave.results import AudioResult as AudioResult
     from oddwave.results import BandShare as BandShare
     from oddwave.results import CalibrationSummary as CalibrationSummary
     from oddwave.results import DetectionResult as DetectionResult
-    from oddwave.results import Event as Event
-    from oddwave.results import ItemResult as ItemResult
-    from oddwave.results import PictureResult as PictureResult
-    from oddwave.results import Region as Region
-    from oddwave.results import SoundEvent as SoundEvent
-    from oddwave.results import SoundExcerpt as SoundExcerpt
-    from oddwave.results import SoundResult as SoundResult
+    from oddwave.results import ImageRegion as ImageRegion
+    from oddwave.results import ImageResult as ImageResult
+    from oddwave.results import SeriesEvent as SeriesEvent
+    from oddwave.results import SeriesResult as SeriesResult
     from oddwave.results import WaveletShare as WaveletShare
     from oddwave.sources.audio.reader import read_audio as read_audio
     from oddwave.sources.image.reader import read_images as read_images
@@ -52,17 +52,17 @@ _HOMES = {
     "DetectionResult": "results",
     "Detector": "detector",
     "DetectorConfig": "config",
-    "Event": "results",
-    "ItemResult": "results",
+    "SeriesEvent": "results",
+    "SeriesResult": "results",
     "MissingExtraError": "errors",
     "NotFittedError": "errors",
     "OddwaveError": "errors",
-    "PictureResult": "results",
-    "Region": "results",
+    "ImageResult": "results",
+    "ImageRegion": "results",
     "ShapeError": "errors",
-    "SoundEvent": "results",
-    "SoundExcerpt": "results",
-    "SoundResult": "results",
+    "AudioEvent": "results",
+    "AudioExcerpt": "results",
+    "AudioResult": "results",
     "WaveletFrame": "wavelets.frame",
     "WaveletShare": "results",
     "preset": "config",
@@ -72,6 +72,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AudioEvent",
+    "AudioExcerpt",
+    "AudioResult",
     "BandShare",
     "CalibrationSummary",
     "CheckpointError",
@@ -80,17 +83,14 @@ __all__ = [
     "DetectionResult",
     "Detector",
     "DetectorConfig",
-    "Event",
-    "ItemResult",
+    "ImageRegion",
+    "ImageResult",
     "MissingExtraError",
     "NotFittedError",
     "OddwaveError",
-    "PictureResult",
-    "Region",
+    "SeriesEvent",
+    "SeriesResult",
     "ShapeError",
-    "SoundEvent",
-    "SoundExcerpt",
-    "SoundResult",
     "WaveletFrame",
     "WaveletShare",
     "__version__",

@@ -130,9 +130,7 @@ class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
     noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=_MOST_LEVELS)] = (0.1, 0.3, 0.5)
-    num_noise_draws: int = Field(
-        default=1, ge=0, le=1000, description="0 adds no noise at all; pictures and sound only"
-    )
+    num_noise_draws: int = Field(default=1, ge=0, le=1000, description="0 adds no noise at all; images and audio only")
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
     memory_spaces: tuple[MemorySpace, ...] | Literal["auto"] = "auto"
@@ -160,22 +158,22 @@ class SeriesConfig(_Frozen):
 
 
 class ImageConfig(_Frozen):
-    """How a picture becomes what the networks see, and where the diffusion runs.
+    """How an image becomes what the networks see, and where the diffusion runs.
 
-    `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the picture itself, at `pixel_size_px`)
+    `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the image itself, at `pixel_size_px`)
     or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
     feature-space denoiser; "auto" tries several on the normals themselves. The denoiser's `error` is what the one-step
     estimate leaves over, or where the grid arrives when it is carried to the noise level by inversion. `statistics`
-    keeps a Gaussian per place of the grid, which helps where pictures are aligned. `aligned` says what a place is for
+    keeps a Gaussian per place of the grid, which helps where images are aligned. `aligned` says what a place is for
     Gaussians: "places", each by itself, or "rows", where only the row means something (maps of sounds). `top_share` is
-    the share of the map whose mean is the picture's score. `augment` adds turned or mirrored copies of the training
-    pictures: only for parts that may lie in any direction.
+    the share of the map whose mean is the image's score. `augment` adds turned or mirrored copies of the training
+    images: only for parts that may lie in any direction.
     """
 
     size_px: int = Field(default=256, ge=32, le=4096)
     fit: Literal["auto", "letterbox", "stretch"] = "auto"
     tile_px: int | None = Field(
-        default=None, ge=32, le=100_000, description="side of the tiles of large pictures; none: no tiles"
+        default=None, ge=32, le=100_000, description="side of the tiles of large images; none: no tiles"
     )
     tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     space: Literal["feature", "pixel", "both"] = "feature"
@@ -191,8 +189,8 @@ class ImageConfig(_Frozen):
     aligned: Literal["places", "rows"] = "places"
     top_share: Fraction | Literal["auto"] = "auto"
     augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
-    max_pictures: int = Field(
-        default=1000, ge=2, le=10_000_000, description="training pictures kept; more are thinned evenly"
+    max_images: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training images kept; more are thinned evenly"
     )
 
     @property
@@ -203,7 +201,7 @@ class ImageConfig(_Frozen):
 
 
 class AudioConfig(_Frozen):
-    """How a recording becomes clips, and a clip a map; the map is then scored as a picture (`image` section).
+    """How a recording becomes clips, and a clip a map; the map is then scored as an image (`image` section).
 
     Recordings are brought to `sample_rate` and cut into clips of `clip_s` seconds that overlap by `overlap` of their
     length. A map has `num_rows` frequency rows from `f_min_hz` to `f_max_hz` (default 0.47 `sample_rate`) and `columns`
@@ -271,7 +269,7 @@ class DetectorConfig(_Frozen):
     @model_validator(mode="after")
     def _check_draws(self) -> "DetectorConfig":
         if self.modality == "series" and not self.scoring.num_noise_draws:
-            raise ValueError("scoring.num_noise_draws=0 is for pictures and sound: give 1 or more for series")
+            raise ValueError("scoring.num_noise_draws=0 is for images and audio: give 1 or more for series")
         return self
 
     @property

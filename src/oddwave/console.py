@@ -217,9 +217,9 @@ def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:
 
 
 def _item_notes(result: "DetectionResult") -> list[str]:
-    """Return what was noted of the items; a note that several pictures or recordings share is said once."""
+    """Return what was noted of the items; a note that several images or recordings share is said once."""
     alone = len(result.items) == 1
-    if result.kind in ("picture", "recording"):
+    if result.kind in ("image", "recording"):
         counts = Counter(note for item in result.items for note in dict.fromkeys(item.notes))
         owner = {note: item.id for item in result.items for note in item.notes}
         several = f"{result.kind}s"

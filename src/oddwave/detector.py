@@ -3,13 +3,13 @@
     detector = Detector().fit("healthy.csv")                            # learn what is normal
     result = detector.score("today.csv", alpha=0.01)                    # scores, p-values, events, the normal version
     result = Detector().detect("metrics.csv")                           # or: fit and score one file with anomalies
-    detector = Detector(preset("balanced", "image")).fit("good_parts")  # the same for a folder of pictures
+    detector = Detector(preset("balanced", "image")).fit("good_parts")  # the same for a folder of images
 
 Scores are higher where the data are more anomalous. (scikit-learn's outlier detectors have the opposite sign; these are
-PyOD's words and signs.) What happens inside: `detection/series_work.py` and `detection/picture_work.py`; how it is
-stored: `detection/archive.py`.
+PyOD's words and signs.) What happens inside: `detection/series/detector.py` and `detection/image/detector.py`; how it
+is stored: `detection/archive.py`.
 
-Legend: R rows of the source (points of streams, instances of a panel, pictures).
+Legend: R rows of the source (points of streams, instances of a panel, images).
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig, preset
 from oddwave.detection.archive import load_work, save_work
-from oddwave.detection.picture_work import PictureWork
-from oddwave.detection.series_work import SeriesWork
-from oddwave.detection.sound_work import SoundWork
-from oddwave.detection.work import Work
+from oddwave.detection.audio.detector import AudioDetector
+from oddwave.detection.base import ModalityDetector
+from oddwave.detection.image.detector import ImageDetector
+from oddwave.detection.series.detector import SeriesDetector
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration
 from oddwave.visible import visible
 
 __all__ = ["Detector"]
 
-WORKS: dict[str, type[Work]] = {"series": SeriesWork, "image": PictureWork, "audio": SoundWork}
+WORKS: dict[str, type[ModalityDetector]] = {"series": SeriesDetector, "image": ImageDetector, "audio": AudioDetector}
 
 
 class Detector:
@@ -44,7 +44,7 @@ class Detector:
     def __init__(self, config: DetectorConfig | None = None, *, read_options: Mapping[str, Any] | None = None) -> None:
         """Make an unfitted detector for the configuration's modality.
 
-        `read_options` (series: timestamp=, columns=, ...; pictures: part=, on_error=, ...) go to the reader of each
+        `read_options` (series: timestamp=, columns=, ...; images: part=, on_error=, ...) go to the reader of each
         source.
         """
         config = config or preset("balanced")
@@ -63,7 +63,7 @@ class Detector:
     ) -> "Detector":
         """Learn from normal data alone.
 
-        Held back to calibrate: the last part in time of streams, random instances of a panel, random pictures. Streams
+        Held back to calibrate: the last part in time of streams, random instances of a panel, random images. Streams
         and panels remember it as normal afterwards; their networks never train on it.
 
         Raises:
@@ -105,15 +105,15 @@ class Detector:
         return self.work.score(source, alpha=alpha, show_progress=show_progress)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per row of the source (panels: per instance; pictures: one each), higher = more anomalous.
+        """Give one score per row of the source (panels: per instance; images: one each), higher = more anomalous.
 
-        NaN stands where nothing can be said: missing values, rows without a timestamp, unreadable pictures. Raises: as
+        NaN stands where nothing can be said: missing values, rows without a timestamp, unreadable images. Raises: as
         `score`.
         """
         return self.work.decision_function(source)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row, instance or picture. Raises: as `score`.
+        """Give 0 (normal) or 1 (anomalous) per row, instance or image. Raises: as `score`.
 
         Where something could not be judged, a masked array comes back, masked (and -1 below) there: sums and means are
         of what was judged, and what was not is neither normal nor anomalous.
@@ -130,7 +130,7 @@ class Detector:
     def load(cls, directory: Path | str, *, allow_external: bool = False) -> "Detector":
         """Load what `save` wrote.
 
-        A model of pictures or sound may have been made with a frozen network that does not come with oddwave; it is
+        A model of images or audio may have been made with a frozen network that does not come with oddwave; it is
         fetched, or the file it names opened, with `allow_external` only: allow it where you know who made the model.
 
         Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network.

@@ -80,7 +80,7 @@ def own_entries(folder: Path) -> frozenset[str]:
     if kind == "model":
         return frozenset(entry.name for entry in folder.iterdir())
     if kind == "results":
-        return frozenset({OWN_FOLDER, *RESULT_FILES, *_sounds_folder(folder)})
+        return frozenset({OWN_FOLDER, *RESULT_FILES, *_audio_folder(folder)})
     return frozenset({OWN_FOLDER}) if kind else frozenset()
 
 
@@ -142,9 +142,9 @@ def _noted(folder: Path) -> set[str]:
     return names
 
 
-def _sounds_folder(folder: Path) -> tuple[str, ...]:
+def _audio_folder(folder: Path) -> tuple[str, ...]:
     try:
-        name = json.loads((folder / "summary.json").read_bytes())["sounds"]["folder"]
+        name = json.loads((folder / "summary.json").read_bytes())["audio"]["folder"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
     return (name,) if isinstance(name, str) else ()

@@ -30,7 +30,7 @@ PRESETS: dict[Modality, dict[str, dict[str, Any]]] = {
             "network": {"base_channels": 16, "channel_mult": (1, 2)},
             "training": {"num_steps": 200, "batch_size": 16},
             "scoring": {"noise_levels": (0.3,), "num_noise_draws": 0, "memory_size": 2000},
-            "image": {"max_pictures": 300, "memory_grid": 32, "denoiser_grid": 16},
+            "image": {"max_images": 300, "memory_grid": 32, "denoiser_grid": 16},
         },
         "balanced": {
             "network": {"base_channels": 64, "channel_mult": (1, 2)},
@@ -53,7 +53,7 @@ PRESETS: dict[Modality, dict[str, dict[str, Any]]] = {
                 "ema_decay": 0.998,
             },
             "scoring": {"noise_levels": (0.3, 0.5), "num_noise_draws": 0, "memory_size": 12000},
-            "image": {"space": "both", "pixel_size_px": 128, "max_pictures": 2000},
+            "image": {"space": "both", "pixel_size_px": 128, "max_images": 2000},
         },
     },
     "audio": {

@@ -1,14 +1,14 @@
 """The records of what was found, one per item: plain, frozen, of numpy arrays.
 
-`ItemResult` for streams and panel instances, `PictureResult` for pictures, `SoundResult` for recordings. All of them
+`SeriesResult` for streams and panel instances, `ImageResult` for images, `AudioResult` for recordings. All of them
 have `id`, `score`, `p_value`, `label`, `status`, `reason`, `flagged`, and what these rest on: `scores`, `p_values`,
 `labels`, `events`, `parts`, `notes` and `error`. Higher scores are more anomalous, everywhere. A label is 1 for
 anomalous, 0 for normal, and -1 for not judged: what has no score is never called normal. Read `results.py` next: the
 records of a run together.
 
-Legend: N points of a stream (1 for a panel instance or a picture; the clips of a recording), T points of its values, C
-channels, R rows of the source; H, W a picture's own pixels, h, w the pixels of a smaller map that covers the whole
-picture or excerpt; n samples, F frequency rows and M time columns of a sound's map.
+Legend: N points of a stream (1 for a panel instance or an image; the clips of a recording), T points of its values, C
+channels, R rows of the source; H, W an image's own pixels, h, w the pixels of a smaller map that covers the whole
+image or excerpt; n samples, F frequency rows and M time columns of a sound's map.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,23 +23,23 @@ from oddwave.visible import visible
 __all__ = [
     "VERDICTS",
     "AnyResult",
+    "AudioEvent",
+    "AudioExcerpt",
+    "AudioResult",
     "BandShare",
     "CalibrationSummary",
-    "Event",
-    "ItemResult",
+    "ImagePixels",
+    "ImageRegion",
+    "ImageResult",
     "Kind",
-    "Picture",
-    "PictureResult",
     "Recording",
-    "Region",
-    "SoundEvent",
-    "SoundExcerpt",
-    "SoundResult",
+    "SeriesEvent",
+    "SeriesResult",
     "WaveletShare",
     "count_text",
 ]
 
-Kind = Literal["stream", "panel", "picture", "recording"]
+Kind = Literal["stream", "panel", "image", "recording"]
 VERDICTS = {1: "anomalous", 0: "normal", -1: "not judged"}
 
 
@@ -64,7 +64,7 @@ class BandShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class SeriesEvent:
     """A contiguous run of points above the threshold; `start`, `end` and `peak` are indices, both ends included."""
 
     item: str
@@ -79,9 +79,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class WaveletShare:
-    """The share of a picture's anomaly in one band of its residual's wavelet pyramid.
+    """The share of an image's anomaly in one band of its residual's wavelet pyramid.
 
-    `level` counts from 1, the finest, whose details are `scale_px` pixels of the picture wide; `orientation` says which
+    `level` counts from 1, the finest, whose details are `scale_px` pixels of the image wide; `orientation` says which
     way the details run: horizontal, vertical, diagonal, or coarse for what is left below the last level.
     """
 
@@ -92,11 +92,11 @@ class WaveletShare:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A connected part of a picture above the pixel threshold, in the picture's own pixels; right and bottom excluded.
+class ImageRegion:
+    """A connected part of an image above the pixel threshold, in the image's own pixels; right and bottom excluded.
 
     `score` is the highest value of the anomaly map in it, `p_value` that peak's conformal p-value among the highest
-    peaks of normal pictures.
+    peaks of normal images.
     """
 
     item: str
@@ -115,7 +115,7 @@ class Region:
 class CalibrationSummary:
     """How the threshold came about: from how many normals, at which false-alarm rate.
 
-    `pixel_threshold` is the value of an anomaly map that an alpha share of normal pictures reaches anywhere.
+    `pixel_threshold` is the value of an anomaly map that an alpha share of normal images reaches anywhere.
     """
 
     alpha: float
@@ -147,7 +147,7 @@ class _Judged:
         object.__setattr__(self, "labels", np.where(np.isnan(self.scores), -1, self.labels))
 
     def __repr__(self) -> str:
-        """Return one line without the arrays: "PictureResult('b.png': anomalous, score 9.1, p 0.012, 2 events)"."""
+        """Return one line without the arrays: "ImageResult('b.png': anomalous, score 9.1, p 0.012, 2 events)"."""
         if self.label == -1:
             facts = [VERDICTS[self.label], self.reason]
         else:
@@ -188,7 +188,7 @@ class _Judged:
 
 
 @dataclass(frozen=True, repr=False)
-class ItemResult(_Judged):
+class SeriesResult(_Judged):
     """One stream (a score per point) or one panel instance (one score).
 
     `timestamps` and `row_timestamps` are UTC; `timezone` ("Europe/Berlin", "+02:00") says in which local time they are
@@ -205,7 +205,7 @@ class ItemResult(_Judged):
     timestamps: np.ndarray | None = None
     reconstruction: Float[np.ndarray, "T C"] | None = None
     parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
-    events: tuple[Event, ...] = ()
+    events: tuple[SeriesEvent, ...] = ()
     notes: tuple[str, ...] = ()
     sample_period_s: float | None = None
     row_index: Int[np.ndarray, " R"] | None = None  # the point that each row of the source became, -1 for none
@@ -214,7 +214,7 @@ class ItemResult(_Judged):
     error: str = ""
 
     @classmethod
-    def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "ItemResult":
+    def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "SeriesResult":
         """Return the record of a series that could not be read: one point without a score, and why."""
         nothing, size = np.array([np.nan]), (1, len(channel_names))
         return cls(
@@ -230,20 +230,20 @@ class ItemResult(_Judged):
 
 
 @runtime_checkable
-class Picture(Protocol):
-    """Where a picture's pixels can be had again: results do not hold thousands of pictures."""
+class ImagePixels(Protocol):
+    """Where an image's pixels can be had again: results do not hold thousands of images."""
 
     def pixels(self) -> Float[np.ndarray, "H W C"]:
-        """Read the picture, values in [0, 1]."""
+        """Read the image, values in [0, 1]."""
         ...
 
 
 @dataclass(frozen=True, repr=False)
-class PictureResult(_Judged):
-    """One picture: one score, and where in it. A picture that could not be judged has NaN for a score and an `error`.
+class ImageResult(_Judged):
+    """One image: one score, and where in it. An image that could not be judged has NaN for a score and an `error`.
 
-    `anomaly_map` covers the whole picture, in deviations of normal pictures; `reconstruction` is the normal version
-    (values in [0, 1], covering the whole picture too), made for the most abnormal pictures only.
+    `anomaly_map` covers the whole image, in deviations of normal images; `reconstruction` is the normal version
+    (values in [0, 1], covering the whole image too), made for the most abnormal images only.
     """
 
     id: str
@@ -252,17 +252,17 @@ class PictureResult(_Judged):
     labels: Int[np.ndarray, " N"]
     size: tuple[int, int]  # height, width in pixels; (0, 0) where unknown
     anomaly_map: Float[np.ndarray, "h w"]
-    picture: Picture | None = None
+    image: ImagePixels | None = None
     reconstruction: Float[np.ndarray, "h2 w2 C"] | None = None
     parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
-    events: tuple[Region, ...] = ()
+    events: tuple[ImageRegion, ...] = ()
     bands: tuple[WaveletShare, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class SoundEvent:
+class AudioEvent:
     """A stretch of time and frequency in a recording that does not belong there, in its own seconds and hertz.
 
     `level_db` is how far its power lies above what is normal there; negative: something is missing. `score` is the
@@ -290,7 +290,7 @@ class Recording(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class SoundExcerpt:
+class AudioExcerpt:
     """A part of a recording, explained: what it was, what it would have been, and where it differs.
 
     `samples` minus `normal` is the odd part alone. The maps cover the excerpt; their rows rise in frequency.
@@ -318,7 +318,7 @@ class SoundExcerpt:
 
 
 @dataclass(frozen=True, repr=False)
-class SoundResult(_Judged):
+class AudioResult(_Judged):
     """One recording: one score per clip of `clip_s` seconds, the clips beginning at `starts_s`.
 
     `score` is that of its most abnormal clip and `p_value` the recording's own: the least of its clips' times their
@@ -335,9 +335,9 @@ class SoundResult(_Judged):
     duration_s: float
     sample_rate: int
     recording: Recording | None = None
-    excerpt: SoundExcerpt | None = None
+    excerpt: AudioExcerpt | None = None
     parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
-    events: tuple[SoundEvent, ...] = ()
+    events: tuple[AudioEvent, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
 
@@ -347,4 +347,4 @@ class SoundResult(_Judged):
         return float(np.minimum(1.0, super().p_value * np.isfinite(self.p_values).sum()))  # NaN stays NaN
 
 
-AnyResult = ItemResult | PictureResult | SoundResult
+AnyResult = SeriesResult | ImageResult | AudioResult

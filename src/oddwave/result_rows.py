@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.errors import MissingExtraError
-from oddwave.records import AnyResult, ItemResult, Kind
+from oddwave.records import AnyResult, Kind, SeriesResult
 from oddwave.result_times import clock_text, zone_of
 
 __all__ = ["score_columns", "score_frame", "series_of"]
@@ -36,12 +36,12 @@ def score_columns(kind: Kind, items: Sequence[AnyResult]) -> dict[str, list[Any]
     return columns
 
 
-def series_of(items: Sequence[AnyResult]) -> tuple[ItemResult, ...]:
+def series_of(items: Sequence[AnyResult]) -> tuple[SeriesResult, ...]:
     """Return those items that are streams or panel instances."""
-    return tuple(item for item in items if isinstance(item, ItemResult))
+    return tuple(item for item in items if isinstance(item, SeriesResult))
 
 
-def _stream_columns(item: ItemResult) -> Mapping[str, list[Any]]:
+def _stream_columns(item: SeriesResult) -> Mapping[str, list[Any]]:
     """One entry per row of the source, in its order; rows that became no point have no score and label -1."""
     point = np.arange(len(item.scores)) if item.row_index is None else item.row_index
     lost = point < 0
@@ -64,7 +64,7 @@ def _stream_columns(item: ItemResult) -> Mapping[str, list[Any]]:
     }
 
 
-def _row_stamps(item: ItemResult) -> np.ndarray | None:
+def _row_stamps(item: SeriesResult) -> np.ndarray | None:
     return item.timestamps if item.row_index is None else item.row_timestamps
 
 
@@ -84,7 +84,7 @@ def score_frame(kind: Kind, items: Sequence[AnyResult]) -> Any:
     return pd.DataFrame(columns)
 
 
-def _frame_stamps(pd: Any, item: ItemResult) -> Any:
+def _frame_stamps(pd: Any, item: SeriesResult) -> Any:
     stamps = _row_stamps(item)
     if stamps is None:
         return pd.Series(pd.NaT, index=range(len(item.scores) if item.row_index is None else len(item.row_index)))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from oddwave.records import VERDICTS, AnyResult, CalibrationSummary, ItemResult, Kind, count_text
+from oddwave.records import VERDICTS, AnyResult, CalibrationSummary, Kind, SeriesResult, count_text
 from oddwave.result_rows import series_of
 from oddwave.result_times import clock_text
 from oddwave.visible import visible
@@ -16,7 +16,7 @@ from oddwave.visible import visible
 __all__ = ["result_html", "result_text"]
 
 _MOST = 5
-_NOUNS = {"stream": "stream", "panel": "instance", "picture": "picture", "recording": "recording"}
+_NOUNS = {"stream": "stream", "panel": "instance", "image": "image", "recording": "recording"}
 
 
 def result_text(kind: Kind, items: Sequence[AnyResult], calibration: CalibrationSummary) -> str:
@@ -81,7 +81,7 @@ def _numbers(finding: Any) -> tuple[str, str]:
     return f"score {finding.score:.3g}", f"p {finding.p_value:.2g}"
 
 
-def _moment(item: ItemResult, index: int) -> str:
+def _moment(item: SeriesResult, index: int) -> str:
     if item.timestamps is None or len(item.timestamps) <= index:
         return f"point {index:,}"
     return clock_text(item.timestamps[index : index + 1], item.timezone)[0].replace("T", " ")

@@ -15,18 +15,18 @@ from jaxtyping import Float, Int
 
 from oddwave.records import (
     AnyResult,
+    AudioEvent,
+    AudioExcerpt,
+    AudioResult,
     BandShare,
     CalibrationSummary,
-    Event,
-    ItemResult,
+    ImagePixels,
+    ImageRegion,
+    ImageResult,
     Kind,
-    Picture,
-    PictureResult,
     Recording,
-    Region,
-    SoundEvent,
-    SoundExcerpt,
-    SoundResult,
+    SeriesEvent,
+    SeriesResult,
     WaveletShare,
 )
 from oddwave.result_rows import score_frame
@@ -34,25 +34,25 @@ from oddwave.result_text import result_html, result_text
 
 __all__ = [
     "AnyResult",
+    "AudioEvent",
+    "AudioExcerpt",
+    "AudioResult",
     "BandShare",
     "CalibrationSummary",
     "DetectionResult",
-    "Event",
-    "ItemResult",
-    "Picture",
-    "PictureResult",
+    "ImagePixels",
+    "ImageRegion",
+    "ImageResult",
     "Recording",
-    "Region",
-    "SoundEvent",
-    "SoundExcerpt",
-    "SoundResult",
+    "SeriesEvent",
+    "SeriesResult",
     "WaveletShare",
 ]
 
 
 @dataclass(frozen=True, repr=False)
 class DetectionResult:
-    """Everything one scoring run found; `kind` says what its items are: streams, panel instances, pictures, sounds.
+    """Everything one scoring run found; `kind` says what its items are: streams, panel instances, images, audio.
 
     `items` has one entry per item given, in the order given, those that could not be judged among them.
     """
@@ -97,21 +97,21 @@ class DetectionResult:
         return tuple(item for item in self.items if item.status == "not judged")
 
     @property
-    def series(self) -> tuple[ItemResult, ...]:
+    def series(self) -> tuple[SeriesResult, ...]:
         """The items that are streams or panel instances."""
-        return tuple(item for item in self.items if isinstance(item, ItemResult))
+        return tuple(item for item in self.items if isinstance(item, SeriesResult))
 
     @property
-    def pictures(self) -> tuple[PictureResult, ...]:
-        """The items that are pictures."""
-        return tuple(item for item in self.items if isinstance(item, PictureResult))
+    def images(self) -> tuple[ImageResult, ...]:
+        """The items that are images."""
+        return tuple(item for item in self.items if isinstance(item, ImageResult))
 
     @property
-    def recordings(self) -> tuple[SoundResult, ...]:
+    def recordings(self) -> tuple[AudioResult, ...]:
         """The items that are recordings."""
-        return tuple(item for item in self.items if isinstance(item, SoundResult))
+        return tuple(item for item in self.items if isinstance(item, AudioResult))
 
     @property
-    def events(self) -> tuple[Event | Region | SoundEvent, ...]:
-        """All events (streams, recordings) or regions (pictures), in item order."""
+    def events(self) -> tuple[SeriesEvent | ImageRegion | AudioEvent, ...]:
+        """All events (streams, recordings) or regions (images), in item order."""
         return tuple(event for item in self.items for event in item.events)

@@ -1,4 +1,4 @@
-"""Tensors, masked arrays, and axes in another order: the same picture or sound, or one clear line."""
+"""Tensors, masked arrays, and axes in another order: the same image or sound, or one clear line."""
 
 import numpy as np
 import pytest
@@ -76,10 +76,10 @@ def test_channels_may_come_first():
     np.testing.assert_array_equal(pixels([line_scan]), UNIT[:1])
 
 
-def test_what_may_be_one_picture_or_several_is_refused_or_said():
+def test_what_may_be_one_image_or_several_is_refused_or_said():
     first = np.moveaxis(RGB, 2, 0).copy()
     with pytest.raises(ShapeError, match=r"pass \[tensor\] for one"):
         read_images(torch.tensor(first))
     found = read_images(first)
     assert len(found.items) == 3
-    assert "read as 3 grey pictures" in found.notes[0]
+    assert "read as 3 grey images" in found.notes[0]

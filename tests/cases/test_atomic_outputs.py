@@ -45,10 +45,10 @@ def take(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @WAYS
 def test_a_folder_is_renewed_without_a_trace(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(way, monkeypatch)
-    fill(tmp_path / "out", "old", "scores.csv", "stale.html", "sounds/a.wav", "sounds/b.wav")
+    fill(tmp_path / "out", "old", "scores.csv", "stale.html", "audio/a.wav", "audio/b.wav")
     (tmp_path / "out").chmod(0o750)
-    fill(tmp_path / "out", "new", "scores.csv", "sounds/a.wav")
-    assert contents(tmp_path / "out") == {"scores.csv": "new", "sounds/a.wav": "new"}
+    fill(tmp_path / "out", "new", "scores.csv", "audio/a.wav")
+    assert contents(tmp_path / "out") == {"scores.csv": "new", "audio/a.wav": "new"}
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oddwave.detection.points import ties_lifted
+from oddwave.detection.series.points import ties_lifted
 from oddwave.detector import Detector
 from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.fusion import Standardiser

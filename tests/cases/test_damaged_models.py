@@ -86,7 +86,7 @@ def set_in(*way_and_value):
 # What disks and copies do
 
 
-@pytest.mark.parametrize("kind", ["stream", "pictures", "sound"])
+@pytest.mark.parametrize("kind", ["stream", "images", "sound"])
 def test_one_turned_bit_in_any_file_is_noticed(model, kind, saved_files):
     damaged = model(kind)
     for name in FILES:
@@ -150,16 +150,16 @@ def test_meta_that_is_no_object_is_refused(model, content):
     ("kind", "name", "change", "named"),
     [
         ("stream", "calibration.json", set_in("scores", 3, 1e9), "scores"),
-        ("pictures", "calibration.json", set_in("scores", []), "scores"),
+        ("images", "calibration.json", set_in("scores", []), "scores"),
         ("panel", "calibration.json", set_in("blocks", [0.0]), "blocks"),
         ("stream", "calibration.json", set_in("block_size", 0), "block_size"),
         ("stream", "calibration.json", set_in("fusion", "memory_weight", -1.0), "memory_weight"),
         ("sound", "calibration.json", set_in("fusion", "memory_weight", 1e308), "memory_weight"),
-        ("pictures", "calibration.json", set_in("fusion", "reconstruction_weight", "0.5"), "reconstruction_weight"),
+        ("images", "calibration.json", set_in("fusion", "reconstruction_weight", "0.5"), "reconstruction_weight"),
         ("stream", "calibration.json", set_in("fusion", "memory_weight", 0.123), "memory_weight"),
         ("panel", "calibration.json", set_in("scorers", 0, "standardiser", "groups", "memory", 1, -1.0), "memory"),
         ("panel", "calibration.json", set_in("scorers", 0, "standardiser", "score", [0.0, 0.0]), "score"),
-        ("pictures", "calibration.json", set_in("standardiser", "terms", "memory.patch", [[0.0], []]), "memory.patch"),
+        ("images", "calibration.json", set_in("standardiser", "terms", "memory.patch", [[0.0], []]), "memory.patch"),
         ("stream", "calibration.json", set_in("scale", "scale", 0, -1.0), "scale"),
         ("stream", "calibration.json", set_in("scale", "centre", 0, 1e308), "centre"),
         ("stream", "calibration.json", set_in("scale", "centre", [0.0]), "channels"),
@@ -169,10 +169,10 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "calibration.json", set_in("scorers", 1, "noise_levels", [0.3]), "noise levels"),
         ("panel", "calibration.json", set_in("scorers", 0, "num_neighbors", 1), "neighbours"),
         ("panel", "calibration.json", set_in("unheard_of", 1), "unheard_of"),
-        ("pictures", "calibration.json", set_in("top_share", 0.0), "top_share"),
-        ("pictures", "calibration.json", set_in("terms", ["memory.patch"]), "terms"),
-        ("pictures", "calibration.json", set_in("frame", "size_px", 64), "size"),
-        ("pictures", "calibration.json", set_in("peaks", [1.0]), "peaks"),
+        ("images", "calibration.json", set_in("top_share", 0.0), "top_share"),
+        ("images", "calibration.json", set_in("terms", ["memory.patch"]), "terms"),
+        ("images", "calibration.json", set_in("frame", "size_px", 64), "size"),
+        ("images", "calibration.json", set_in("peaks", [1.0]), "peaks"),
         ("sound", "calibration.json", set_in("audio_map", "clip_samples", 2**40), "map of sounds"),
         ("sound", "calibration.json", set_in("row_scale", "deviation_db", 0, 1e-9), "deviation_db"),
         ("sound", "calibration.json", set_in("ratios", {}), "spaces of clips"),
@@ -185,13 +185,13 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "config.json", set_in("training", "num_steps", True), "num_steps"),
         ("sound", "config.json", set_in("audio", "sample_rate", "8000"), "sample_rate"),
         ("sound", "config.json", set_in("audio", "clip_s", 1e6), "clip_s"),
-        ("pictures", "config.json", set_in("image", "memory_grid", 8), "memory_grid"),
-        ("pictures", "config.json", set_in("scoring", "memory_size", 5), "memory"),
-        ("pictures", "config.json", set_in("image", "patch_memory", False), "terms"),
+        ("images", "config.json", set_in("image", "memory_grid", 8), "memory_grid"),
+        ("images", "config.json", set_in("scoring", "memory_size", 5), "memory"),
+        ("images", "config.json", set_in("image", "patch_memory", False), "terms"),
         ("stream", "config.json", set_in("more", {}), "more"),
         ("stream", "meta.json", set_in("kind", "panel"), "kind"),
         ("stream", "meta.json", set_in("channel_names", ["only"]), "channels"),
-        ("pictures", "meta.json", set_in("num_channels", 3), "channels"),
+        ("images", "meta.json", set_in("num_channels", 3), "channels"),
         ("stream", "meta.json", set_in("modality", "image"), "meta.json"),
     ],
 )
@@ -219,8 +219,8 @@ def first(name):
 
 
 @pytest.mark.parametrize(("kind", "name"), [("stream", "memory.0.input.vectors"), ("stream", "net."),
-                                            ("panel", "memory.0.feature.scale"), ("pictures", "memory.vectors"),
-                                            ("pictures", "residuals"), ("pictures", "features.centre"),
+                                            ("panel", "memory.0.feature.scale"), ("images", "memory.vectors"),
+                                            ("images", "residuals"), ("images", "features.centre"),
                                             ("pixels", "statistics.whitening"), ("sound", "ratio_texture.normals"),
                                             ("sound", "background_memory.weights")])  # fmt: skip
 def test_tensors_that_are_not_what_the_settings_imply_are_refused_although_signed(model, saved_files, kind, name):
@@ -260,7 +260,7 @@ def test_tensors_that_are_not_what_the_settings_imply_are_refused_although_signe
         ("stream", "memory.1.input.weights", -1.0),
         ("stream", "memory.0.input.vectors", 3e38),
         ("stream", "memory.0.input.starts", -5),
-        ("pictures", "features.scale", 0.0),
+        ("images", "features.scale", 0.0),
         ("pixels", "statistics.whitening", 0.5),  # above the diagonal once it is turned
         ("sound", "ratio_levels.scale", -1.0),
     ],
@@ -277,10 +277,10 @@ def test_values_of_tensors_that_no_fit_gives_are_refused(model, saved_files, kin
     refused(damaged)
 
 
-@pytest.mark.parametrize("kind", ["stream", "pictures", "sound"])
+@pytest.mark.parametrize("kind", ["stream", "images", "sound"])
 def test_a_whole_space_or_network_that_is_missing_is_named(model, saved_files, kind):
     damaged = model(kind)
-    part = {"stream": "memory.1.complex.", "pictures": "decoder.", "sound": "background_residuals"}[kind]
+    part = {"stream": "memory.1.complex.", "images": "decoder.", "sound": "background_residuals"}[kind]
     with_tensors(saved_files, damaged, lambda t: {n: own for n, own in t.items() if not n.startswith(part)})
     assert f"tensor '{part}" in refused(damaged, "is missing")
 
@@ -311,7 +311,7 @@ def test_shapes_without_bytes_take_no_memory(model, saved_files, factor):
 # Networks from elsewhere
 
 
-@pytest.mark.parametrize("kind", ["pictures", "sound"])
+@pytest.mark.parametrize("kind", ["images", "sound"])
 @pytest.mark.parametrize(
     ("perceptual", "path"),
     [("timm:resnet18", None), ("timm:hf-hub:someone/something", None), ("efficientnet_lite0", "/dev/zero"),
@@ -325,7 +325,7 @@ def test_a_model_does_not_fetch_or_open_what_nobody_allowed(model, saved_files, 
 
     saved_files.rewritten(damaged, "config.json", change)
     with monkeypatch.context() as patch:
-        patch.setattr("oddwave.detection.picture_work.load_perceptual", lambda *_: pytest.fail("it was loaded"))
+        patch.setattr("oddwave.detection.image.detector.load_perceptual", lambda *_: pytest.fail("it was loaded"))
         line = refused(damaged, "--allow-external")
     assert perceptual in line
     assert path is None or path in line
@@ -341,8 +341,8 @@ def test_another_network_behind_the_same_name_is_noticed(model, monkeypatch):
         next(network.parameters()).data.add_(1e-3)
         return network
 
-    monkeypatch.setattr("oddwave.detection.picture_work.load_perceptual", other)
-    refused(model("pictures"), "not those that the model was fitted with")
+    monkeypatch.setattr("oddwave.detection.image.detector.load_perceptual", other)
+    refused(model("images"), "not those that the model was fitted with")
 
 
 # Saving, and the command line

@@ -41,9 +41,9 @@ def iso(brand, *others):
 
 
 FOREIGN = {
-    "photo.heic": (iso(b"heic", b"mif1", b"heic"), "a HEIC picture"),
-    "photo.jpg": (iso(b"mif1", b"mif1", b"heic"), "a HEIC picture"),
-    "photo.avif": (iso(b"avif", b"mif1", b"miaf"), "an AVIF picture"),
+    "photo.heic": (iso(b"heic", b"mif1", b"heic"), "a HEIC image"),
+    "photo.jpg": (iso(b"mif1", b"mif1", b"heic"), "a HEIC image"),
+    "photo.avif": (iso(b"avif", b"mif1", b"miaf"), "an AVIF image"),
     "raw.cr3": (iso(b"crx ", b"isom"), "a camera's raw file (CR3)"),
     "raw.cr2": (b"II*\0\x10\0\0\0CR\x02\0", "a camera's raw file (CR2)"),
     "a.raf": (b"FUJIFILMCCD-RAW 0201", "a camera's raw file (RAF)"),
@@ -55,30 +55,30 @@ FOREIGN = {
     "d.png": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     "e.tif": (iso(b"isom", b"mp42"), "a video"),
     "f.bmp": (b"PK\3\4", "a ZIP archive"),
-    "g.jp2": (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 picture"),
-    "h.jxl": (b"\0\0\0\x0cJXL \r\n", "a JPEG XL picture"),
+    "g.jp2": (b"\0\0\0\x0cjP  \r\n", "a JPEG 2000 image"),
+    "h.jxl": (b"\0\0\0\x0cJXL \r\n", "a JPEG XL image"),
 }
-FOREIGN_SOUND = {
+FOREIGN_AUDIO = {
     "a.m4a": (iso(b"M4A ", b"mp42"), "an M4A (AAC) recording"),
     "a.wav": (b"#!AMR\n", "an AMR recording"),
     "a.aac": (b"\xff\xf1\x50\x80", "an AAC recording"),
     "a.wma": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media recording"),
     "b.wav": (b"\x1a\x45\xdf\xa3", "a video or recording (Matroska"),
-    "c.wav": (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    "c.wav": (b"\x89PNG\r\n\x1a\n", "a PNG image"),
     "d.wav": (b"<html>", "a web page"),
 }
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_pictures_in_other_formats_are_named(tmp_path, name):
+def test_images_in_other_formats_are_named(tmp_path, name):
     content, what = FOREIGN[name]
     (tmp_path / name).write_bytes(content.ljust(200, b"\0"))
     assert f"is {what}" in why(read_images, tmp_path / name)
 
 
-@pytest.mark.parametrize("name", FOREIGN_SOUND)
+@pytest.mark.parametrize("name", FOREIGN_AUDIO)
 def test_recordings_in_other_formats_are_named(tmp_path, name):
-    content, what = FOREIGN_SOUND[name]
+    content, what = FOREIGN_AUDIO[name]
     (tmp_path / name).write_bytes(content.ljust(200, b"\0"))
     assert f"is {what}" in why(read_audio, tmp_path / name)
 
@@ -89,9 +89,9 @@ def test_other_formats_have_a_place_in_a_folder_unless_the_same_shot_lies_beside
         (tmp_path / name).write_bytes(FOREIGN["photo.heic"][0])
     found = read_images(tmp_path)
     assert [entry.id for entry in found.entries] == ["a.heic", "good.png"]
-    assert "3 file(s) that are no pictures ignored: clip.mp4, good.dng, notes.txt" in found.notes
+    assert "3 file(s) that are no images ignored: clip.mp4, good.dng, notes.txt" in found.notes
     (tmp_path / "good.png").unlink()
-    with pytest.raises(DataError, match="is a HEIC picture and cannot be read: save it as PNG"):
+    with pytest.raises(DataError, match="is a HEIC image and cannot be read: save it as PNG"):
         read_images(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_what_unpacks_to_far_more_than_it_holds_is_refused(tmp_path):
         assert time.process_time() - start < 5
 
 
-def test_a_flat_picture_may_be_packed_tightly(tmp_path):
+def test_a_flat_image_may_be_packed_tightly(tmp_path):
     Image.new("L", (3000, 3000)).save(tmp_path / "a.png")
     assert read_images(tmp_path / "a.png").items[0].size == (3000, 3000)
 
@@ -208,7 +208,7 @@ def patched(path, at, new):
     return path
 
 
-def test_headers_of_sound_that_claim_absurd_lengths_and_rates(tmp_path):
+def test_headers_of_audio_that_claim_absurd_lengths_and_rates(tmp_path):
     def wav(name, at, new):
         soundfile.write(tmp_path / name, NOISE, 8000, subtype="PCM_16")
         return patched(tmp_path / name, at, new)

@@ -1,4 +1,4 @@
-"""Pictures and recordings: each keeps its place and its whole name, whether it can be read or not."""
+"""Images and recordings: each keeps its place and its whole name, whether it can be read or not."""
 
 import inspect
 import json
@@ -14,7 +14,7 @@ from PIL import Image
 from oddwave.errors import ConfigError, DataError
 from oddwave.sources.audio.reader import read_audio
 from oddwave.sources.files import find_files
-from oddwave.sources.image.folder import PICTURES
+from oddwave.sources.image.folder import IMAGES
 from oddwave.sources.image.reader import read_images
 
 RNG = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def save(path):
 
 
 READERS = [(read_images, ".png"), (read_audio, ".wav")]
-BOTH = pytest.mark.parametrize(("read", "ending"), READERS, ids=["pictures", "sound"])
+BOTH = pytest.mark.parametrize(("read", "ending"), READERS, ids=["images", "sound"])
 
 
 def names(found):
@@ -131,7 +131,7 @@ def test_folders_may_lie_deeper_than_python_recurses(tmp_path):
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(depth + 100)
     try:
-        found = find_files(tmp_path, PICTURES)
+        found = find_files(tmp_path, IMAGES)
     finally:
         sys.setrecursionlimit(limit)
     assert len(found.files) == 1
@@ -139,9 +139,9 @@ def test_folders_may_lie_deeper_than_python_recurses(tmp_path):
 
 def write_results(folder):
     folder.mkdir(parents=True)
-    (folder / "summary.json").write_text(json.dumps({"oddwave_version": "0", "sounds": {"folder": "sounds"}}))
+    (folder / "summary.json").write_text(json.dumps({"oddwave_version": "0", "audio": {"folder": "audio"}}))
     (folder / "report.html").write_text("")
-    for name in ("sounds/a_normal.wav", "sounds/a_odd.wav", "mine.wav", "mine.png"):
+    for name in ("audio/a_normal.wav", "audio/a_odd.wav", "mine.wav", "mine.png"):
         save(folder / name)
 
 
@@ -162,7 +162,7 @@ def test_what_oddwave_wrote_is_no_data_wherever_it_lies(tmp_path, read, ending):
         found = read(source)
         assert names(found) == sorted([*before, *theirs])
         assert any("what oddwave wrote itself is no data" in note for note in found.notes)
-    assert names(read(tmp_path / "out/sounds")) if ending == ".wav" else True  # asked for by name, it is read
+    assert names(read(tmp_path / "out/audio")) if ending == ".wav" else True  # asked for by name, it is read
 
 
 @BOTH
@@ -175,6 +175,6 @@ def test_values_of_options_are_checked(tmp_path, read, ending, options):
 
 
 @pytest.mark.parametrize("options", [{"subset": "5"}, {"subset": 2.5}, {"max_pixels": None}, {"subset": True}], ids=str)
-def test_numbers_among_the_options_of_pictures_are_checked(options):
+def test_numbers_among_the_options_of_images_are_checked(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         read_images([GREY], **options)

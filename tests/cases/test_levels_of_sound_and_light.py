@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 from oddwave.config import preset
-from oddwave.detection.picture_split import depth_note, split_pictures
-from oddwave.detection.sound_clips import split_clips
-from oddwave.detection.sound_scorer import audio_map_of
+from oddwave.detection.audio.split import split_clips
+from oddwave.detection.audio.terms import audio_map_of
+from oddwave.detection.image.split import depth_note, split_images
 from oddwave.errors import DataError
 from oddwave.sources.audio.reader import read_audio
 from oddwave.sources.image.reader import read_images
@@ -46,7 +46,7 @@ def test_floats_at_the_scale_of_integers_are_refused(tmp_path, samples, divisor)
         heard(tmp_path / "a.wav")
 
 
-def test_loud_floats_are_sound():
+def test_loud_floats_are_audio():
     for samples in (TONE, TONE * 4, np.sign(TONE), np.zeros_like(TONE)):
         np.testing.assert_array_equal(heard((samples, RATE))[0], samples)
 
@@ -117,7 +117,7 @@ def test_recordings_at_another_scale_are_left_out_of_the_fit_with_the_reason():
         split_clips(read_audio(loud).items, audio_map, config, stop_on_error=False, show=False)
 
 
-def pictures(white, kind, num=12, seed=0):
+def images(white, kind, num=12, seed=0):
     rng = np.random.default_rng(seed)
     return [(rng.uniform(0.1, 0.9, (40, 40)) * white).astype(kind) for _ in range(num)]
 
@@ -126,12 +126,12 @@ def test_bits_that_are_not_used_are_said_at_the_fit():
     config = preset("fast", "image")
 
     def notes(source):
-        return " ".join(split_pictures(read_images(source).items, config)[2])
+        return " ".join(split_images(read_images(source).items, config)[2])
 
     for bits in (8, 10, 12, 14):
-        assert f"16 bits use {bits} of them" in notes(pictures(2**bits - 1, np.uint16))
-    assert notes(pictures(65535, np.uint16)) == notes(pictures(255, np.uint8)) == ""
-    assert "those of 8 bits beside them reach" in notes(pictures(4095, np.uint16) + pictures(255, np.uint8))
+        assert f"16 bits use {bits} of them" in notes(images(2**bits - 1, np.uint16))
+    assert notes(images(65535, np.uint16)) == notes(images(255, np.uint8)) == ""
+    assert "those of 8 bits beside them reach" in notes(images(4095, np.uint16) + images(255, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -149,5 +149,5 @@ def test_bits_that_are_not_used_are_said_at_the_fit():
     ],
 )
 def test_other_bits_than_those_learnt_from_are_noted(kind, white, usual, noted):
-    (item,) = read_images(pictures(white, kind, 1)).items
+    (item,) = read_images(images(white, kind, 1)).items
     assert (depth_note(item, float(item.pixels().max()), usual) is not None) == noted

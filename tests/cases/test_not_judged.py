@@ -12,14 +12,14 @@ from oddwave.report import render_report
 from oddwave.report.outputs import write_outputs
 from oddwave.report.verdict import verdict_sentences
 from oddwave.results import (
+    AudioEvent,
+    AudioResult,
     CalibrationSummary,
     DetectionResult,
-    Event,
-    ItemResult,
-    PictureResult,
-    Region,
-    SoundEvent,
-    SoundResult,
+    ImageRegion,
+    ImageResult,
+    SeriesEvent,
+    SeriesResult,
 )
 
 pytest.importorskip("jinja2")
@@ -35,37 +35,41 @@ def array(*scores: float) -> dict[str, np.ndarray]:
     return {"scores": own, "p_values": np.where(np.isnan(own), NAN, 0.1 / (1 + own)), "labels": (own > 5).astype(int)}
 
 
-def series(name: str, *scores: float, error: str = "") -> ItemResult:
+def series(name: str, *scores: float, error: str = "") -> SeriesResult:
     values = np.where(np.isnan(scores), NAN, np.arange(float(len(scores))))[:, None]
     found = [at for at, score in enumerate(scores) if score > 5]
-    return ItemResult(
+    return SeriesResult(
         name, **array(*scores), values=values, observed=~np.isnan(values), channel_names=("flow",), error=error,
-        events=tuple(Event(name, at, at, at, scores[at], 0.01) for at in found),
+        events=tuple(SeriesEvent(name, at, at, at, scores[at], 0.01) for at in found),
     )  # fmt: skip
 
 
-def picture(name: str, score: float, error: str = "") -> PictureResult:
-    regions = (Region(name, 1, 2, 4, 5, 2, 3, 9, score, 0.01),) if score > 5 else ()
-    return PictureResult(name, **array(score), size=(8, 8), anomaly_map=np.zeros((2, 2)), events=regions, error=error)
+def image(name: str, score: float, error: str = "") -> ImageResult:
+    regions = (ImageRegion(name, 1, 2, 4, 5, 2, 3, 9, score, 0.01),) if score > 5 else ()
+    return ImageResult(name, **array(score), size=(8, 8), anomaly_map=np.zeros((2, 2)), events=regions, error=error)
 
 
-def sound(name: str, *scores: float, error: str = "") -> SoundResult:
-    events = (SoundEvent(name, 0.5, 1.0, 900.0, 1100.0, 1000.0, 12.0, 9.0, 0.01),) if max(scores) > 5 else ()
+def audio(name: str, *scores: float, error: str = "") -> AudioResult:
+    events = (AudioEvent(name, 0.5, 1.0, 900.0, 1100.0, 1000.0, 12.0, 9.0, 0.01),) if max(scores) > 5 else ()
     starts = np.arange(float(len(scores)))
-    return SoundResult(name, **array(*scores), starts_s=starts, clip_s=1.0, duration_s=9.0, sample_rate=8000,
+    return AudioResult(name, **array(*scores), starts_s=starts, clip_s=1.0, duration_s=9.0, sample_rate=8000,
                        events=events, error=error)  # fmt: skip
 
 
-def result_of(kind: str, *items: ItemResult | PictureResult | SoundResult) -> DetectionResult:
-    modality = {"picture": "image", "recording": "audio"}.get(kind, "series")
+def result_of(kind: str, *items: SeriesResult | ImageResult | AudioResult) -> DetectionResult:
+    modality = {"image": "image", "recording": "audio"}.get(kind, "series")
     return DetectionResult(modality, kind, items, CALIBRATION)  # type: ignore[arg-type]
 
 
 UNREAD = {
-    "stream": (series("a.csv", 0.1, 0.2), ItemResult.unread("b.csv", "is cut\nshort", ("flow",)), series("c.csv", 0.3)),
+    "stream": (
+        series("a.csv", 0.1, 0.2),
+        SeriesResult.unread("b.csv", "is cut\nshort", ("flow",)),
+        series("c.csv", 0.3),
+    ),
     "panel": (series("a", 0.1), series("b", NAN, error="is cut\nshort"), series("c", 0.2)),
-    "picture": (picture("a.png", 0.1), picture("b.png", NAN, "is cut\nshort"), picture("c.png", 0.2)),
-    "recording": (sound("a.wav", 0.1, 0.2), sound("b.wav", NAN, error="is cut\nshort"), sound("c.wav", 0.3)),
+    "image": (image("a.png", 0.1), image("b.png", NAN, "is cut\nshort"), image("c.png", 0.2)),
+    "recording": (audio("a.wav", 0.1, 0.2), audio("b.wav", NAN, error="is cut\nshort"), audio("c.wav", 0.3)),
 }
 KINDS = pytest.mark.parametrize("kind", UNREAD)
 
@@ -130,8 +134,8 @@ def test_without_failures_the_verdict_is_as_ever(kind: str) -> None:
 
 @KINDS
 def test_exit_statuses(kind: str) -> None:
-    odd = {"stream": series("x", 9.0), "panel": series("x", 9.0), "picture": picture("x", 9.0),
-           "recording": sound("x", 9.0)}[kind]  # fmt: skip
+    odd = {"stream": series("x", 9.0), "panel": series("x", 9.0), "image": image("x", 9.0),
+           "recording": audio("x", 9.0)}[kind]  # fmt: skip
     good, bad, _ = UNREAD[kind]
     runs = {"clear": (good,), "found": (good, odd), "both": (good, bad, odd), "unjudged": (good, bad), "none": (bad,)}
     status = {name: [exit_status(result_of(kind, *items), tell_found=tell) for tell in (False, True)]
@@ -141,8 +145,8 @@ def test_exit_statuses(kind: str) -> None:
 
 @KINDS
 def test_the_summary_lists_events_of_every_kind_under_one_name(kind: str, tmp_path: Path) -> None:
-    odd = {"stream": series("x", 0.1, 9.0), "panel": series("x", 9.0), "picture": picture("x", 9.0),
-           "recording": sound("x", 9.0)}[kind]  # fmt: skip
+    odd = {"stream": series("x", 0.1, 9.0), "panel": series("x", 9.0), "image": image("x", 9.0),
+           "recording": audio("x", 9.0)}[kind]  # fmt: skip
     write_outputs(result_of(kind, *UNREAD[kind], odd), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text(), parse_constant=pytest.fail)
     (event,) = summary["events"]
@@ -171,7 +175,7 @@ def test_missing_points_of_a_stream_are_not_judged_but_no_item_fails(tmp_path: P
 
 def test_a_measured_point_without_a_score_has_another_reason(tmp_path: Path) -> None:
     item = series("a", 0.1, 0.2)
-    lone = ItemResult("a", **array(0.1, NAN), values=item.values, observed=item.observed, channel_names=("flow",))
+    lone = SeriesResult("a", **array(0.1, NAN), values=item.values, observed=item.observed, channel_names=("flow",))
     write_outputs(result_of("stream", lone), tmp_path)
     assert [row["reason"] for row in read(tmp_path / "scores.csv")] == ["", "too few values around it"]
 

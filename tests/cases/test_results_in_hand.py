@@ -9,7 +9,7 @@ from oddwave.report import wording
 from oddwave.report.figures import item_figure
 from oddwave.report.outputs import write_outputs
 from oddwave.result_times import clock_text, local_times
-from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult, PictureResult, SoundResult
+from oddwave.results import AudioResult, CalibrationSummary, DetectionResult, ImageResult, SeriesEvent, SeriesResult
 
 pytest.importorskip("pandas")
 
@@ -20,24 +20,22 @@ HOUR = np.timedelta64(1, "h")
 STAMPS = np.datetime64("2024-10-27T00:00", "ns") + HOUR * np.arange(3)
 
 
-def stream(timezone: str | None = None) -> ItemResult:
-    return ItemResult(
+def stream(timezone: str | None = None) -> SeriesResult:
+    return SeriesResult(
         "pump.csv", np.array([0.5, NAN, 9.0]), np.array([0.9, NAN, 0.01]), np.array([0, 0, 1]), np.zeros((3, 1)),
-        np.array([[True], [False], [True]]), ("flow",), STAMPS, events=(Event("pump.csv", 2, 2, 2, 9.0, 0.01),),
+        np.array([[True], [False], [True]]), ("flow",), STAMPS, events=(SeriesEvent("pump.csv", 2, 2, 2, 9.0, 0.01),),
         row_index=np.array([0, 1, -1, 2]), row_timestamps=np.insert(STAMPS, 2, np.datetime64("NaT")),
         timezone=timezone,
     )  # fmt: skip
 
 
-def result_of(kind: str, *items: ItemResult | PictureResult | SoundResult) -> DetectionResult:
+def result_of(kind: str, *items: SeriesResult | ImageResult | AudioResult) -> DetectionResult:
     return DetectionResult("series", kind, items, CALIBRATION)  # type: ignore[arg-type]
 
 
-def picture(name: str, score: float, error: str = "") -> PictureResult:
+def image(name: str, score: float, error: str = "") -> ImageResult:
     one = np.array([score])
-    return PictureResult(
-        name, one, one / 100, np.array([int(score > 5)]), (500, 500), np.zeros((500, 500)), error=error
-    )
+    return ImageResult(name, one, one / 100, np.array([int(score > 5)]), (500, 500), np.zeros((500, 500)), error=error)
 
 
 def test_print_is_a_verdict_the_counts_and_the_findings() -> None:
@@ -46,22 +44,22 @@ def test_print_is_a_verdict_the_counts_and_the_findings() -> None:
         "1 stream: 1 anomalous; 1 event (threshold 5 at alpha 0.05)",
         "  2024-10-27 02:00:00 to 2024-10-27 02:00:00  score 9  p 0.01",
     ]
-    many = [picture(f"{n}.png", float(n)) for n in range(20)]
-    lines = str(result_of("picture", *many, picture("x.png", NAN, "is empty"))).splitlines()
-    assert lines[0] == "21 pictures: 14 anomalous, 6 normal, 1 not judged (threshold 5 at alpha 0.05)"
+    many = [image(f"{n}.png", float(n)) for n in range(20)]
+    lines = str(result_of("image", *many, image("x.png", NAN, "is empty"))).splitlines()
+    assert lines[0] == "21 images: 14 anomalous, 6 normal, 1 not judged (threshold 5 at alpha 0.05)"
     assert lines[1] == "  19.png  score 19  p 0.19"
     assert lines[-2:] == ["  x.png  not judged  is empty", "  ... and 9 more"]
 
 
 def test_items_print_in_a_line_without_arrays() -> None:
-    assert repr(picture("a.png", 9.0)) == "PictureResult('a.png': anomalous, score 9, p 0.09, 0 events)"
-    assert repr(picture("b.png", NAN, "is\nempty")) == "PictureResult('b.png': not judged, is empty)"
-    assert repr(stream()) == "ItemResult('pump.csv': anomalous, score 9, p 0.01, 1 event, 3 scores)"
+    assert repr(image("a.png", 9.0)) == "ImageResult('a.png': anomalous, score 9, p 0.09, 0 events)"
+    assert repr(image("b.png", NAN, "is\nempty")) == "ImageResult('b.png': not judged, is empty)"
+    assert repr(stream()) == "SeriesResult('pump.csv': anomalous, score 9, p 0.01, 1 event, 3 scores)"
 
 
 def test_a_recordings_p_value_counts_the_clips_that_were_judged() -> None:
     scores, p_values = np.array([1.0, NAN, 3.0]), np.array([0.5, NAN, 0.02])
-    item = SoundResult("a.wav", scores, p_values, np.array([0, 0, 0]), np.arange(3.0), 1.0, 3.0, 8000)
+    item = AudioResult("a.wav", scores, p_values, np.array([0, 0, 0]), np.arange(3.0), 1.0, 3.0, 8000)
     assert (item.score, item.p_value, item.label) == (3.0, pytest.approx(0.04), 0)
     assert item.labels.tolist() == [0, -1, 0]
 
@@ -69,7 +67,7 @@ def test_a_recordings_p_value_counts_the_clips_that_were_judged() -> None:
 def test_a_frame_has_the_rows_and_columns_of_the_table(tmp_path) -> None:
     import pandas as pd
 
-    for result in (result_of("stream", stream(), stream()), result_of("picture", picture("a", 9.0), picture("b", NAN))):
+    for result in (result_of("stream", stream(), stream()), result_of("image", image("a", 9.0), image("b", NAN))):
         write_outputs(result, tmp_path)
         table, frame = pd.read_csv(tmp_path / "scores.csv"), result.to_frame()
         assert list(frame.columns) == list(table.columns)

@@ -22,7 +22,7 @@ from oddwave.errors import CheckpointError, ConfigError, DataError, MissingExtra
 from oddwave.progress import stage
 from oddwave.report import render_report
 from oddwave.report.outputs import spreadsheet_safe, write_outputs
-from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult, PictureResult
+from oddwave.results import CalibrationSummary, DetectionResult, ImageResult, SeriesEvent, SeriesResult
 from oddwave.sources.series.reader import read_series
 from oddwave.visible import as_text, visible
 
@@ -45,12 +45,12 @@ NAMES = pytest.mark.parametrize(("name", "shown"), UNSAFE.values(), ids=UNSAFE)
 
 def result_of(name: str) -> DetectionResult:
     """A stream whose id, channel, notes and error all hold the name, and one that could not be read."""
-    item = ItemResult(
+    item = SeriesResult(
         name, np.array([0.1, 9.0]), np.array([0.9, 0.01]), np.array([0, 1]), np.zeros((2, 1)), np.ones((2, 1), bool),
-        (name,), events=(Event(name, 1, 1, 1, 9.0, 0.01, channel=name),), notes=(f"about {name}",),
+        (name,), events=(SeriesEvent(name, 1, 1, 1, 9.0, 0.01, channel=name),), notes=(f"about {name}",),
     )  # fmt: skip
     calibration = CalibrationSummary(0.05, 5.0, 40, 40, 1, f"held out of {name}", np.linspace(0, 4, 40))
-    items = (item, ItemResult.unread(f"{name}2", f"cannot read {name}"))
+    items = (item, SeriesResult.unread(f"{name}2", f"cannot read {name}"))
     return DetectionResult("series", "stream", items, calibration, (f"{name}: nothing",), {"train_source": name})
 
 
@@ -105,9 +105,9 @@ def test_the_page_shows_it(name: str, shown: str) -> None:
         )
 
 
-def test_the_page_of_pictures_shows_it() -> None:
-    item = PictureResult("\u202egnp.exe", np.array([9.0]), np.array([0.01]), np.array([1]), (8, 8), np.zeros((2, 2)))
-    page = render_report(replace(result_of("a"), modality="image", kind="picture", items=(item,)))
+def test_the_page_of_images_shows_it() -> None:
+    item = ImageResult("\u202egnp.exe", np.array([9.0]), np.array([0.01]), np.array([1]), (8, 8), np.zeros((2, 2)))
+    page = render_report(replace(result_of("a"), modality="image", kind="image", items=(item,)))
     assert "\u202e" not in page
     assert "\\u202egnp.exe" in page
     assert "\\\\u202egnp.exe" in page.partition('id="sheet-0">')[2].partition("</script>")[0]

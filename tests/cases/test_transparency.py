@@ -1,4 +1,4 @@
-"""What a picture hides under its transparency must not decide: pictures that look alike are alike."""
+"""What an image hides under its transparency must not decide: images that look alike are alike."""
 
 import numpy as np
 import pytest
@@ -43,10 +43,10 @@ def test_a_transparent_entry_of_the_palette_and_a_transparent_colour(tmp_path):
     indexed = (RGB[:, :, 0] // 64 + 1).astype(np.uint8)
     indexed[HIDDEN] = 0
     for number, colour in enumerate(((0, 0, 0), (200, 30, 90))):
-        picture = Image.fromarray(indexed, "P")
-        picture.putpalette([*colour, *(20 * i for i in range(1, 13))])
-        picture.save(tmp_path / f"p{number}.png", transparency=0)
-        picture.save(tmp_path / f"g{number}.gif", transparency=0)
+        image = Image.fromarray(indexed, "P")
+        image.putpalette([*colour, *(20 * i for i in range(1, 13))])
+        image.save(tmp_path / f"p{number}.png", transparency=0)
+        image.save(tmp_path / f"g{number}.gif", transparency=0)
         keyed = np.where(HIDDEN[:, :, None], np.array(colour), RGB // 2 * 2 + 1 - (RGB == 255)).astype(np.uint8)
         Image.fromarray(keyed).save(tmp_path / f"k{number}.png", transparency=colour)
     for name in ("p{}.png", "g{}.gif", "k{}.png"):
@@ -66,7 +66,7 @@ def test_a_transparent_grey(tmp_path):
         np.testing.assert_allclose(seen * 255, np.where(HIDDEN, 0, grey), atol=1e-4)
 
 
-def test_opaque_pictures_stay_the_same_to_the_bit(tmp_path):
+def test_opaque_images_stay_the_same_to_the_bit(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "plain.png")
     for name in ("alpha.png", "alpha.tif"):
         Image.fromarray(np.dstack([RGB, np.full((12, 16), 255, np.uint8)])).save(tmp_path / name)
@@ -74,7 +74,7 @@ def test_opaque_pictures_stay_the_same_to_the_bit(tmp_path):
 
 
 def test_half_transparent_is_half_as_bright():
-    picture = Image.fromarray(np.dstack([np.full((4, 4, 3), 200, np.uint8), np.full((4, 4), 51, np.uint8)]))
-    (item,) = read_images(picture).items
+    image = Image.fromarray(np.dstack([np.full((4, 4, 3), 200, np.uint8), np.full((4, 4), 51, np.uint8)]))
+    (item,) = read_images(image).items
     np.testing.assert_allclose(item.pixels(), 40 / 255)
     assert item.notes == ("what is transparent is laid on black",)

@@ -100,7 +100,7 @@ def test_a_misspelt_reading_option_is_refused_at_the_door(options, expected) -> 
         outputs.CLIP_COLUMNS,
         outputs.EVENT_COLUMNS,
         outputs.REGION_COLUMNS,
-        outputs.SOUND_COLUMNS,
+        outputs.AUDIO_COLUMNS,
     ],
 )
 @pytest.mark.parametrize("more", [(), ("status", "reason")])

@@ -1,12 +1,12 @@
 """One contract over every baseline of every modality: little data, finite scores, a planted anomaly, saving, order.
 
-What single kinds of baseline promise beyond it stands in tests/unit/test_baselines_*.py.
+What single kinds of baseline promise beyond it stands in tests/lab/rivals.
 """
 
 import numpy as np
 import pytest
 
-from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, IMAGE_BASELINES
 
 FEW_STEPS = 60  # of the learned ones: enough to see a gross anomaly, seconds for all of them
 FEW_EPOCHS = {"log_mel_autoencoder": {"num_epochs": 4, "batch_size": 64}}
@@ -20,8 +20,8 @@ def instances(seed=0, num=40):
     return np.sin(time / 4 + phase) + 0.05 * rng.normal(size=(num, 2, 32))
 
 
-def pictures(seed=0, num=8):
-    """Draw pictures of 32 px: a soft disc on a gradient, (num, 3, 32, 32)."""
+def images(seed=0, num=8):
+    """Draw images of 32 px: a soft disc on a gradient, (num, 3, 32, 32)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:32, :32] / 31 - 0.5
     disc = np.tanh(8 * (0.3 - np.hypot(x, y)))
@@ -41,7 +41,7 @@ def spoiled_instances(items):
     return items
 
 
-def spoiled_pictures(items):
+def spoiled_images(items):
     items[PLANTED, :, 8:20, 8:20] = np.where(np.indices((12, 12)).sum(0) % 4 < 2, 0.9, -0.9)
     return items
 
@@ -53,7 +53,7 @@ def spoiled_clips(items):
 
 KINDS = {
     "series": (BASELINES, instances, spoiled_instances),
-    "pictures": (PICTURE_BASELINES, pictures, spoiled_pictures),
+    "images": (IMAGE_BASELINES, images, spoiled_images),
     "clips": (CLIP_BASELINES, clips, spoiled_clips),
 }
 ALL = [(kind, name) for kind, (baselines, _, _) in KINDS.items() for name in baselines]

@@ -1,7 +1,7 @@
 """Nothing of the test reaches the model: no statistic, no label, no item, for the detector and every baseline.
 
 That order and company of test items do not matter to one baseline stands in test_baseline_contract.py, and of instances
-and sounds for the detector in test_scorer_contract.py and test_sound_detector.py; here are streams, pictures, what the
+and sounds for the detector in test_scorer_contract.py and test_audio_detector.py; here are streams, images, what the
 benchmark does around a method, and what the loaders hand it.
 """
 
@@ -15,26 +15,26 @@ from functools import partial
 import numpy as np
 import pytest
 import soundfile
-from oddwave.bench import methods, own_methods, picture_methods, rivals, sound_methods
 from PIL import Image
 
 from oddwave.config import preset
 from oddwave.detector import Detector
+from oddwave.lab.bench import audio_methods, image_methods, methods, own_methods, rivals
+from oddwave.lab.bench.audio_methods import AUDIO_METHODS
+from oddwave.lab.bench.image_methods import IMAGE_METHODS
 from oddwave.lab.bench.methods import METHODS, run_method
-from oddwave.lab.bench.picture_methods import PICTURE_METHODS
-from oddwave.lab.bench.protocol import PictureTask, SoundTask, Task, load_tasks
-from oddwave.lab.bench.sound_methods import SOUND_METHODS
+from oddwave.lab.bench.protocol import AudioTask, ImageTask, Task, load_tasks
+from oddwave.lab.datasets.images import ImageSplit
 from oddwave.lab.datasets.nab import probation_end
-from oddwave.lab.datasets.pictures import PictureSplit
 from oddwave.lab.datasets.recordings import ClipSplit
-from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES
-from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, PICTURE_BASELINES
+from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, IMAGE_BASELINES
 
 BUDGET = {"num_steps": 4, "num_epochs": 2}  # scores are compared, not judged: any budget shows a leak
 WINDOW = 16
-EVERY = {"series": BASELINES, "pictures": PICTURE_BASELINES, "clips": CLIP_BASELINES}
+EVERY = {"series": BASELINES, "images": IMAGE_BASELINES, "clips": CLIP_BASELINES}
 CLASSES = [(kind, name) for kind, baselines in EVERY.items() for name in baselines]
-TINY_PICTURES = (
+TINY_IMAGES = (
     "training.num_steps=4",
     "network.base_channels=8",
     "scoring.memory_size=100",
@@ -43,7 +43,7 @@ TINY_PICTURES = (
     "image.denoiser_grid=8",
     "calibration.alpha=0.4",
 )
-TINY_SOUND = (
+TINY_AUDIO = (
     "audio.clip_s=0.512",
     "audio.columns=128",
     "audio.num_rows=64",
@@ -88,17 +88,17 @@ def test_later_points_change_no_score_before_them_in_the_detector(tiny_config, w
     np.testing.assert_allclose(whole[: 120 - WINDOW + 1], half[: 120 - WINDOW + 1], rtol=1e-3, atol=1e-3)
 
 
-def test_half_of_the_test_pictures_score_the_same_in_any_order(pictures_of):
-    good, new = pictures_of(range(12)), pictures_of(range(100, 110))
+def test_half_of_the_test_images_score_the_same_in_any_order(images_of):
+    good, new = images_of(range(12)), images_of(range(100, 110))
     new[2][10:40, 10:40] = 1.0
-    detector = Detector(preset("fast", "image").with_overrides(TINY_PICTURES)).fit(good)
+    detector = Detector(preset("fast", "image").with_overrides(TINY_IMAGES)).fit(good)
     scores = detector.decision_function(new)
     order = np.random.default_rng(0).permutation(10)[:5]
     np.testing.assert_allclose(detector.decision_function([new[i] for i in order]), scores[order], rtol=1e-4)
 
 
 @pytest.fixture(scope="session")
-def pictures_of():
+def images_of():
     def draw(seeds):
         x = np.arange(64)
         rngs = [np.random.default_rng(seed) for seed in seeds]
@@ -112,15 +112,15 @@ def pictures_of():
 def small_budgets(monkeypatch, tiny_config):
     """Make every method of the benchmark quick, wherever it takes its budget from."""
     monkeypatch.setattr(rivals, "effort_of", lambda task: 0.01)
-    monkeypatch.setattr(picture_methods, "_SIZE_PX", 64)
+    monkeypatch.setattr(image_methods, "_SIZE_PX", 64)
 
     def small_preset(name, modality="series", **sections):
         if modality == "series":
             return tiny_config(*(f"{key}={value}" for key, value in sections.items()))
-        texts = TINY_PICTURES if modality == "image" else TINY_SOUND
+        texts = TINY_IMAGES if modality == "image" else TINY_AUDIO
         return preset("fast", modality, **sections).with_overrides(texts)
 
-    for module in (methods, own_methods, sound_methods):
+    for module in (methods, own_methods, audio_methods):
         monkeypatch.setattr(module, "preset", small_preset)
 
 
@@ -196,7 +196,7 @@ class SecretTask(Secretive, Task):
     pass
 
 
-class SecretPictures(Secretive, PictureSplit):
+class SecretImages(Secretive, ImageSplit):
     pass
 
 
@@ -230,24 +230,22 @@ def nameless(paths, folder, seed):
     ), np.argsort(numbers)
 
 
-@pytest.mark.parametrize("name", of_its_own(PICTURE_METHODS))
-def test_no_method_of_pictures_looks_at_labels_masks_or_names(name, layouts, small_budgets, tmp_path):
+@pytest.mark.parametrize("name", of_its_own(IMAGE_METHODS))
+def test_no_method_of_images_looks_at_labels_masks_or_names(name, layouts, small_budgets, tmp_path):
     (task,) = load_tasks(layouts, ["bottle"], "image")
     hidden, order = nameless(task.split.test_paths, tmp_path / "hidden", 1)
     nothing = (None,) * len(hidden)
-    split = SecretPictures(
-        "x", task.split.train_paths, hidden, np.zeros(len(hidden), int), nothing, ("",) * len(hidden)
-    )
-    scores = run_method(name, PictureTask("fake", "x", "one_class", split), 0).scores
+    split = SecretImages("x", task.split.train_paths, hidden, np.zeros(len(hidden), int), nothing, ("",) * len(hidden))
+    scores = run_method(name, ImageTask("fake", "x", "one_class", split), 0).scores
     np.testing.assert_allclose(scores, run_method(name, task, 0).scores[order], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", of_its_own(SOUND_METHODS))
-def test_no_method_of_sound_looks_at_labels_or_names(name, layouts, small_budgets, tmp_path):
+@pytest.mark.parametrize("name", of_its_own(AUDIO_METHODS))
+def test_no_method_of_audio_looks_at_labels_or_names(name, layouts, small_budgets, tmp_path):
     (task,) = load_tasks(layouts, ["siren"], "audio")
     hidden, order = nameless(task.split.test_paths, tmp_path / "hidden", 1)
     split = SecretClips("x", task.split.train_paths, hidden, np.zeros(len(hidden), int), ("",) * len(hidden))
-    scores = run_method(name, SoundTask("fake", "x", "one_class", split), 0).scores
+    scores = run_method(name, AudioTask("fake", "x", "one_class", split), 0).scores
     np.testing.assert_allclose(scores, run_method(name, task, 0).scores[order], rtol=1e-4, atol=1e-5)
 
 
@@ -255,38 +253,38 @@ def test_no_method_of_sound_looks_at_labels_or_names(name, layouts, small_budget
 
 
 @pytest.fixture(scope="module")
-def layouts(tmp_path_factory, pictures_of):
+def layouts(tmp_path_factory, images_of):
     """Every layout that a benchmark reads, each file with contents of its own."""
     root = tmp_path_factory.mktemp("layouts")
     seeds = iter(range(10_000))
 
-    def picture(path, odd=False):
+    def image(path, odd=False):
         path.parent.mkdir(parents=True, exist_ok=True)
-        values = 255 * pictures_of([next(seeds)])[0]
+        values = 255 * images_of([next(seeds)])[0]
         values[20:40, 20:40] = 0 if odd else values[20:40, 20:40]
         Image.fromarray(values.astype(np.uint8)).save(path)
 
     for folder in (root / "mvtec_ad" / "bottle", root / "magnetic_tile"):
         for number in range(16):
             part = "train/good" if number < 12 else "test/good" if number < 14 else "test/hole"
-            picture(folder / part / f"{number:03d}.png", odd=part == "test/hole")
+            image(folder / part / f"{number:03d}.png", odd=part == "test/hole")
             if part == "test/hole":
-                picture(folder / "ground_truth" / "hole" / f"{number:03d}_mask.png")
+                image(folder / "ground_truth" / "hole" / f"{number:03d}_mask.png")
     rows = ["object,split,label,image,mask"]
     for number, (split, label) in enumerate((("train", "normal"), ("test", "normal"), ("test", "anomaly"))):
         names = [f"candle/Data/Images/{number}.png", f"candle/Data/Masks/{number}.png"]
         for name in names:
-            picture(root / "visa" / name)
+            image(root / "visa" / name)
         rows.append(f"candle,{split},{label},{names[0]},{names[1] if label == 'anomaly' else ''}")
     (root / "visa" / "split_csv").mkdir()
     (root / "visa" / "split_csv" / "1cls.csv").write_text("\n".join(rows) + "\n")
-    _draw_sounds(root, seeds)
+    _draw_audio(root, seeds)
     _draw_series(root)
     return root
 
 
-def _draw_sounds(root, seeds):
-    def sound(path, category=0):
+def _draw_audio(root, seeds):
+    def audio(path, category=0):
         path.parent.mkdir(parents=True, exist_ok=True)
         rng, time = np.random.default_rng(next(seeds)), np.arange(8192) / 16000
         wave = 0.2 * np.sin(2 * np.pi * 150 * (category + 1) * time + rng.uniform(0, 6))
@@ -294,22 +292,22 @@ def _draw_sounds(root, seeds):
 
     rows, esc = ["slice_file_name,fsID,fold,class"], ["filename,fold,target,category,esc10"]
     for fold in range(1, 11):
-        for number, name in enumerate(URBANSOUND8K_CLASSES):
+        for number, name in enumerate(URBANAUDIO8K_CLASSES):
             for copy in range(6 if fold in (1, 2) and name == "siren" else 1):
                 file = f"{fold}{number}-{number}-0-{copy}.wav"
                 rows.append(f"{file},{fold}{number},{fold},{name}")
                 if fold in (1, 2, 10):
-                    sound(root / "urbansound8k" / "audio" / f"fold{fold}" / file, number)
+                    audio(root / "urbansound8k" / "audio" / f"fold{fold}" / file, number)
     for fold in range(1, 6):
         for number, name in enumerate(("dog", "rain")):
             esc.append(f"{fold}-{number}.wav,{fold},{number},{name},True")
-            sound(root / "esc50" / "audio" / f"{fold}-{number}.wav", number)
-    for folder, table in (("urbansound8k/metadata/UrbanSound8K.csv", rows), ("esc50/meta/esc50.csv", esc)):
+            audio(root / "esc50" / "audio" / f"{fold}-{number}.wav", number)
+    for folder, table in (("urbansound8k/metadata/UrbanAudio8K.csv", rows), ("esc50/meta/esc50.csv", esc)):
         (root / folder).parent.mkdir(parents=True, exist_ok=True)
         (root / folder).write_text("\n".join(table) + "\n")
     for part, label in (("train", "normal"), ("test", "normal"), ("test", "anomaly")):
         for number in range(2):
-            sound(root / "dcase" / "dev_data" / "fan" / part / f"section_00_source_{part}_{label}_{number:04d}.wav")
+            audio(root / "dcase" / "dev_data" / "fan" / part / f"section_00_source_{part}_{label}_{number:04d}.wav")
 
 
 def _draw_series(root):
@@ -367,7 +365,7 @@ def test_nab_trains_on_its_probationary_part_and_on_no_more(layouts):
     assert whole.train is None
 
 
-def test_folds_of_sounds_are_kept_apart(layouts):
+def test_folds_of_audio_are_kept_apart(layouts):
     for task in load_tasks(layouts, ["urbansound8k"], "audio"):
         train, test = (
             [path.name.split("-")[0] for path in part] for part in (task.split.train_paths, task.split.test_paths)

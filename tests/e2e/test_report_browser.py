@@ -13,10 +13,10 @@ from oddwave.results import (
     BandShare,
     CalibrationSummary,
     DetectionResult,
-    Event,
-    ItemResult,
-    PictureResult,
-    Region,
+    ImageRegion,
+    ImageResult,
+    SeriesEvent,
+    SeriesResult,
     WaveletShare,
 )
 
@@ -43,7 +43,7 @@ pytestmark = [
 ]
 
 
-def stream(name: str, starts: tuple[int, ...], num_points: int = 2_000, num_channels: int = 1) -> ItemResult:
+def stream(name: str, starts: tuple[int, ...], num_points: int = 2_000, num_channels: int = 1) -> SeriesResult:
     """Make a sine stream with timestamps and one event of 21 points at each of `starts`, the first the strongest."""
     steps = np.arange(num_points)
     normal = np.stack([np.sin(steps / 20 + channel) for channel in range(num_channels)], axis=1)
@@ -54,10 +54,10 @@ def stream(name: str, starts: tuple[int, ...], num_points: int = 2_000, num_chan
         values[start : start + 21] += 3
         scores[start : start + 21] = 8.0 - place
     events = [
-        Event(name, start, start + 20, start + 10, 8.0 - place, 0.005, BANDS, EVIL)
+        SeriesEvent(name, start, start + 20, start + 10, 8.0 - place, 0.005, BANDS, EVIL)
         for place, start in enumerate(starts)
     ]
-    return ItemResult(
+    return SeriesResult(
         id=name,
         scores=scores,
         p_values=np.full(num_points, 0.5),
@@ -73,7 +73,7 @@ def stream(name: str, starts: tuple[int, ...], num_points: int = 2_000, num_chan
     )
 
 
-def panel() -> tuple[ItemResult, ...]:
+def panel() -> tuple[SeriesResult, ...]:
     items = []
     for place in range(20):
         values = np.sin(np.arange(80) / 6)[:, None]
@@ -81,7 +81,7 @@ def panel() -> tuple[ItemResult, ...]:
         shape, names = np.ones(values.shape, dtype=bool), ("value",)
         labels = np.array([int(place > 15)])
         items.append(
-            ItemResult(f"beat {place}", score, score * 0 + 0.05, labels, values, shape, names, None, values * 0.9)
+            SeriesResult(f"beat {place}", score, score * 0 + 0.05, labels, values, shape, names, None, values * 0.9)
         )
     return tuple(items)
 
@@ -91,20 +91,20 @@ class Pixels:
         return np.broadcast_to(np.linspace(0.2, 0.9, 300, dtype=np.float32)[None, :, None], (200, 300, 3))
 
 
-def picture(place: int, name: str) -> PictureResult:
-    """Make a picture of 300 x 200 px; the first five are flagged, with two regions and a normal version each."""
+def image(place: int, name: str) -> ImageResult:
+    """Make an image of 300 x 200 px; the first five are flagged, with two regions and a normal version each."""
     found = place < 5
     score = np.array([9.0 - place if found else 1 - place / 1000])
     spots = ((30, 120), (220, 0)) if found else ()
-    regions = [Region(name, x, y, x + 40, y + 30, x + 9, y + 9, 800, 6.0 - y / 100, 0.02) for x, y in spots]
-    return PictureResult(
+    regions = [ImageRegion(name, x, y, x + 40, y + 30, x + 9, y + 9, 800, 6.0 - y / 100, 0.02) for x, y in spots]
+    return ImageResult(
         id=name,
         scores=score,
         p_values=score * 0 + 0.05,
         labels=np.array([int(found)]),
         size=(200, 300),
         anomaly_map=np.linspace(-1, 9, 600, dtype=np.float32).reshape(20, 30),
-        picture=Pixels(),
+        image=Pixels(),
         reconstruction=np.full((100, 150, 3), 0.5, dtype=np.float32) if found else None,
         parts={EVIL: score},
         events=tuple(regions),
@@ -133,14 +133,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures") / "report.html"
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "report.html"
     calibration = CalibrationSummary(0.05, 2.0, 49, 49, 1, EVIL, np.linspace(0.1, 2.2, 49), pixel_threshold=3.0)
-    items = tuple(picture(place, EVIL if place == 1 else f"tray 1/part {place}.png") for place in range(150))
+    items = tuple(image(place, EVIL if place == 1 else f"tray 1/part {place}.png") for place in range(150))
     nan = np.array([np.nan])
-    lost = PictureResult("lost.png", nan, nan, np.array([0]), (0, 0), np.zeros((0, 0), dtype=np.float32), error=EVIL)
+    lost = ImageResult("lost.png", nan, nan, np.array([0]), (0, 0), np.zeros((0, 0), dtype=np.float32), error=EVIL)
     model = {"train_source": EVIL, "choices": {"space": {"chosen": EVIL, "why": EVIL}}}
-    result = DetectionResult("image", "picture", (*items, lost), calibration, (EVIL,), model)
+    result = DetectionResult("image", "image", (*items, lost), calibration, (EVIL,), model)
     write_report(result, path, title=EVIL)
     return path
 
@@ -295,27 +295,27 @@ def test_without_scripts_the_verdict_and_tables_stand(browser, reports) -> None:
     visit.page.close()
 
 
-def test_page_of_pictures_opens_silently_without_network(browser, pictures) -> None:
-    visit = Visit(browser, pictures)
+def test_page_of_images_opens_silently_without_network(browser, images) -> None:
+    visit = Visit(browser, images)
     visit.page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     broken = "[...document.images].filter((image) => image.complete && !image.naturalWidth).length"
     assert visit.page.evaluate(broken) == 0
     assert visit.page.evaluate("window.broken") is None
     assert visit.messages == []
-    assert [url for url in visit.requests if not url.startswith("data:")] == [pictures.as_uri()]
+    assert [url for url in visit.requests if not url.startswith("data:")] == [images.as_uri()]
     visit.page.close()
 
 
-def test_page_of_pictures_fits_a_phone(browser, pictures) -> None:
-    visit = Visit(browser, pictures, width=390, has_touch=True, is_mobile=True)
+def test_page_of_images_fits_a_phone(browser, images) -> None:
+    visit = Visit(browser, images, width=390, has_touch=True, is_mobile=True)
     visit.page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
     visit.page.locator("[data-only=all]").click()
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     visit.page.close()
 
 
-def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, pictures) -> None:
-    visit = Visit(browser, pictures)
+def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, images) -> None:
+    visit = Visit(browser, images)
     thumbs, status = visit.page.locator(".thumb"), visit.page.locator("#sheet .status")
     assert thumbs.count() == visit.page.locator(".thumb.flagged").count() == 5
     visit.page.locator("[data-only=all]").click()
@@ -328,17 +328,17 @@ def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, pictures)
     assert [name for _, name in shown] == ["part 14.png", "part 140.png"]
     assert all(tray.startswith("tray ") for tray, _ in shown)  # the folder tells parts of one name apart
     visit.page.get_by_label("Find").fill("part 4.png")
-    assert not visit.page.locator("#picture-4 .viewer").is_visible()
+    assert not visit.page.locator("#image-4 .viewer").is_visible()
     thumbs.first.focus()
     visit.page.keyboard.press("Enter")
-    assert visit.page.locator("#picture-4 .viewer").is_visible()
-    assert visit.page.evaluate("document.activeElement.closest('details').id") == "picture-4"
+    assert visit.page.locator("#image-4 .viewer").is_visible()
+    assert visit.page.evaluate("document.activeElement.closest('details').id") == "image-4"
     visit.page.close()
 
 
-def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, pictures) -> None:
-    visit = Visit(browser, pictures)
-    viewer = visit.page.locator("#picture-0 .viewer")
+def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, images) -> None:
+    visit = Visit(browser, images)
+    viewer = visit.page.locator("#image-0 .viewer")
     layer = {name: viewer.locator(f".layer.{name}") for name in ("heat", "normal", "difference")}
     assert [name for name in layer if layer[name].is_visible()] == ["heat"]
     viewer.locator("input[value=heat]").focus()
@@ -356,9 +356,9 @@ def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, pic
     visit.page.close()
 
 
-def test_dragging_moves_the_border_to_the_normal_version(browser, pictures) -> None:
-    visit = Visit(browser, pictures)
-    viewer = visit.page.locator("#picture-0 .viewer")
+def test_dragging_moves_the_border_to_the_normal_version(browser, images) -> None:
+    visit = Visit(browser, images)
+    viewer = visit.page.locator("#image-0 .viewer")
     viewer.locator("input[value=normal]").check()
     viewer.locator(".stage").scroll_into_view_if_needed()
     box = viewer.locator(".stage").bounding_box()
@@ -374,22 +374,22 @@ def test_dragging_moves_the_border_to_the_normal_version(browser, pictures) -> N
     visit.page.close()
 
 
-def test_regions_lie_where_they_belong_and_can_be_pointed_out(browser, pictures) -> None:
-    visit = Visit(browser, pictures)
+def test_regions_lie_where_they_belong_and_can_be_pointed_out(browser, images) -> None:
+    visit = Visit(browser, images)
     parts = (".stage", ".box[data-rank='2']")
-    stage, box = (visit.page.locator(f"#picture-0 {part}").bounding_box() for part in parts)
+    stage, box = (visit.page.locator(f"#image-0 {part}").bounding_box() for part in parts)
     assert stage is not None
     assert box is not None
     assert (box["x"] - stage["x"]) / stage["width"] == pytest.approx(30 / 300, abs=0.01)
     assert (box["y"] + box["height"] - stage["y"]) / stage["height"] == pytest.approx(150 / 200, abs=0.01)
-    visit.page.locator("#picture-0 [data-region='2']").click()
-    assert visit.page.locator("#picture-0 .box.current").get_attribute("data-rank") == "2"
+    visit.page.locator("#image-0 [data-region='2']").click()
+    assert visit.page.locator("#image-0 .box.current").get_attribute("data-rank") == "2"
     visit.page.close()
 
 
-def test_without_scripts_the_pictures_and_their_heat_maps_stand(browser, pictures) -> None:
-    visit = Visit(browser, pictures, java_script_enabled=False)
-    assert visit.page.get_by_role("heading", name="5 of 150 pictures do not belong").is_visible()
-    assert visit.page.locator("#picture-0 .layer.heat").is_visible()
+def test_without_scripts_the_images_and_their_heat_maps_stand(browser, images) -> None:
+    visit = Visit(browser, images, java_script_enabled=False)
+    assert visit.page.get_by_role("heading", name="5 of 150 images do not belong").is_visible()
+    assert visit.page.locator("#image-0 .layer.heat").is_visible()
     assert visit.page.locator("#sheet tbody tr").count() == 150
     visit.page.close()

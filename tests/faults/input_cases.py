@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from mutations import BYTES, TEXT, Bytes, Rng, one_of
-from mutations_pictures import HEAD, JPEG, PNG, TIFF
-from mutations_sound import AIFF, FLAC, OGG, RIFF
+from mutations_audio import AIFF, FLAC, OGG, RIFF
+from mutations_images import HEAD, JPEG, PNG, TIFF
 from mutations_tables import NPY, NPZ, PACKED, PARQUET
 from odd_objects import (
+    AUDIO_OBJECTS,
+    AUDIO_OPTIONS,
     IMAGE_OBJECTS,
     IMAGE_OPTIONS,
     SERIES_OBJECTS,
     SERIES_OPTIONS,
-    SOUND_OBJECTS,
-    SOUND_OPTIONS,
     odd_array,
 )
 from odd_places import PLACES
@@ -58,8 +58,8 @@ _FORMATS: dict[tuple[str, ...], dict[str, Bytes]] = {
     (".flac",): FLAC,
     (".ogg", ".opus"): OGG,
 }
-_OBJECTS = {"series objects": SERIES_OBJECTS, "image objects": IMAGE_OBJECTS, "audio objects": SOUND_OBJECTS}
-_OPTIONS = {"series objects": SERIES_OPTIONS, "image objects": IMAGE_OPTIONS, "audio objects": SOUND_OPTIONS}
+_OBJECTS = {"series objects": SERIES_OBJECTS, "image objects": IMAGE_OBJECTS, "audio objects": AUDIO_OBJECTS}
+_OPTIONS = {"series objects": SERIES_OPTIONS, "image objects": IMAGE_OPTIONS, "audio objects": AUDIO_OPTIONS}
 
 
 @dataclass(frozen=True)

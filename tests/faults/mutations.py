@@ -1,7 +1,7 @@
 """Damage any file or text: what copying, cutting, editing, exporting and attacking do to them.
 
 A mutation takes the bytes (or the text) of a good file and a random generator, and returns those of a bad one. Read
-`mutations_pictures.py`, `mutations_sound.py` and `mutations_tables.py` for the ones that know a format from inside.
+`mutations_images.py`, `mutations_audio.py` and `mutations_tables.py` for the ones that know a format from inside.
 """
 
 import gzip

@@ -11,12 +11,12 @@ import numpy as np
 from mutations import Rng, one_of
 
 __all__ = [
+    "AUDIO_OBJECTS",
+    "AUDIO_OPTIONS",
     "IMAGE_OBJECTS",
     "IMAGE_OPTIONS",
     "SERIES_OBJECTS",
     "SERIES_OPTIONS",
-    "SOUND_OBJECTS",
-    "SOUND_OPTIONS",
     "odd_array",
 ]
 
@@ -251,8 +251,8 @@ def _image(mode: str, size: tuple[int, int] = (30, 20)) -> Any:
     return Image.new(mode, size)
 
 
-def _cut_picture(rng: Rng) -> Any:
-    """Return an open picture whose file ends in the middle."""
+def _cut_image(rng: Rng) -> Any:
+    """Return an open image whose file ends in the middle."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -266,9 +266,9 @@ IMAGE_OBJECTS: tuple[Maker, ...] = (
     lambda rng: _image(one_of(rng, ("I", "F", "HSV", "RGBX", "I;16", "I;16B"))),
     lambda rng: [_image("L", (0, 5)), _image("L")],
     lambda rng: [_image("L"), rng.uniform(size=(20, 30))],
-    lambda rng: [_image("L"), "picture.png"],
-    _cut_picture,
-    lambda rng: [_image("L"), _cut_picture(rng)],
+    lambda rng: [_image("L"), "image.png"],
+    _cut_image,
+    lambda rng: [_image("L"), _cut_image(rng)],
 )
 _RATES = (
     8000,
@@ -287,7 +287,7 @@ _RATES = (
     2**31,
     1e300,
 )
-SOUND_OBJECTS: tuple[Maker, ...] = (
+AUDIO_OBJECTS: tuple[Maker, ...] = (
     *_THINGS,
     lambda rng: (rng.normal(size=8000) * 0.1, one_of(rng, _RATES)),
     lambda rng: (one_of(rng, _RATES), rng.normal(size=8000) * 0.1),
@@ -334,7 +334,7 @@ IMAGE_OPTIONS: dict[str, tuple[Any, ...]] = {
     "subset": (0, 1, -1, 2**70, 1.5, "3", True, float("nan"), []),
     "max_pixels": (0, 1, -1, 2**70, 1.5, "3", None, float("nan"), []),
 }
-SOUND_OPTIONS: dict[str, tuple[Any, ...]] = {
+AUDIO_OPTIONS: dict[str, tuple[Any, ...]] = {
     "channels": ("each", "mix", "left", None, 0, [], "\x1b[31m\n"),
     **{name: IMAGE_OPTIONS[name] for name in ("on_error", "recursive", "part")},
 }

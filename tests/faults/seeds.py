@@ -76,7 +76,7 @@ def _pixels(channels: int = 0, deep: bool = False) -> np.ndarray:
     return (np.clip(noisy, 0, 1) * (65535 if deep else 255)).astype(np.uint16 if deep else np.uint8)
 
 
-def _picture(form: str, mode: str = "L", **options: object) -> bytes:
+def _image(form: str, mode: str = "L", **options: object) -> bytes:
     from PIL import Image
 
     if mode in ("L", "I;16"):
@@ -95,7 +95,7 @@ def _picture(form: str, mode: str = "L", **options: object) -> bytes:
     return file.getvalue()
 
 
-def _sound(form: str, subtype: str, channels: int = 1) -> bytes:
+def _audio(form: str, subtype: str, channels: int = 1) -> bytes:
     import soundfile
 
     file = io.BytesIO()
@@ -132,41 +132,41 @@ SEEDS: dict[str, tuple[Seed, ...]] = {
         ("mixed.parquet", lambda: _parquet("mixed")),
     ),
     "images": (
-        ("grey.png", lambda: _picture("PNG")),
-        ("colour.png", lambda: _picture("PNG", "RGB")),
-        ("deep.png", lambda: _picture("PNG", "I;16")),
-        ("alpha.png", lambda: _picture("PNG", "RGBA")),
-        ("palette.png", lambda: _picture("PNG", "P", transparency=3)),
-        ("photo.jpg", lambda: _picture("JPEG", "RGB", exif=True)),
-        ("progressive.jpg", lambda: _picture("JPEG", progressive=True)),
-        ("plain.tif", lambda: _picture("TIFF", "RGB")),
-        ("pages.tif", lambda: _picture("TIFF", pages=3)),
-        ("lzma.tif", lambda: _picture("TIFF", compression="lzma")),
-        ("deflate.tif", lambda: _picture("TIFF", "I;16", compression="tiff_adobe_deflate")),
-        ("lzw.tif", lambda: _picture("TIFF", "RGB", compression="tiff_lzw")),
-        ("plain.bmp", lambda: _picture("BMP", "RGB")),
-        ("lossless.webp", lambda: _picture("WEBP", "RGB", lossless=True)),
-        ("exif.webp", lambda: _picture("WEBP", "RGB", exif=True)),
-        ("still.gif", lambda: _picture("GIF", "P")),
+        ("grey.png", lambda: _image("PNG")),
+        ("colour.png", lambda: _image("PNG", "RGB")),
+        ("deep.png", lambda: _image("PNG", "I;16")),
+        ("alpha.png", lambda: _image("PNG", "RGBA")),
+        ("palette.png", lambda: _image("PNG", "P", transparency=3)),
+        ("photo.jpg", lambda: _image("JPEG", "RGB", exif=True)),
+        ("progressive.jpg", lambda: _image("JPEG", progressive=True)),
+        ("plain.tif", lambda: _image("TIFF", "RGB")),
+        ("pages.tif", lambda: _image("TIFF", pages=3)),
+        ("lzma.tif", lambda: _image("TIFF", compression="lzma")),
+        ("deflate.tif", lambda: _image("TIFF", "I;16", compression="tiff_adobe_deflate")),
+        ("lzw.tif", lambda: _image("TIFF", "RGB", compression="tiff_lzw")),
+        ("plain.bmp", lambda: _image("BMP", "RGB")),
+        ("lossless.webp", lambda: _image("WEBP", "RGB", lossless=True)),
+        ("exif.webp", lambda: _image("WEBP", "RGB", exif=True)),
+        ("still.gif", lambda: _image("GIF", "P")),
         ("floats.npy", lambda: _npy(_pixels(3) / 255)),
         ("bytes.npy", lambda: _npy(_pixels())),
     ),
     "audio": (
-        ("eight.wav", lambda: _sound("WAV", "PCM_U8")),
-        ("plain.wav", lambda: _sound("WAV", "PCM_16", 2)),
-        ("deep.wav", lambda: _sound("WAV", "PCM_24")),
-        ("whole.wav", lambda: _sound("WAV", "PCM_32")),
-        ("floats.wav", lambda: _sound("WAV", "FLOAT", 2)),
-        ("adpcm.wav", lambda: _sound("WAV", "IMA_ADPCM")),
-        ("long.rf64", lambda: _sound("RF64", "PCM_16")),
-        ("long.w64", lambda: _sound("W64", "PCM_16")),
-        ("plain.flac", lambda: _sound("FLAC", "PCM_16", 2)),
-        ("vorbis.ogg", lambda: _sound("OGG", "VORBIS")),
-        ("voice.opus", lambda: _sound("OGG", "OPUS")),
-        ("plain.mp3", lambda: _sound("MP3", "MPEG_LAYER_III")),
-        ("plain.aiff", lambda: _sound("AIFF", "PCM_16")),
-        ("plain.au", lambda: _sound("AU", "PCM_16")),
-        ("plain.caf", lambda: _sound("CAF", "PCM_16")),
+        ("eight.wav", lambda: _audio("WAV", "PCM_U8")),
+        ("plain.wav", lambda: _audio("WAV", "PCM_16", 2)),
+        ("deep.wav", lambda: _audio("WAV", "PCM_24")),
+        ("whole.wav", lambda: _audio("WAV", "PCM_32")),
+        ("floats.wav", lambda: _audio("WAV", "FLOAT", 2)),
+        ("adpcm.wav", lambda: _audio("WAV", "IMA_ADPCM")),
+        ("long.rf64", lambda: _audio("RF64", "PCM_16")),
+        ("long.w64", lambda: _audio("W64", "PCM_16")),
+        ("plain.flac", lambda: _audio("FLAC", "PCM_16", 2)),
+        ("vorbis.ogg", lambda: _audio("OGG", "VORBIS")),
+        ("voice.opus", lambda: _audio("OGG", "OPUS")),
+        ("plain.mp3", lambda: _audio("MP3", "MPEG_LAYER_III")),
+        ("plain.aiff", lambda: _audio("AIFF", "PCM_16")),
+        ("plain.au", lambda: _audio("AU", "PCM_16")),
+        ("plain.caf", lambda: _audio("CAF", "PCM_16")),
     ),
 }  # fmt: skip
 

@@ -59,12 +59,12 @@ def model(folder, mark):
     write_model(folder, {"mark": mark}, {f"{n}.bin": f"{mark}{n}".encode() * 1000 for n in range(3)})
 
 def outputs(folder, mark):
-    with atomic_directory(folder, owns=("clips.csv", "stale.html", "sounds")) as beside:
+    with atomic_directory(folder, owns=("clips.csv", "stale.html", "audio")) as beside:
         names = ["scores.csv", "clips.csv", *(["stale.html"] if mark == "old" else [])]
         for name in names:
             (beside / name).write_text(mark)
-        (beside / "sounds").mkdir()
-        (beside / "sounds" / "a.wav").write_text(mark)
+        (beside / "audio").mkdir()
+        (beside / "audio" / "a.wav").write_text(mark)
         (beside / "summary.json").write_text(f'{{"oddwave_version": "1", "mark": "{mark}"}}')
 
 {"model": model, "outputs": outputs}[sys.argv[3]](Path(sys.argv[4]), "new")
@@ -83,11 +83,11 @@ def model_mark(folder: Path) -> str:
 
 
 def outputs(folder: Path, mark: str) -> None:
-    with atomic_directory(folder, owns=("clips.csv", "stale.html", "sounds")) as beside:
+    with atomic_directory(folder, owns=("clips.csv", "stale.html", "audio")) as beside:
         for name in ["scores.csv", "clips.csv", *(["stale.html"] if mark == "old" else [])]:
             (beside / name).write_text(mark)
-        (beside / "sounds").mkdir()
-        (beside / "sounds" / "a.wav").write_text(mark)
+        (beside / "audio").mkdir()
+        (beside / "audio" / "a.wav").write_text(mark)
         (beside / "summary.json").write_text(f'{{"oddwave_version": "1", "mark": "{mark}"}}')
 
 
@@ -95,7 +95,7 @@ def outputs_mark(folder: Path) -> str:
     mark = str(json.loads((folder / "summary.json").read_text())["mark"])
     found = {name.read_text() for name in folder.rglob("*") if name.is_file() and is_ours(name, folder)}
     assert found == {mark}
-    names = {"scores.csv", "clips.csv", "summary.json", "sounds", *(["stale.html"] if mark == "old" else [])}
+    names = {"scores.csv", "clips.csv", "summary.json", "audio", *(["stale.html"] if mark == "old" else [])}
     assert {entry.name for entry in folder.iterdir()} - {OWN_FOLDER, "notes.txt"} == names
     return mark
 

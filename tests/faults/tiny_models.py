@@ -8,7 +8,7 @@ from oddwave.config import preset
 from oddwave.detector import Detector
 
 RATE = 4000
-KINDS = ("stream", "panel", "pictures", "pixels", "sound")
+KINDS = ("stream", "panel", "images", "pixels", "sound")
 
 _SERIES = (
     "training.num_steps=4", "training.batch_size=8", "training.num_validation_draws=8", "network.base_channels=8",
@@ -16,12 +16,12 @@ _SERIES = (
     "reconstruction.num_inference_steps=2", "calibration.alpha=0.2",
 )  # fmt: skip
 _STREAM = ("series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
-_PICTURES = (
+_IMAGES = (
     "training.num_steps=4", "network.base_channels=4", "scoring.memory_size=50", "image.size_px=32",
     "image.memory_grid=4", "image.denoiser_grid=4", "image.pixel_size_px=16", "image.taps=[0]",
     "reconstruction.num_inference_steps=2", "calibration.alpha=0.2", "network.num_heads=2",
 )  # fmt: skip
-_SOUND = (
+_AUDIO = (
     f"audio.sample_rate={RATE}", "audio.clip_s=1.0", "audio.columns=128", "audio.num_rows=32",
     "audio.num_background=8", "training.num_steps=4", "scoring.memory_size=50", "network.base_channels=4",
     "image.memory_grid=8", "image.denoiser_grid=8", "image.taps=[0]", "reconstruction.num_inference_steps=2",
@@ -66,9 +66,9 @@ def fitted(kind: str) -> Detector:
     if kind == "panel":
         return Detector(preset("fast").with_overrides([*_SERIES, "scoring.noise_levels=[0.5]"])).fit(beats(30, 0))
     if kind == "sound":
-        return Detector(preset("fast", "audio").with_overrides(_SOUND)).fit(hums(12, 0))
+        return Detector(preset("fast", "audio").with_overrides(_AUDIO)).fit(hums(12, 0))
     more = ("image.space=pixel", "image.statistics=true") if kind == "pixels" else ()
-    return Detector(preset("fast", "image").with_overrides([*_PICTURES, *more])).fit(gratings(16, 0))
+    return Detector(preset("fast", "image").with_overrides([*_IMAGES, *more])).fit(gratings(16, 0))
 
 
 def new_data(kind: str) -> object:
@@ -83,9 +83,9 @@ def new_data(kind: str) -> object:
         return items
     if kind == "sound":
         return hums(2, 1)
-    pictures = gratings(3, 1)
-    pictures[1][8:20, 8:20] = 0.95
-    return pictures
+    images = gratings(3, 1)
+    images[1][8:20, 8:20] = 0.95
+    return images
 
 
 def outcome(model: Path, kind: str) -> list[list[float]]:

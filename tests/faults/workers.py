@@ -101,7 +101,7 @@ def _read_images(case: Case) -> str:
         _check_message(failure.message)
     for note in images.notes:
         _check(not _CONTROL.search(note), f"control character in the note {note[:200]!r}")
-    return f"{len(images.items)} picture(s), {len(failures)} failure(s)"
+    return f"{len(images.items)} image(s), {len(failures)} failure(s)"
 
 
 def _read_audio(case: Case) -> str:

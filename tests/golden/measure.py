@@ -52,8 +52,8 @@ def of_result(result: DetectionResult) -> Arrays:
         "events": np.array(events, float).reshape(-1, 2),
         "threshold": np.array([result.calibration.threshold]),
     }
-    if result.kind == "picture":
-        arrays["maps"] = np.stack([picture.anomaly_map[::8, ::8] for picture in result.pictures])
+    if result.kind == "image":
+        arrays["maps"] = np.stack([image.anomaly_map[::8, ::8] for image in result.images])
     return arrays
 
 
@@ -131,7 +131,7 @@ def screws() -> Arrays:
 
 
 def clips() -> Arrays:
-    with (DATA / "urbansound8k/metadata/UrbanSound8K.csv").open(encoding="utf-8", newline="") as file:
+    with (DATA / "urbansound8k/metadata/UrbanAudio8K.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     paths = {path.stem: path for path in (DATA / "urbansound8k").glob("**/*.ogg")}
 

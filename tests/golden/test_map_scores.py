@@ -1,4 +1,4 @@
-"""The scores of a tiny detector for pictures and one for sound: see `test_detector_scores.py` for what is held here.
+"""The scores of a tiny detector for images and one for sound: see `test_detector_scores.py` for what is held here.
 
 Terms, weights and shares of the map are set, not chosen, so that nothing tips over by rounding.
 """
@@ -20,9 +20,9 @@ COMMON = (
     "scoring.memory_weight=0.5",
     "image.top_share=0.05",
 )
-PICTURE = ("image.size_px=64", "image.memory_grid=8", "image.denoiser_grid=8", "image.pixel_size_px=32")
+IMAGE = ("image.size_px=64", "image.memory_grid=8", "image.denoiser_grid=8", "image.pixel_size_px=32")
 RATE = 8000
-SOUND = (
+AUDIO = (
     f"audio.sample_rate={RATE}",
     "audio.clip_s=1.0",
     "audio.columns=128",
@@ -30,7 +30,7 @@ SOUND = (
     "audio.num_background=24",
     "audio.clip_weight=0.5",
 )
-PICTURES = [0.9236, 24.2638, 0.5998, 30.3008]
+IMAGES = [0.9236, 24.2638, 0.5998, 30.3008]
 PIXELS = [
     26.0221, 22.3495, 17.3028, 9.0286, 21.6207, 20.6191, 17.2518, 7.6765,
     17.8778, 17.6458, 15.7659, 6.6849, 12.8242, 10.8579, 8.9642, 6.6188,
@@ -42,9 +42,9 @@ TOLERANCE = {"rtol": 0.02, "atol": 0.02}
 def grating(seed, blot=0.0):
     rng = np.random.default_rng(seed)
     wave = 0.5 + 0.2 * np.sin(2 * np.pi * (np.mgrid[:64, :64][1] + rng.uniform(0, 2)) / 8)
-    picture = np.clip(wave + rng.normal(0, 0.02, (64, 64)), 0, 1)
-    picture[20:32, 20:32] += blot
-    return np.clip(picture, 0, 1)
+    image = np.clip(wave + rng.normal(0, 0.02, (64, 64)), 0, 1)
+    image[20:32, 20:32] += blot
+    return np.clip(image, 0, 1)
 
 
 def pump(seed, tone=0.0):
@@ -55,24 +55,24 @@ def pump(seed, tone=0.0):
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    detector = Detector(preset("fast", "image").with_overrides([*COMMON, *PICTURE, "calibration.alpha=0.2"]))
+def images():
+    detector = Detector(preset("fast", "image").with_overrides([*COMMON, *IMAGE, "calibration.alpha=0.2"]))
     return detector.fit([grating(seed) for seed in range(30)])
 
 
-def test_scores_of_pictures_have_not_moved(pictures):
-    scores = pictures.decision_function([grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)])
-    np.testing.assert_allclose(scores, PICTURES, **TOLERANCE, err_msg=str(scores.round(4).tolist()))
+def test_scores_of_images_have_not_moved(images):
+    scores = images.decision_function([grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)])
+    np.testing.assert_allclose(scores, IMAGES, **TOLERANCE, err_msg=str(scores.round(4).tolist()))
 
 
-def test_anomaly_maps_of_pictures_have_not_moved(pictures):
-    odd = pictures.score([grating(101, 0.3)]).pictures[0].anomaly_map
+def test_anomaly_maps_of_images_have_not_moved(images):
+    odd = images.score([grating(101, 0.3)]).images[0].anomaly_map
     pixels = odd[:: odd.shape[0] // 4, :: odd.shape[1] // 4].ravel()
     np.testing.assert_allclose(pixels, PIXELS, **TOLERANCE, err_msg=str(pixels.round(4).tolist()))
 
 
 def test_scores_of_clips_have_not_moved():
-    detector = Detector(preset("fast", "audio").with_overrides([*COMMON, *SOUND, "calibration.alpha=0.2"]))
+    detector = Detector(preset("fast", "audio").with_overrides([*COMMON, *AUDIO, "calibration.alpha=0.2"]))
     detector.fit({f"healthy_{seed:02d}": pump(seed) for seed in range(12)})
     scores = detector.score({"good": pump(100), "odd": pump(101, 0.15)}).scores
     np.testing.assert_allclose(scores, CLIPS, **TOLERANCE, err_msg=str(scores.round(4).tolist()))

@@ -1,4 +1,4 @@
-"""What must hold for every picture: no file crashes the reader, and geometry is undone."""
+"""What must hold for every image: no file crashes the reader, and geometry is undone."""
 
 import io
 
@@ -58,7 +58,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, ending, data):
 
 @FEW
 @given(SIDES, SIDES, st.integers(1, 40), st.floats(0, 0.9))
-def test_tiles_cover_the_picture_and_never_leave_it(height, width, tile_px, overlap):
+def test_tiles_cover_the_image_and_never_leave_it(height, width, tile_px, overlap):
     boxes = tile_boxes(height, width, tile_px, overlap)
     constant = blend_tiles([np.full((b.height, b.width), 3.0, np.float32) for b in boxes], boxes, height, width)
     np.testing.assert_allclose(constant, 3.0, rtol=1e-5)
@@ -68,14 +68,14 @@ def test_tiles_cover_the_picture_and_never_leave_it(height, width, tile_px, over
 
 @FEW
 @given(FRAMES, SIDES, SIDES)
-def test_pictures_fill_their_place_and_maps_their_range(frame, height, width):
+def test_images_fill_their_place_and_maps_their_range(frame, height, width):
     box = frame.placement(height, width)
     assert box.top >= 0 <= box.left
     assert box.top + box.height <= frame.size_px >= box.left + box.width
-    picture = np.random.default_rng(height).random((height, width, 1), dtype=np.float32)
-    x0 = frame.prepare(picture)
+    image = np.random.default_rng(height).random((height, width, 1), dtype=np.float32)
+    x0 = frame.prepare(image)
     assert np.abs(x0).max() <= 1
-    returned = frame.to_picture(x0[0], height, width)
+    returned = frame.to_image(x0[0], height, width)
     assert returned.shape == (height, width)
     assert x0.min() - 1e-5 <= returned.min() <= returned.max() <= x0.max() + 1e-5
 
@@ -84,6 +84,6 @@ def test_pictures_fill_their_place_and_maps_their_range(frame, height, width):
 @given(FRAMES, SIDES, SIDES, st.integers(1, 60), st.integers(1, 60))
 def test_maps_of_any_resolution_return(frame, height, width, rows, columns):
     grid_map = np.random.default_rng(rows).random((rows, columns), dtype=np.float32)
-    returned = frame.to_picture(grid_map, height, width)
+    returned = frame.to_image(grid_map, height, width)
     assert returned.shape == (height, width)
     assert grid_map.min() - 1e-5 <= returned.min() <= returned.max() <= grid_map.max() + 1e-5

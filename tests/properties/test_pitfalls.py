@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from oddwave.detection.series_detection import SeriesDetection
+from oddwave.detection.series.model import SeriesModel
 from oddwave.detector import Detector
 from oddwave.errors import DataError
 
@@ -145,14 +145,14 @@ def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
 
 
 def test_held_out_normals_that_are_remembered_are_not_compared_with_themselves(tiny_config, waves, monkeypatch):
-    seen, score = [], SeriesDetection.score
+    seen, score = [], SeriesModel.score
 
     def watched(engine, streams, *, self_join=False, **settings):
         ends = [m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values()]
         seen.append((max(ends) > 376, self_join))  # what comes later is a gap and the calibration part
         return score(engine, streams, self_join=self_join, **settings)
 
-    monkeypatch.setattr(SeriesDetection, "score", watched)
+    monkeypatch.setattr(SeriesModel, "score", watched)
     Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2))
     assert seen == [(True, True)]
 

@@ -1,4 +1,4 @@
-"""The picture loaders on the real data sets, counted, and planted defects on real pictures.
+"""The image loaders on the real data sets, counted, and planted defects on real images.
 
 The folder is ODDWAVE_DATA, else shared/data beside the repository.
 """
@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from oddwave.lab.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.lab.metrics import aupro
-from oddwave.planted.image import IMAGE_ANOMALIES, make_synthetic_pictures
+from oddwave.planted.image import IMAGE_ANOMALIES, make_synthetic_images
 
 ROOT = Path(os.environ.get("ODDWAVE_DATA") or Path(__file__).parents[2].parent / "shared" / "data")
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ def _only(load, folder, only):
     return split
 
 
-def _pictures(paths):
+def _images(paths):
     return np.stack([np.asarray(Image.open(path).convert("L"), dtype=np.float32)[None] for path in paths]) / 127.5 - 1
 
 
@@ -78,16 +78,16 @@ def test_masks_of_screws_are_small_and_never_empty(screw):
 
 
 def test_planted_defects_lie_on_the_screws_and_all_kinds_show(screw):
-    pictures = _pictures(screw.train_paths[:70])
-    made = make_synthetic_pictures(pictures, np.random.default_rng(0))
-    dark = (pictures < np.median(pictures, axis=(2, 3), keepdims=True) - 0.25)[:, 0]
+    images = _images(screw.train_paths[:70])
+    made = make_synthetic_images(images, np.random.default_rng(0))
+    dark = (images < np.median(images, axis=(2, 3), keepdims=True) - 0.25)[:, 0]
     on_screw = ndimage.binary_dilation(dark, np.ones((1, 5, 5)))
     assert np.mean((made.masks & on_screw).any(axis=(1, 2))) > 0.8
     assert min(made.kinds.count(kind) for kind in IMAGE_ANOMALIES) >= 8
 
 
 def test_planted_defects_show_on_the_tiles_texture(tile):
-    pictures = _pictures(tile.train_paths[:70])
-    made = make_synthetic_pictures(pictures, np.random.default_rng(0))
+    images = _images(tile.train_paths[:70])
+    made = make_synthetic_images(images, np.random.default_rng(0))
     assert made.masks.any(axis=(1, 2)).all()
     assert min(made.kinds.count(kind) for kind in IMAGE_ANOMALIES) >= 7

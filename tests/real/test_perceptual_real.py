@@ -29,10 +29,10 @@ def network():
 
 def photograph(name, side=224):
     """Give the middle square, (1, 3, side, side) in [-1, 1]."""
-    picture = Image.fromarray(load_sample_image(name))
-    left, top = (picture.width - min(picture.size)) // 2, (picture.height - min(picture.size)) // 2
-    box = (left, top, left + min(picture.size), top + min(picture.size))
-    pixels = np.array(picture.resize((side, side), Image.Resampling.BICUBIC, box=box), dtype=np.float32)
+    image = Image.fromarray(load_sample_image(name))
+    left, top = (image.width - min(image.size)) // 2, (image.height - min(image.size)) // 2
+    box = (left, top, left + min(image.size), top + min(image.size))
+    pixels = np.array(image.resize((side, side), Image.Resampling.BICUBIC, box=box), dtype=np.float32)
     return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
 
 

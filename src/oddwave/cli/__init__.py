@@ -70,7 +70,7 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Find what does not belong in time series, pictures and sound, having learnt from normal data alone.
+    """Find what does not belong in time series, images and audio, having learnt from normal data alone.
 
     \b
     One file of readings that may hold anomalies:
@@ -149,7 +149,7 @@ def score(
     try:
         source = detector.work.read(data)
     except DataError as error:
-        what = {"image": "pictures", "audio": "sound"}.get(modality, "time series")
+        what = {"image": "images", "audio": "sound"}.get(modality, "time series")
         error.add_note(f"{model} is a model of {what}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
@@ -246,7 +246,7 @@ def demo(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """See it work on made-up sensor readings, pictures and sound.
+    """See it work on made-up sensor readings, images and audio.
 
     Learns from good data, finds the faults planted in other data, compares the two, and writes reports.
 

@@ -104,7 +104,7 @@ def bench_audio(
     threads: Threads = 1,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on UrbanSound8K, ESC and DCASE Task 2.
+    """Compare methods on UrbanAudio8K, ESC and DCASE Task 2.
 
     May be interrupted: the same command goes on where it stopped.
 

@@ -96,24 +96,22 @@ def fit_series(
 
 @fit_app.command("image")
 def fit_image(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="Folder of good pictures, quoted glob, or MVTec category.")
-    ],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Folder of good images, quoted glob, or MVTec category.")],
     out: OutModel,
     preset: Preset = None,
     seed: Seed = None,
     settings: Settings = None,
     config_file: ConfigFile = None,
     roi: Annotated[
-        Path | None, typer.Option(metavar="PICTURE", help="Monitor only where this picture is not black.")
+        Path | None, typer.Option(metavar="IMAGE", help="Monitor only where this image is not black.")
     ] = None,
     on_error: OnError = None,
     resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn what good pictures look like.
+    """Learn what good images look like.
 
-    A fifth of the pictures is held back to set the threshold and to choose settings by.
+    A fifth of the images is held back to set the threshold and to choose settings by.
 
     \b
     Examples:
@@ -129,14 +127,14 @@ def fit_image(
     from oddwave.sources.image.reader import read_images
 
     check_on_error(on_error)
-    pictures = read_images(data, part="train", on_error=on_error or "skip")  # type: ignore[arg-type]
+    images = read_images(data, part="train", on_error=on_error or "skip")  # type: ignore[arg-type]
     from oddwave.detector import Detector
     from oddwave.training.folder import training_folder
 
     options = {"on_error": on_error or "skip", **({} if roi is None else {"roi": str(roi.absolute())})}
     detector = Detector(config, read_options=options)
     with training_folder(out, resume) as folder:
-        detector.fit(pictures, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
+        detector.fit(images, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
         detector.save(out)
     print_fitted(detector, out, detector.meta["warnings"])
 

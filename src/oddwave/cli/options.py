@@ -140,8 +140,8 @@ def reading_options(
 
 
 def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path) -> None:
-    """Refuse options that say how to read series, for a model of pictures or sound."""
-    other = {"image": "pictures", "audio": "sound"}.get(modality)
+    """Refuse options that say how to read series, for a model of images or audio."""
+    other = {"image": "images", "audio": "sound"}.get(modality)
     unfit = [name for name in options if name != "on_error"] if other else []
     if unfit:
         name = "--no-header" if unfit[0] == "header" else f"--{unfit[0].replace('_', '-')}"

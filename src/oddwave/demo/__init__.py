@@ -1,15 +1,15 @@
 """The demonstration: made-up data with planted faults, what oddwave finds in them, and the two compared.
 
-`series.py` is a cold store's sensors, `pictures.py` an inspection camera above gears, `sound.py` a microphone beside a
+`series.py` is a cold store's sensors, `images.py` an inspection camera above gears, `audio.py` a microphone beside a
 pump. Read one of them next.
 """
 
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from oddwave.demo.pictures import run_pictures
+from oddwave.demo.audio import run_audio
+from oddwave.demo.images import run_images
 from oddwave.demo.series import run_series
-from oddwave.demo.sound import run_sound
 from oddwave.errors import ConfigError
 from oddwave.files import OWN_FOLDER, write_json_atomic
 from oddwave.folders import at_work
@@ -22,7 +22,7 @@ DEMO_PARTS = ("series", "images", "audio")
 
 
 def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress: bool = False) -> None:
-    """Run the parts asked for; series are written into `folder`, pictures into `folder`/pictures, sound likewise.
+    """Run the parts asked for; series are written into `folder`, images into `folder`/images, audio likewise.
 
     Raises:
         ConfigError: an unknown part, or none.
@@ -34,8 +34,8 @@ def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress
     _take(folder)
     runs: dict[str, Callable[[], object]] = {
         "series": lambda: run_series(folder, show_progress=show_progress),
-        "images": lambda: run_pictures(folder / "pictures", show_progress=show_progress),
-        "audio": lambda: run_sound(folder / "sound", show_progress=show_progress),
+        "images": lambda: run_images(folder / "images", show_progress=show_progress),
+        "audio": lambda: run_audio(folder / "sound", show_progress=show_progress),
     }
     for number, name in enumerate(name for name in DEMO_PARTS if name in parts):
         if number:

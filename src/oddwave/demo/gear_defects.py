@@ -1,7 +1,7 @@
 """Six defects of the demonstration's gear, as changes to a scene. Amounts are drawn at random.
 
 They are drawn by rules of their own and share nothing with `planted/image.py`, whose defects a detector
-chooses its settings by: a demonstration on those would flatter it. Read `gear_picture.py` next: it draws the pictures.
+chooses its settings by: a demonstration on those would flatter it. Read `gear_image.py` next: it draws the images.
 
 Legend: H x W pixels. Lengths are in nominal pixels unless their name ends in `_px`.
 """

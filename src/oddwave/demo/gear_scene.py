@@ -1,8 +1,8 @@
-"""One photograph of the demonstration's gear: what differs from picture to picture, and how it is lit.
+"""One photograph of the demonstration's gear: what differs from image to image, and how it is lit.
 
 Free turn, +-4 % of the side in position, +-2 % in size, +-10 % in light, dust, the grain of plate and metal, and the
 sensor's noise are normal: `draw_scene` draws them. `render` lights a scene, with or without a `Change` to the part.
-Brightness is that of the finished picture, 0 black and 1 white. Read `gear_defects.py` next: it makes the changes.
+Brightness is that of the finished image, 0 black and 1 white. Read `gear_defects.py` next: it makes the changes.
 
 Legend: H x W pixels.
 """
@@ -33,7 +33,7 @@ Planes = Float[np.ndarray, "3 H W"]  # red, green, blue
 _PLATE_TINT = (0.95, 1.0, 1.06)
 _METAL_TINT = (1.03, 1.0, 0.94)
 _STAIN_TINT = (0.62, 0.50, 0.36)  # old oil: what is left of each colour under it
-_LIGHT_DIRECTION = -2.25  # radians in the picture, y downwards: the lamp hangs at the upper left
+_LIGHT_DIRECTION = -2.25  # radians in the image, y downwards: the lamp hangs at the upper left
 _RING_STEPS = 256  # of the metal's turning marks, around the part
 _RINGS_PER_UNIT = 1.6
 
@@ -55,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """All that is drawn at random for one picture of a part without defects; the light's direction is (x, y)."""
+    """All that is drawn at random for one image of a part without defects; the light's direction is (x, y)."""
 
     pose: Pose
     frame: Frame
@@ -69,12 +69,12 @@ class Scene:
 
     @property
     def size_px(self) -> int:
-        """The picture's side in pixels."""
+        """The image's side in pixels."""
         return len(self.lamp)
 
 
 def draw_scene(rng: np.random.Generator, size_px: int) -> Scene:
-    """Draw one picture's share of what varies among good parts."""
+    """Draw one image's share of what varies among good parts."""
     unit = size_px / NOMINAL_SIDE
     x_px, y_px = size_px * (0.5 + rng.uniform(-0.04, 0.04, size=2)) - 0.5
     pose = Pose(float(x_px), float(y_px), rng.uniform(0.0, 2.0 * np.pi), unit * rng.uniform(0.98, 1.02))
@@ -212,8 +212,8 @@ def with_noise(scene: Scene, lit: Planes) -> UInt8[np.ndarray, "H W 3"]:
     """Add what the sensor adds, more of it where there is more light, and round to 8 bits."""
     size = 0.006 + 0.012 * np.sqrt(lit[1])
     grey, colour = size * scene.noise, 0.5 * size * scene.colour_noise
-    picture = np.empty((*grey.shape, 3), dtype=np.uint8)
+    image = np.empty((*grey.shape, 3), dtype=np.uint8)
     for channel, plane in enumerate(lit):
         noisy = (plane + grey + (1 - channel) * colour) * 255.0 + 0.5
-        picture[..., channel] = np.clip(noisy, 0.0, 255.0, out=noisy)
-    return picture
+        image[..., channel] = np.clip(noisy, 0.0, 255.0, out=noisy)
+    return image

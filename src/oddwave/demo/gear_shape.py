@@ -1,8 +1,8 @@
 """The demonstration's part: a gear as a signed distance field, negative in the metal, positive outside it.
 
-Lengths are in nominal pixels, those of a picture 256 pixels wide; `Pose` says where the part lies in a real one. Teeth
+Lengths are in nominal pixels, those of an image 256 pixels wide; `Pose` says where the part lies in a real one. Teeth
 are one rounded trapezoid, folded around the middle; the body is a disc, joined to them with a fillet; bore, keyway and
-holes are taken away. Read `gear_picture.py` next: it turns the field into a photograph.
+holes are taken away. Read `gear_image.py` next: it turns the field into a photograph.
 
 Legend: H x W pixels.
 """
@@ -45,7 +45,7 @@ _FILLET = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where a part lies in a picture: its middle in pixels, its turn, and pixels per nominal pixel."""
+    """Where a part lies in an image: its middle in pixels, its turn, and pixels per nominal pixel."""
 
     x_px: float
     y_px: float
@@ -55,7 +55,7 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The part's own coordinates of every pixel of a picture, in nominal pixels; `angle` is that of (x, y)."""
+    """The part's own coordinates of every pixel of an image, in nominal pixels; `angle` is that of (x, y)."""
 
     x: Field
     y: Field
@@ -64,7 +64,7 @@ class Frame:
 
     @classmethod
     def of(cls, pose: Pose, size_px: int) -> "Frame":
-        """Lay the part's coordinates over a square picture."""
+        """Lay the part's coordinates over a square image."""
         steps = np.arange(size_px, dtype=np.float32)
         dx, dy = (steps - pose.x_px)[None], (steps - pose.y_px)[:, None]
         cos, sin = np.cos(pose.angle) / pose.px_per_unit, np.sin(pose.angle) / pose.px_per_unit

@@ -20,7 +20,7 @@ from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.outputs import write_outputs
 from oddwave.result_times import clock_text
-from oddwave.results import DetectionResult, Event, ItemResult
+from oddwave.results import DetectionResult, SeriesEvent, SeriesResult
 
 __all__ = ["CHANNELS", "Comparison", "Planted", "Sample", "make_sample", "match_events", "run_series"]
 
@@ -67,7 +67,7 @@ class Comparison:
     """What became of one planted fault: the strongest event that overlaps it, the share of its readings in events."""
 
     planted: Planted
-    event: Event | None
+    event: SeriesEvent | None
     share: float
 
     @property
@@ -148,7 +148,7 @@ def _with_gaps(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n C
     return np.round(values, 3), kept
 
 
-def match_events(planted: Sequence[Planted], item: ItemResult) -> tuple[list[Comparison], list[Event]]:
+def match_events(planted: Sequence[Planted], item: SeriesResult) -> tuple[list[Comparison], list[SeriesEvent]]:
     """Say of each fault which event found it and how much of it, and give the events that overlap no fault.
 
     `planted` counts in points of `item`.
@@ -165,7 +165,7 @@ def match_events(planted: Sequence[Planted], item: ItemResult) -> tuple[list[Com
     return found, alarms
 
 
-def _overlap(fault: Planted, event: Event) -> bool:
+def _overlap(fault: Planted, event: SeriesEvent) -> bool:
     return event.start <= fault.end and event.end >= fault.start
 
 
@@ -213,14 +213,14 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
 
 
-def _as_points(sample: Sample, item: ItemResult) -> list[Planted]:
+def _as_points(sample: Sample, item: SeriesResult) -> list[Planted]:
     """Give the faults in points of the scored stream, which begins later and lacks the rows that were never logged."""
     assert item.timestamps is not None
     place = np.searchsorted(item.timestamps, sample.timestamps)
     return [replace(f, start=int(place[f.start]), end=int(place[f.end])) for f in sample.planted]
 
 
-def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alarms: Sequence[Event]) -> None:
+def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alarms: Sequence[SeriesEvent]) -> None:
     item = result.series[0]
     rows = [["planted", "channel", "from", "to", "found from", "to", "covered", "p"]]
     for each in found:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.base import ModalityDetector
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
 from oddwave.detection.model_json import digest_of, plain_json, validated
 from oddwave.detection.model_schema import CONSTANTS, META, SavedSettings, check_agreement
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
-from oddwave.detection.work import Work
 from oddwave.errors import CheckpointError
 from oddwave.scoring.calibration import Calibration
 
@@ -37,7 +37,7 @@ _ABOUT_THE_FILE = (_SEAL, "modality", "read_options")
 _OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
 
 
-def save_work(work: Work, directory: Path) -> Path:
+def save_work(work: ModalityDetector, directory: Path) -> Path:
     """Write all files, whole or not at all; an existing model is replaced only when the new one is complete.
 
     Raises:
@@ -68,7 +68,9 @@ def save_work(work: Work, directory: Path) -> Path:
     return directory
 
 
-def load_work(kinds: Mapping[str, type[Work]], directory: Path, *, allow_external: bool = False) -> Work:
+def load_work(
+    kinds: Mapping[str, type[ModalityDetector]], directory: Path, *, allow_external: bool = False
+) -> ModalityDetector:
     """Read a model directory back; `kinds` says which class serves which modality.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The engines for pictures and sound as tensors and constants, and back: what a saved model's files hold of them.
+"""The engines for images and audio as tensors and constants, and back: what a saved model's files hold of them.
 
 The frozen perceptual network is not saved: it is loaded again by its name, and must then be the same to the last bit.
 """
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oddwave.detection.map_detection import MapDetection
+from oddwave.detection.audio.model import AudioModel
+from oddwave.detection.audio.vectors import vector_widths
+from oddwave.detection.image.learning import make_networks
+from oddwave.detection.image.model import ImageModel
+from oddwave.detection.image.terms import ImageScorer
+from oddwave.detection.map_model import MapModel
 from oddwave.detection.model_tensors import Expected, TensorFile, expected_memory, expected_network
-from oddwave.detection.picture_detection import PictureDetection
-from oddwave.detection.picture_learning import make_networks
-from oddwave.detection.picture_scorer import PictureScorer
-from oddwave.detection.sound_detection import SoundDetection
-from oddwave.detection.sound_vectors import vector_widths
 from oddwave.errors import CheckpointError
 from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
@@ -24,7 +24,7 @@ from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.tensors.audio_map import AudioMap, RowScale
 
-__all__ = ["picture_state", "restore_pictures", "restore_sound", "sound_state"]
+__all__ = ["audio_state", "image_state", "restore_audio", "restore_images"]
 
 _LARGEST_ROI_PX = 100_000
 _SMALLEST = 1e-30
@@ -35,7 +35,7 @@ _NETWORKS = ("feature_net", "pixel_net", "decoder")
 _MEMORIES = ("memory", "background_memory")
 
 
-def picture_state(engine: PictureDetection) -> State:
+def image_state(engine: ImageModel) -> State:
     """Give the engine's tensors and its constants."""
     tensors, constants = _map_state(engine)
     if engine.roi is not None:
@@ -43,8 +43,8 @@ def picture_state(engine: PictureDetection) -> State:
     return tensors, {**constants, "frame": engine.frame.to_dict(), "grids": list(engine.config.image.grids)}
 
 
-def restore_pictures(engine: PictureDetection, file: TensorFile, constants: dict[str, Any], *, monitored: bool) -> None:
-    """Fill an engine that has learnt nothing from what `picture_state` gave, with networks of its own.
+def restore_images(engine: ImageModel, file: TensorFile, constants: dict[str, Any], *, monitored: bool) -> None:
+    """Fill an engine that has learnt nothing from what `image_state` gave, with networks of its own.
 
     `monitored` says whether the model knows a region of interest.
     Raises: CheckpointError for tensors that are not those that settings and constants imply.
@@ -55,25 +55,25 @@ def restore_pictures(engine: PictureDetection, file: TensorFile, constants: dict
         engine.roi = tensors["roi"].numpy().astype(bool)
 
 
-def sound_state(engine: SoundDetection) -> State:
+def audio_state(engine: AudioModel) -> State:
     """Give the engine's tensors and its constants."""
     tensors, constants = _map_state(engine)
-    sound = engine.sound
-    assert sound.scale is not None
-    for name, ratio in sound.ratios.items():
+    audio = engine.audio
+    assert audio.scale is not None
+    for name, ratio in audio.ratios.items():
         tensors |= {f"ratio_{name}.{key}": torch.from_numpy(value) for key, value in ratio.arrays().items()}
     return tensors, {
         **constants,
-        "audio_map": sound.audio_map.to_dict(),
-        "row_scale": sound.scale.to_dict(),
-        "ratios": {name: list(sound.usual[name]) for name in sound.ratios},
+        "audio_map": audio.audio_map.to_dict(),
+        "row_scale": audio.scale.to_dict(),
+        "ratios": {name: list(audio.usual[name]) for name in audio.ratios},
         "clip_weight": engine.clip_weight,
         "usual": [list(pair) for pair in engine.usual],
     }
 
 
-def restore_sound(engine: SoundDetection, file: TensorFile, constants: dict[str, Any], num_train_clips: int) -> None:
-    """Fill an engine that has learnt nothing from what `sound_state` gave. Raises: as `restore_pictures`."""
+def restore_audio(engine: AudioModel, file: TensorFile, constants: dict[str, Any], num_train_clips: int) -> None:
+    """Fill an engine that has learnt nothing from what `audio_state` gave. Raises: as `restore_images`."""
     num_background = engine.config.audio.num_background
     ratios: dict[str, Expected] = {}
     widths = vector_widths(engine.scorer.grid.width)
@@ -87,19 +87,19 @@ def restore_sound(engine: SoundDetection, file: TensorFile, constants: dict[str,
     tensors = _restore_maps(
         engine, file, constants, channels=1, shows=False, background=bool(num_background), more=ratios
     )
-    sound = engine.sound
-    sound.audio_map = AudioMap.from_dict(constants["audio_map"])
-    sound.scale = RowScale.from_dict(constants["row_scale"])
-    sound.usual = {name: (float(pair[0]), float(pair[1])) for name, pair in constants["ratios"].items()}
-    sound.ratios = {
+    audio = engine.audio
+    audio.audio_map = AudioMap.from_dict(constants["audio_map"])
+    audio.scale = RowScale.from_dict(constants["row_scale"])
+    audio.usual = {name: (float(pair[0]), float(pair[1])) for name, pair in constants["ratios"].items()}
+    audio.ratios = {
         name: DensityRatio.from_arrays({key: own.numpy() for key, own in _part(tensors, f"ratio_{name}").items()})
-        for name in sound.usual
+        for name in audio.usual
     }
     engine.clip_weight = float(constants["clip_weight"])
     engine.usual = tuple((float(centre), float(unit)) for centre, unit in constants["usual"])
 
 
-def _map_state(engine: MapDetection) -> State:
+def _map_state(engine: MapModel) -> State:
     scorer = engine.scorer
     assert engine.standardiser is not None
     tensors: dict[str, Tensor] = {"features.centre": scorer.centre, "features.scale": scorer.scale}
@@ -133,7 +133,7 @@ def _map_state(engine: MapDetection) -> State:
 
 
 def _restore_maps(
-    engine: MapDetection,
+    engine: MapModel,
     file: TensorFile,
     constants: dict[str, Any],
     *,
@@ -175,7 +175,7 @@ def _restore_maps(
     return tensors
 
 
-def _expected(scorer: PictureScorer, background: bool) -> dict[str, Expected]:
+def _expected(scorer: ImageScorer, background: bool) -> dict[str, Expected]:
     """Say which tensors a scorer of these settings holds, given its networks on the device "meta"."""
     image, width = scorer.config.image, scorer.grid.width
     expected = {"features.centre": Expected("F32", (width,)), "features.scale": Expected("F32", (width,), _SMALLEST)}
@@ -204,7 +204,7 @@ def _digest_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _residuals(scorer: PictureScorer) -> dict[str, dict[float, PositionGaussian]]:
+def _residuals(scorer: ImageScorer) -> dict[str, dict[float, PositionGaussian]]:
     return {"residuals": scorer.residuals, "background_residuals": scorer.background_residuals}
 
 

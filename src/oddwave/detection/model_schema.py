@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from oddwave.config import DetectorConfig, Fraction, GridSide, Modality, Weight
-from oddwave.detection.sound_scorer import audio_map_of
+from oddwave.detection.audio.terms import audio_map_of
 from oddwave.tensors.audio_map import SMALLEST_DEVIATION_DB
 
 __all__ = ["CONSTANTS", "META", "SavedSettings", "check_agreement"]
@@ -64,15 +64,15 @@ class _SeriesMeta(_Meta):
     day_first: bool | None
 
 
-class _PictureMeta(_Meta):
-    num_train_pictures: Count
-    num_calibration_pictures: Count
+class _ImageMeta(_Meta):
+    num_train_images: Count
+    num_calibration_images: Count
     num_channels: Size
     brightest_value: Annotated[float, Field(ge=0.0, le=1e12)] | None = None
     warnings: Texts
 
 
-class _SoundMeta(_Meta):
+class _AudioMeta(_Meta):
     num_train_recordings: Count
     train_duration_s: Annotated[float, Field(ge=0.0, le=1e12)]
     num_train_clips: Count
@@ -148,7 +148,7 @@ class SeriesConstants(_Constants):
 
 
 class MapConstants(_Constants):
-    """What models of pictures and of sound have in common."""
+    """What models of images and of sound have in common."""
 
     standardiser: _Standardiser
     terms: Annotated[list[Text], Field(min_length=1, max_length=64)]
@@ -166,8 +166,8 @@ class _Frame(_Saved):
     aspect: Annotated[float, Field(gt=0.0, le=1e6)]
 
 
-class PictureConstants(MapConstants):
-    """What a model of pictures holds beside its tensors."""
+class ImageConstants(MapConstants):
+    """What a model of images holds beside its tensors."""
 
     frame: _Frame
     grids: tuple[GridSide, GridSide]
@@ -193,7 +193,7 @@ class _RowScale(_Saved):
     reach: Positive
 
 
-class SoundConstants(MapConstants):
+class AudioConstants(MapConstants):
     """What a model of sound holds beside its tensors."""
 
     audio_map: _AudioMap
@@ -203,11 +203,11 @@ class SoundConstants(MapConstants):
     usual: tuple[Usual, Usual, Usual]
 
 
-META: dict[str, type[_Meta]] = {"series": _SeriesMeta, "image": _PictureMeta, "audio": _SoundMeta}
+META: dict[str, type[_Meta]] = {"series": _SeriesMeta, "image": _ImageMeta, "audio": _AudioMeta}
 CONSTANTS: dict[str, type[_Constants]] = {
     "series": SeriesConstants,
-    "image": PictureConstants,
-    "audio": SoundConstants,
+    "image": ImageConstants,
+    "audio": AudioConstants,
 }
 
 
@@ -229,12 +229,12 @@ def check_agreement(meta: _Meta, config: SavedSettings, saved: _Constants) -> No
         _agree("scores and blocks of one", saved.blocks, saved.scores)
     if isinstance(meta, _SeriesMeta) and isinstance(saved, SeriesConstants):
         _check_series(meta, config, saved)
-    elif isinstance(meta, _PictureMeta) and isinstance(saved, PictureConstants):
-        _check_maps(config, saved, meta.num_calibration_pictures)
-        _check_pictures(meta, config, saved)
-    elif isinstance(meta, _SoundMeta) and isinstance(saved, SoundConstants):
+    elif isinstance(meta, _ImageMeta) and isinstance(saved, ImageConstants):
+        _check_maps(config, saved, meta.num_calibration_images)
+        _check_images(meta, config, saved)
+    elif isinstance(meta, _AudioMeta) and isinstance(saved, AudioConstants):
         _check_maps(config, saved, meta.num_calibration_clips)
-        _check_sound(config, saved)
+        _check_audio(config, saved)
 
 
 def _check_weights(config: SavedSettings, saved: _Constants) -> None:
@@ -292,7 +292,7 @@ def _check_maps(config: SavedSettings, saved: MapConstants, num_calibration: int
     _as_chosen("top_share", saved.top_share, image.top_share, config.choices.get("top_share"))
 
 
-def _check_pictures(meta: _PictureMeta, config: SavedSettings, saved: PictureConstants) -> None:
+def _check_images(meta: _ImageMeta, config: SavedSettings, saved: ImageConstants) -> None:
     image, frame = config.image, saved.frame
     _agree("the channels", frame.channels, meta.num_channels)
     _agree("the size", frame.size_px, image.size_px)
@@ -302,7 +302,7 @@ def _check_pictures(meta: _PictureMeta, config: SavedSettings, saved: PictureCon
         _as_chosen(name, side, getattr(image, name), _chosen(config, "grids", {}), name)
 
 
-def _check_sound(config: SavedSettings, saved: SoundConstants) -> None:
+def _check_audio(config: SavedSettings, saved: AudioConstants) -> None:
     audio = config.audio
     expected = {**audio_map_of(audio).to_dict(), "floor_db": saved.audio_map.floor_db}
     _agree("the map of sounds", saved.audio_map.model_dump(), expected)

@@ -2,7 +2,7 @@
 
 `model.safetensors` opens with a table of what it holds. That table is compared with what the settings imply, so that a
 file of another model, of another size, or with one space missing is refused while it is still a row of bytes. Read
-`series_archive.py` and `map_state.py` for what is implied.
+`series/state.py` and `map_state.py` for what is implied.
 """
 
 import math

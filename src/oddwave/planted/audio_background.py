@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.signal import butter, lfilter, sosfilt
 
-__all__ = ["make_background_sounds"]
+__all__ = ["make_background_audio"]
 
 _MOST_LAYERS = 3
 _CONTROL_POINTS = 64
@@ -22,19 +22,19 @@ _CONTROL_POINTS = 64
 Samples = Float[np.ndarray, " n"]
 
 
-def make_background_sounds(
-    num_sounds: int, num_samples: int, sample_rate: float, rng: np.random.Generator
+def make_background_audio(
+    num_clips: int, num_samples: int, sample_rate: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "N n"]:
     """Synthesise sounds with peaks between -30 dB and full scale."""
-    sounds = np.empty((num_sounds, num_samples), np.float32)
-    for sound in sounds:
+    clips = np.empty((num_clips, num_samples), np.float32)
+    for clip in clips:
         t = np.arange(num_samples) / sample_rate
         layers = [
             _layer(t, sample_rate, rng) * 10 ** rng.uniform(-1.5, 0) for _ in range(rng.integers(1, _MOST_LAYERS + 1))
         ]
         mixed = np.sum(layers, axis=0) + rng.normal(size=num_samples) * 10 ** rng.uniform(-4, -1)
-        sound[:] = mixed / np.abs(mixed).max() * 10 ** rng.uniform(-1.5, 0)
-    return sounds
+        clip[:] = mixed / np.abs(mixed).max() * 10 ** rng.uniform(-1.5, 0)
+    return clips
 
 
 def _layer(t: Samples, sample_rate: float, rng: np.random.Generator) -> Samples:

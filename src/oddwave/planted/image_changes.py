@@ -1,6 +1,6 @@
-"""What each kind of defect does to the crop of a picture in which it is planted.
+"""What each kind of defect does to the crop of an image in which it is planted.
 
-A change takes a `Spot` and returns the changed crop; amounts are in units of the picture's own contrast, drawn at
+A change takes a `Spot` and returns the changed crop; amounts are in units of the image's own contrast, drawn at
 random. Legend: C channels, h x w the crop around a defect. Read `image.py` next: it plants them.
 """
 
@@ -32,7 +32,7 @@ Shape = Float[np.ndarray, "h w"]
 class Spot:
     """What a change sees: the crop, as large a crop of a donor, pixel offsets from the middle, one unit of change.
 
-    `side` is the picture's shorter side in pixels, `area` the size that the defect should have.
+    `side` is the image's shorter side in pixels, `area` the size that the defect should have.
     """
 
     values: Crop

@@ -1,7 +1,7 @@
 """The report page: a `DetectionResult` in, one offline HTML file out.
 
 `render_report` fills the shell that all pages share (verdict, calibration, model, limits, notes) and adds what one
-modality shows (`series.py`, `pictures.py`, `sound.py`); the templates, which extend `templates/base.html`, escape all
+modality shows (`series.py`, `image.py`, `audio.py`); the templates, which extend `templates/base.html`, escape all
 of it, and show what would not show, such as control characters in names. Read one of these next (what is shown), then
 `facts.py` and `wording.py` (in which words).
 """
@@ -18,8 +18,8 @@ from oddwave.errors import CheckpointError, DataError, MissingExtraError
 from oddwave.files import write_bytes_atomic
 from oddwave.folders import atomic_directory
 from oddwave.report import wording
+from oddwave.report.audio_files import AUDIO_FOLDER, plan_audio, write_audio
 from oddwave.report.facts import model_facts
-from oddwave.report.sound_files import SOUNDS_FOLDER, plan_sounds, write_sounds
 from oddwave.report.verdict import ITEM_NOUNS, verdict_sentences
 from oddwave.results import DetectionResult
 from oddwave.visible import visible
@@ -29,9 +29,9 @@ __all__ = ["render_report", "write_report"]
 _LONGEST_NAME = 255  # bytes, of most file systems
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_FAILURES = 200
-_PAGES = {"picture": "pictures.html", "recording": "sound.html"}  # by the result's kind; all others are series
-_STYLES = {"picture": ("pictures.css",), "recording": ("pictures.css", "sound.css")}
-_SCRIPTS = {"picture": ("pictures.js",), "recording": ("pictures.js", "sound.js")}
+_PAGES = {"image": "images.html", "recording": "audio.html"}  # by the result's kind; all others are series
+_STYLES = {"image": ("images.css",), "recording": ("images.css", "audio.css")}
+_SCRIPTS = {"image": ("images.js",), "recording": ("images.js", "audio.js")}
 
 
 def write_report(result: DetectionResult, path: Path, *, title: str | None = None) -> None:
@@ -45,18 +45,18 @@ def write_report(result: DetectionResult, path: Path, *, title: str | None = Non
         CheckpointError: the folder beside it cannot be written.
     """
     path = Path(path)
-    sounds_folder = _beside(path)
-    page = render_report(result, title=title, sounds_folder=sounds_folder)
-    if any(not plan.embed for plan in plan_sounds(result.recordings).values()):
-        with atomic_directory(path.parent / sounds_folder) as beside:
-            write_sounds(result, beside, only_linked=True)
+    audio_folder = _beside(path)
+    page = render_report(result, title=title, audio_folder=audio_folder)
+    if any(not plan.embed for plan in plan_audio(result.recordings).values()):
+        with atomic_directory(path.parent / audio_folder) as beside:
+            write_audio(result, beside, only_linked=True)
     _write_atomically(path, page)
 
 
-def render_report(result: DetectionResult, *, title: str | None = None, sounds_folder: str | None = None) -> str:
+def render_report(result: DetectionResult, *, title: str | None = None, audio_folder: str | None = None) -> str:
     """Return the report of `result` as the text of one HTML page; `title` stands above the verdict.
 
-    Sound that would make the page too large is linked to below `sounds_folder`, where `write_sounds` puts it.
+    Sound that would make the page too large is linked to below `audio_folder`, where `write_audio` puts it.
 
     Raises:
         MissingExtraError: jinja2, or for series plotly, is not installed.
@@ -78,7 +78,7 @@ def render_report(result: DetectionResult, *, title: str | None = None, sounds_f
     )
     style = "".join(_template(name) for name in ("report.css", *_STYLES.get(result.kind, ())))
     return environment.get_template(_PAGES.get(result.kind, "series.html")).render(
-        **_page_content(result, sounds_folder),
+        **_page_content(result, audio_folder),
         title=title or "What does not belong",
         style=markupsafe.Markup(style),
         scripts=[markupsafe.Markup(script) for script in scripts],
@@ -92,7 +92,7 @@ def _shown(value: Any) -> Any:
 
 
 def _scripts(result: DetectionResult) -> list[str]:
-    """Return the page's scripts; pictures and sound need no plotting library, which would be most of their page."""
+    """Return the page's scripts; images and audio need no plotting library, which would be most of their page."""
     if result.kind in _SCRIPTS:
         return [_template(name) for name in ("tables.js", *_SCRIPTS[result.kind])]
     from plotly.offline import get_plotlyjs
@@ -121,16 +121,16 @@ def _write_atomically(path: Path, page: str) -> None:
 def _beside(path: Path) -> str:
     """Return the name of the folder of sounds beside a page, shortened where no file system would take it."""
     stem = path.stem
-    while len(os.fsencode(f"{stem}_{SOUNDS_FOLDER}")) > _LONGEST_NAME:
+    while len(os.fsencode(f"{stem}_{AUDIO_FOLDER}")) > _LONGEST_NAME:
         stem = stem[:-1]
-    return f"{stem}_{SOUNDS_FOLDER}"
+    return f"{stem}_{AUDIO_FOLDER}"
 
 
-def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:
+def _page_content(result: DetectionResult, audio_folder: str | None) -> dict[str, Any]:
     """Return the shell's words and, from the modality's own module, all the rest."""
     tone, headline, detail = verdict_sentences(result)
     num_scored = int(np.isfinite(result.scores).sum()) if result.items else 0
-    own = _own_content(result, sounds_folder)
+    own = _own_content(result, audio_folder)
     failures = [(item.id, item.reason) for item in result.not_judged]
     told = {f"{name}: {reason}" for name, reason in failures}
     return {
@@ -150,15 +150,15 @@ def _page_content(result: DetectionResult, sounds_folder: str | None) -> dict[st
     }
 
 
-def _own_content(result: DetectionResult, sounds_folder: str | None) -> dict[str, Any]:
-    if result.kind == "picture":
-        from oddwave.report.pictures import picture_content  # opens Pillow, as does the next
+def _own_content(result: DetectionResult, audio_folder: str | None) -> dict[str, Any]:
+    if result.kind == "image":
+        from oddwave.report.image import image_content  # opens Pillow, as does the next
 
-        return picture_content(result)
+        return image_content(result)
     if result.kind == "recording":
-        from oddwave.report.sound import sound_content
+        from oddwave.report.audio import audio_content
 
-        return sound_content(result, sounds_folder)
+        return audio_content(result, audio_folder)
     from oddwave.report.series import series_content
 
     return series_content(result)
@@ -198,7 +198,7 @@ def _notes(result: DetectionResult) -> list[tuple[str, str]]:
 
 
 def _gathered(result: DetectionResult) -> list[tuple[str, str]]:
-    """Return the notes of pictures or recordings, one line for all that share it."""
+    """Return the notes of images or recordings, one line for all that share it."""
     owners: dict[str, list[str]] = {}
     for item in result.items:
         for note in dict.fromkeys(item.notes):

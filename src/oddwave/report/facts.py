@@ -33,32 +33,32 @@ MODEL_LABELS = {
     "package_version": "oddwave version",
     "data_fingerprint": "Fingerprint of the data",
 }
-PICTURE_LABELS = {
+IMAGE_LABELS = {
     "train_source": "Learned normal from",
-    "num_train_items": "Pictures trained on",
-    "num_train_pictures": "Pictures trained on",
-    "num_calibration_pictures": "Pictures held back for the threshold",
+    "num_train_items": "Images trained on",
+    "num_train_images": "Images trained on",
+    "num_calibration_images": "Images held back for the threshold",
     "preset": "Preset",
     "space": "Where the diffusion runs",
     "perceptual": "Frozen network",
     "taps": "Layers of the frozen network",
-    "picture_size": "Pictures are seen at",
+    "image_size": "Images are seen at",
     "grid": "Feature grid",
     "fit_mode": "Other shapes are",
-    "tiles": "Tiles of large pictures",
+    "tiles": "Tiles of large images",
     "num_channels": "Channels",
     "noise_levels": "Noise levels",
     "reconstruction_weight": "Weight of the reconstruction error",
     "memory_weight": "Weight of the memory distance",
     "memory_spaces": "Memory of",
     "memory_size": "Entries in the memory",
-    "aggregate": "Score of a picture",
+    "aggregate": "Score of an image",
     "top_percent": "Share of the map that makes the score",
     "fit_s": "Time to fit",
     "seed": "Seed",
     "package_version": "oddwave version",
 }
-SOUND_LABELS = {
+AUDIO_LABELS = {
     "train_source": "Learned normal from",
     "num_train_recordings": "Recordings trained on",
     "train_duration_s": "Sound trained on",
@@ -81,8 +81,8 @@ SOUND_LABELS = {
     "package_version": "oddwave version",
     "data_fingerprint": "Fingerprint of the data",
 }
-_LABELS = {"picture": PICTURE_LABELS, "recording": SOUND_LABELS}  # by the result's kind; all others are series
-_SIZES = ("picture_size", "grid")
+_LABELS = {"image": IMAGE_LABELS, "recording": AUDIO_LABELS}  # by the result's kind; all others are series
+_SIZES = ("image_size", "grid")
 _LISTED_ELSEWHERE = ("choices", "warnings")
 _CHOSEN = ("chosen", "choice", "value")
 _WHY = ("why", "reason", "because")
@@ -90,7 +90,7 @@ _WHY = ("why", "reason", "because")
 
 @dataclass(frozen=True, slots=True)
 class BandBar:
-    """One wavelet band of an event or a picture, or one term of its score, as words and as a share in [0, 1]."""
+    """One wavelet band of an event or an image, or one term of its score, as words and as a share in [0, 1]."""
 
     label: str
     percent: str
@@ -154,7 +154,7 @@ def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
         if name == "seed":
             text = str(model[name])
         if name in _SIZES and isinstance(model[name], Sequence) and not isinstance(model[name], str):
-            text = " x ".join(_value_text(side) for side in model[name]) + " px" * (name == "picture_size")
+            text = " x ".join(_value_text(side) for side in model[name]) + " px" * (name == "image_size")
         if name == "window_sizes":
             text = _windows_text(model[name], period_s)
         facts.append((labels.get(name, _words(name)), text))

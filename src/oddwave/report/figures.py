@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from oddwave.report.wording import TimeAxis, time_axis
 from oddwave.result_times import local_times
-from oddwave.results import CalibrationSummary, DetectionResult, Event, ItemResult
+from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult
 from oddwave.visible import visible
 
 __all__ = [
@@ -57,7 +57,7 @@ def point_budget(result: DetectionResult, num_drawn: int) -> int:
     return int(np.clip(NUMBERS_PER_PAGE // (max(1, num_drawn) * (columns + 2)), 1_000, FULL_DETAIL_POINTS))
 
 
-def detail_regions(events: Sequence[Event], num_points: int, budget: int) -> list[tuple[int, int]]:
+def detail_regions(events: Sequence[SeriesEvent], num_points: int, budget: int) -> list[tuple[int, int]]:
     """Return the [from, to) stretches to keep point for point: around events, within half the budget.
 
     The strongest events come first; one longer than what is left of the budget is kept around its peak.
@@ -122,7 +122,7 @@ def missing_runs(missing: Bool[np.ndarray, " T"], limit: int = MAX_MISSING_RUNS)
     return sorted(longest)
 
 
-def channel_order(item: ItemResult) -> list[int]:
+def channel_order(item: SeriesResult) -> list[int]:
     """Return channel indices, the largest residual first: |value - normal version| over the channel's own spread.
 
     The residual is averaged over each event's points and its largest average counts, so that a short event's channel is
@@ -151,7 +151,7 @@ def _spread(values: np.ndarray) -> float:
     return float(np.std(finite)) if finite.size else 0.0
 
 
-def _axis_values(item: ItemResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
+def _axis_values(item: SeriesResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
     """Return where every point lies: milliseconds since 1970 (UTC or local), the item's own numbers, or indices."""
     if axis == "index" or item.timestamps is None:
         return np.arange(len(item.values), dtype=np.float64)
@@ -162,7 +162,7 @@ def _axis_values(item: ItemResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
     return np.asarray((item.timestamps - epoch + ahead) / np.timedelta64(1, "ms"), dtype=np.float64)
 
 
-def axis_offset(item: ItemResult) -> int | None:
+def axis_offset(item: SeriesResult) -> int | None:
     """Return how many minutes the drawn times are ahead of UTC: one offset, so that the axis never jumps."""
     if item.timezone is None or time_axis(item) != "time" or item.timestamps is None or not len(item.timestamps):
         return None
@@ -173,7 +173,7 @@ def _half_step(x: Float[np.ndarray, " T"]) -> float:
     return float(np.median(np.diff(x))) / 2 if len(x) > 1 else 0.5
 
 
-def _row(item: ItemResult, channel: int, starts: Int[np.ndarray, " K"], x: Float[np.ndarray, " T"]) -> dict[str, Any]:
+def _row(item: SeriesResult, channel: int, starts: Int[np.ndarray, " K"], x: Float[np.ndarray, " T"]) -> dict[str, Any]:
     """Return what is drawn of one channel: its observed values, its normal version, and its missing stretches."""
     half = _half_step(x)
     observed = item.observed[:, channel] & np.isfinite(item.values[:, channel])
@@ -197,7 +197,7 @@ def _score_scale(scores: Float[np.ndarray, " N"], threshold: float) -> str:
 
 
 def item_figure(
-    item: ItemResult, threshold: float, ranks: Mapping[int, int], budget: int, *, with_score: bool
+    item: SeriesResult, threshold: float, ranks: Mapping[int, int], budget: int, *, with_score: bool
 ) -> dict[str, Any]:
     """Return everything the page's script needs to draw one item, ready for JSON.
 
@@ -226,7 +226,7 @@ def item_figure(
     return figure
 
 
-def sparkline(item: ItemResult, width: int = 120, height: int = 28) -> dict[str, Any]:
+def sparkline(item: SeriesResult, width: int = 120, height: int = 28) -> dict[str, Any]:
     """Return a thumbnail of an item's most abnormal channel as SVG path text, and its events as (x, width) bars."""
     num_points = len(item.values)
     if not item.observed.any():

@@ -21,7 +21,7 @@ __all__ = ["ScoreAxis", "histogram_figure", "round_numbers"]
 
 FAR_IN_THRESHOLDS = 4.0  # scores this many threshold distances above the usual one bend the axis
 TICK_GAP = 0.085  # of the axis: closer numbers would run into each other
-LOWEST_BAR_PX = 2.0  # so that one picture among thousands is seen
+LOWEST_BAR_PX = 2.0  # so that one image among thousands is seen
 
 
 @dataclass(frozen=True, slots=True)

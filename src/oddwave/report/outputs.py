@@ -4,7 +4,7 @@ Their columns are the same for every modality, because other programs read them;
 gives back the very same double. Read `build.py` next: it makes the report page.
 
 Recordings have one row in scores.csv and one per clip in clips.csv; `start` and `end` of their events are seconds, and
-`sounds` holds what was heard, as it would have sounded, and the odd part alone. A picture's events are regions: `start`
+`sounds` holds what was heard, as it would have sounded, and the odd part alone. An image's events are regions: `start`
 and `end` are the pixels ("x y") of its box's upper left and lower right corner, both within the box, while `right_px`
 and `bottom_px` lie just outside it.
 
@@ -29,30 +29,30 @@ import numpy as np
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.files import cannot, file_table, require_free, require_own
 from oddwave.folders import atomic_directory
+from oddwave.report.audio_files import free_name, own_entries, part_names, plan_audio, write_audio
+from oddwave.report.audio_words import describe
 from oddwave.report.build import render_report
-from oddwave.report.sound_files import free_name, own_entries, part_names, plan_sounds, write_sounds
-from oddwave.report.sound_words import describe
 from oddwave.report.verdict import verdict_sentences
 from oddwave.result_rows import score_columns
 from oddwave.result_times import clock_text
 from oddwave.results import (
+    AudioResult,
     BandShare,
     DetectionResult,
-    Event,
-    ItemResult,
-    PictureResult,
-    Region,
-    SoundResult,
+    ImageRegion,
+    ImageResult,
+    SeriesEvent,
+    SeriesResult,
 )
 from oddwave.version import __version__
 from oddwave.visible import as_text, visible
 
 __all__ = [
+    "AUDIO_COLUMNS",
     "CLIP_COLUMNS",
     "EVENT_COLUMNS",
     "OUTPUT_FILES",
     "REGION_COLUMNS",
-    "SOUND_COLUMNS",
     "require_writable",
     "spreadsheet_safe",
     "summary_of",
@@ -70,12 +70,12 @@ EVENT_COLUMNS = (
 REGION_COLUMNS = (
     *_FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px",
 )  # fmt: skip
-SOUND_COLUMNS = (
+AUDIO_COLUMNS = (
     *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
 )  # fmt: skip
 _COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {
-    "picture": REGION_COLUMNS,
-    "recording": SOUND_COLUMNS,
+    "image": REGION_COLUMNS,
+    "recording": AUDIO_COLUMNS,
 }  # all others: EVENT_COLUMNS
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -92,11 +92,11 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     """
     require_free(folder, (*OUTPUT_FILES, "clips.csv"))
     own = own_entries(folder)
-    sounds = free_name(folder, own)
-    summary = summary_of(result, sounds_folder=sounds)
+    audio = free_name(folder, own)
+    summary = summary_of(result, audio_folder=audio)
     pages: dict[str, str] = {}
     try:
-        pages["report.html"] = render_report(result, title=title, sounds_folder=sounds)
+        pages["report.html"] = render_report(result, title=title, audio_folder=audio)
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
@@ -107,11 +107,11 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
         if result.kind == "recording":
             _write_table(beside / "clips.csv", CLIP_COLUMNS, _clip_rows(result))
-            write_sounds(result, beside / sounds)
+            write_audio(result, beside / audio)
         summary["files"] = file_table(beside)  # by which a reader knows that all of them are of one run
         (beside / "summary.json").write_text(summary_text(summary), encoding="utf-8", newline="\n")
         written = sorted(entry.name for entry in beside.iterdir())
-    return [folder / name for name in (*OUTPUT_FILES, "clips.csv", sounds) if name in written]
+    return [folder / name for name in (*OUTPUT_FILES, "clips.csv", audio) if name in written]
 
 
 def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
@@ -135,10 +135,10 @@ def require_writable(folder: Path, holds: Literal["model", "results"] | None = N
         cannot("write", folder, error)
 
 
-def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> dict[str, Any]:
+def summary_of(result: DetectionResult, *, audio_folder: str | None = None) -> dict[str, Any]:
     """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null.
 
-    `sounds_folder` is where the sound of recordings lies, if it was written.
+    `audio_folder` is where the sound of recordings lies, if it was written.
     """
     tone, headline, detail = verdict_sentences(result)
     calibration = result.calibration
@@ -172,7 +172,7 @@ def summary_of(result: DetectionResult, *, sounds_folder: str | None = None) -> 
     if result.kind in _COLUMNS_OF_EVENTS:
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
     if result.kind == "recording":
-        summary["sounds"] = _add_sounds(summary["items"], result, sounds_folder)
+        summary["audio"] = _add_audio(summary["items"], result, audio_folder)
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
@@ -188,17 +188,17 @@ def _json_escaped(line: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
-def _add_sounds(items: list[dict[str, Any]], result: DetectionResult, folder: str | None) -> dict[str, Any]:
+def _add_audio(items: list[dict[str, Any]], result: DetectionResult, folder: str | None) -> dict[str, Any]:
     """Put the names of its sound files into each recording's summary; return the folder's name and all files in it."""
-    files = {identifier: part_names(plan.stem) for identifier, plan in plan_sounds(result.recordings).items()}
+    files = {identifier: part_names(plan.stem) for identifier, plan in plan_audio(result.recordings).items()}
     for entry in items:
         own = files.get(entry["id"], {}) if folder else {}
-        entry["sounds"] = {part: f"{folder}/{name}" for part, name in own.items()}
+        entry["audio"] = {part: f"{folder}/{name}" for part, name in own.items()}
     names = [name for own in files.values() for name in own.values()] if folder else []
     return {"folder": folder if names else None, "files": names}
 
 
-def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, Any]:
+def _item_summary(item: SeriesResult | ImageResult | AudioResult) -> dict[str, Any]:
     seen = item.scores[np.isfinite(item.scores)]
     summary = {
         "id": item.id,
@@ -212,7 +212,7 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
         "highest_score": float(seen.max()) if len(seen) else None,
         "notes": list(item.notes),
     }
-    if isinstance(item, PictureResult):
+    if isinstance(item, ImageResult):
         summary |= {
             "size_px": {"height": item.size[0], "width": item.size[1]},
             "error": item.error,
@@ -220,7 +220,7 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
             "regions": list(item.events),
             "bands": list(item.bands),
         }
-    if isinstance(item, SoundResult):
+    if isinstance(item, AudioResult):
         summary |= {
             "duration_s": item.duration_s,
             "sample_rate": item.sample_rate,
@@ -230,7 +230,7 @@ def _item_summary(item: ItemResult | PictureResult | SoundResult) -> dict[str, A
                 name: float(values[np.nan_to_num(item.scores, nan=-np.inf).argmax()])
                 for name, values in item.parts.items()
             },
-            "sound_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
+            "audio_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
         }
     return summary
 
@@ -282,14 +282,14 @@ def _events(result: DetectionResult) -> Iterator[dict[str, Any]]:
                 "end_index": event.end,
                 "peak_index": event.peak,
             }
-    for region in (region for item in result.pictures for region in item.events):
+    for region in (region for item in result.images for region in item.events):
         yield {**_corners(region), **dataclasses.asdict(region)}
-    for sound in (event for item in result.recordings for event in item.events):
-        seconds = {"start": sound.start_s, "end": sound.end_s, "peak": None}
-        yield {**seconds, **dataclasses.asdict(sound), "text": describe(sound)}
+    for audio in (event for item in result.recordings for event in item.events):
+        seconds = {"start": audio.start_s, "end": audio.end_s, "peak": None}
+        yield {**seconds, **dataclasses.asdict(audio), "text": describe(audio)}
 
 
-def _corners(region: Region) -> dict[str, str]:
+def _corners(region: ImageRegion) -> dict[str, str]:
     return {
         "start": f"{region.left_px} {region.top_px}",
         "end": f"{region.right_px - 1} {region.bottom_px - 1}",
@@ -297,7 +297,7 @@ def _corners(region: Region) -> dict[str, str]:
     }
 
 
-def _strongest_band(event: Event) -> dict[str, Any]:
+def _strongest_band(event: SeriesEvent) -> dict[str, Any]:
     """The event's strongest band; its longest period is `inf` for the lowest band, hertz are empty without a clock."""
     band: BandShare | None = max(event.bands, key=lambda band: band.share, default=None)
     names = ("low_hz", "high_hz", "period_min", "period_max", "share")

@@ -8,7 +8,7 @@ __all__ = ["CHOICES", "ENTRIES", "FITS", "MEASURED", "SHARES", "VALUES"]
 
 # What was chosen automatically
 CHOICES = {
-    "frame": "How a picture becomes a square",
+    "frame": "How an image becomes a square",
     "windows": "Window lengths",
     "representation": "What is made of a window",
     "training": "The training itself",
@@ -18,7 +18,7 @@ CHOICES = {
     "terms": "Terms of the score",
     "weights": "Weights of the terms",
     "top_share": "Share of the map that makes the score",
-    "grids": "Places a side that a picture is looked at in",
+    "grids": "Places a side that an image is looked at in",
 }
 
 # The evidence for a choice, and the parts of a value; an empty word is left out

@@ -13,7 +13,7 @@ from oddwave.report import wording
 from oddwave.report.facts import BandBar, choices
 from oddwave.report.figures import MAX_CHANNELS, axis_offset, item_figure, point_budget, score_histogram, sparkline
 from oddwave.result_times import offset_text
-from oddwave.results import DetectionResult, Event, ItemResult
+from oddwave.results import DetectionResult, SeriesEvent, SeriesResult
 
 __all__ = ["series_content"]
 
@@ -30,7 +30,7 @@ MAX_EVENT_CARDS = 6
 class EventRow:
     """One event as the page shows it; `rank` 1 is the strongest, `section` and `place` say where it is drawn."""
 
-    event: Event
+    event: SeriesEvent
     rank: int
     section: int
     place: int
@@ -55,7 +55,7 @@ class EventRow:
 class Section:
     """One stream or instance as the page shows it; `figure` is None where it is listed but not drawn."""
 
-    item: ItemResult
+    item: SeriesResult
     index: int
     facts: tuple[tuple[str, str], ...]
     events: tuple[EventRow, ...]
@@ -90,7 +90,7 @@ def series_content(result: DetectionResult) -> dict[str, Any]:
     }
 
 
-def _peak_score(item: ItemResult) -> float:
+def _peak_score(item: SeriesResult) -> float:
     return float(np.nanmax(item.scores)) if np.isfinite(item.scores).any() else float("-inf")
 
 
@@ -110,7 +110,7 @@ def _sections(result: DetectionResult) -> list[Section]:
     return sections
 
 
-def _section(result: DetectionResult, item: ItemResult, index: int, ranks: Mapping[int, int], budget: int) -> Section:
+def _section(result: DetectionResult, item: SeriesResult, index: int, ranks: Mapping[int, int], budget: int) -> Section:
     peak = int(np.nanargmax(item.scores)) if np.isfinite(item.scores).any() else None
     rows = sorted((_event_row(item, place, ranks[place], index) for place in ranks), key=lambda row: row.rank)
     threshold, with_score, drawn = result.calibration.threshold, result.kind == "stream", bool(item.observed.any())
@@ -130,7 +130,7 @@ def _section(result: DetectionResult, item: ItemResult, index: int, ranks: Mappi
     )
 
 
-def _event_row(item: ItemResult, place: int, rank: int, section: int) -> EventRow:
+def _event_row(item: SeriesResult, place: int, rank: int, section: int) -> EventRow:
     event = item.events[place]
     strongest = max((band.share for band in event.bands), default=0.0)
     return EventRow(
@@ -159,7 +159,7 @@ def _event_row(item: ItemResult, place: int, rank: int, section: int) -> EventRo
     )
 
 
-def _item_facts(item: ItemResult) -> tuple[tuple[str, str], ...]:
+def _item_facts(item: SeriesResult) -> tuple[tuple[str, str], ...]:
     num_points, num_channels = item.values.shape
     if item.error:
         return ()

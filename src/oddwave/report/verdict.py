@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from oddwave.report import sound_words
+from oddwave.report import audio_words
 from oddwave.report.wording import count_text, event_length_text, evidence_text, moment_text, percent_text, place_text
-from oddwave.results import DetectionResult, ItemResult, PictureResult, SoundResult
+from oddwave.results import AudioResult, DetectionResult, ImageResult, SeriesResult
 
 __all__ = ["ITEM_NOUNS", "Tone", "unjudged_text", "verdict_sentences", "where_text"]
 
@@ -19,11 +19,11 @@ Tone = Literal["found", "clear", "partial", "empty"]
 ITEM_NOUNS = {  # what is given, by the result's kind: singular and plural
     "stream": ("series", "series"),
     "panel": ("instance", "instances"),
-    "picture": ("picture", "pictures"),
+    "image": ("image", "images"),
     "recording": ("recording", "recordings"),
 }
 _FEW = 0.01  # a share of points without a verdict up to which the rest is taken for the whole
-_Item = TypeVar("_Item", bound=ItemResult | PictureResult | SoundResult)
+_Item = TypeVar("_Item", bound=SeriesResult | ImageResult | AudioResult)
 
 
 def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
@@ -97,8 +97,8 @@ def _ranking_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
     return "found", f"{flagged:,} of {total} {verb} not belong", sentence + (f": {where}." if where else ".")
 
 
-def where_text(item: ItemResult | PictureResult | SoundResult) -> str:
+def where_text(item: SeriesResult | ImageResult | AudioResult) -> str:
     """Say where in an item its anomaly lies; an empty text for an instance."""
-    if isinstance(item, PictureResult):
+    if isinstance(item, ImageResult):
         return place_text(item)
-    return sound_words.place_text(item) if isinstance(item, SoundResult) else ""
+    return audio_words.place_text(item) if isinstance(item, AudioResult) else ""

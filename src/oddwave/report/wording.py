@@ -14,10 +14,10 @@ from oddwave.result_times import local_times, offset_text
 from oddwave.results import (
     BandShare,
     CalibrationSummary,
-    Event,
-    ItemResult,
-    PictureResult,
-    Region,
+    ImageRegion,
+    ImageResult,
+    SeriesEvent,
+    SeriesResult,
     WaveletShare,
 )
 
@@ -52,7 +52,7 @@ _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 
 NOUNS = {  # what has one score, by the result's kind
     "stream": "point",
     "panel": "instance",
-    "picture": "picture",
+    "image": "image",
     "recording": "clip",
 }
 _SPOKEN_VOWEL = re.compile(r"[aeio]|8|1[18](?![\d.,])|1[18][.,]\d", re.IGNORECASE)  # eight, eleven, eighteen
@@ -124,14 +124,14 @@ def rate_text(p_value: float) -> str:
 
 
 def rarity_text(p_value: float, num_normals: int, what: str) -> str:
-    """Say in a sentence how rare something is among normal pictures; `what` says it of several: "score this high"."""
+    """Say in a sentence how rare something is among normal images; `what` says it of several: "score this high"."""
     if not math.isfinite(p_value) or num_normals < 1:
         return ""
     if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: nothing of that kind was seen
-        return f"None of the {num_normals:,} normal pictures held back {what.replace(' ', 's ', 1)}."
+        return f"None of the {num_normals:,} normal images held back {what.replace(' ', 's ', 1)}."
     if p_value > 0.5:
-        return f"More than half of the normal pictures {what}."
-    return f"Of normal pictures, {rate_text(p_value)} {what.replace(' ', 's ', 1)}."
+        return f"More than half of the normal images {what}."
+    return f"Of normal images, {rate_text(p_value)} {what.replace(' ', 's ', 1)}."
 
 
 def _unit_of(seconds: float) -> tuple[str, float]:
@@ -156,7 +156,7 @@ def duration_text(seconds: float) -> str:
     return f"{number_text(seconds / size)} {name}"
 
 
-def time_axis(item: ItemResult) -> TimeAxis:
+def time_axis(item: SeriesResult) -> TimeAxis:
     """Say what the horizontal axis of an item is: calendar time, its own numbers, or the point index."""
     stamps = item.timestamps
     if stamps is None or len(stamps) != len(item.values):
@@ -168,7 +168,7 @@ def time_axis(item: ItemResult) -> TimeAxis:
     return "index"
 
 
-def moment_text(item: ItemResult, index: int) -> str:
+def moment_text(item: SeriesResult, index: int) -> str:
     """Write where a point lies: its timestamp, local with its offset where known, as short as it is; or its index."""
     axis = time_axis(item)
     if axis == "index" or item.timestamps is None:
@@ -187,7 +187,7 @@ def _resolution(first: np.ndarray) -> str:
     return next((unit for unit in ("D", "m", "s") if np.all(first.astype(f"datetime64[{unit}]") == first)), "ms")
 
 
-def duration_s(item: ItemResult, start: int, end: int) -> float | None:
+def duration_s(item: SeriesResult, start: int, end: int) -> float | None:
     """Return the seconds from the first to the last point, both included, or None where the item has no time axis."""
     period_s = item.sample_period_s or 0.0
     if time_axis(item) == "time" and item.timestamps is not None:
@@ -195,7 +195,7 @@ def duration_s(item: ItemResult, start: int, end: int) -> float | None:
     return (end - start + 1) * period_s if period_s > 0 else None
 
 
-def event_length_text(item: ItemResult, event: Event) -> str:
+def event_length_text(item: SeriesResult, event: SeriesEvent) -> str:
     """Write how long an event lasts, in time where there is a time axis, otherwise in points."""
     seconds = duration_s(item, event.start, event.end)
     return duration_text(seconds) if seconds else count_text(event.end - event.start + 1, "point")
@@ -228,7 +228,7 @@ def band_text(band: BandShare, sample_period_s: float | None = None) -> str:
 
 
 def wavelet_text(band: WaveletShare) -> str:
-    """Name a band of a picture's wavelet pyramid: "fine vertical detail (2 px)", "coarse (8 px and wider)"."""
+    """Name a band of an image's wavelet pyramid: "fine vertical detail (2 px)", "coarse (8 px and wider)"."""
     size = number_text(band.scale_px, 2)
     if band.orientation == "coarse":
         return f"coarse ({size} px and wider)"
@@ -248,14 +248,14 @@ def shares_sentence(shares: Sequence[tuple[str, float]]) -> str:
     return f"The largest shares of what differs: {texts[0]}, and {texts[1]}."
 
 
-def region_text(region: Region) -> str:
+def region_text(region: ImageRegion) -> str:
     """Say how large a region's box is and where its upper left corner lies: "40 x 12 px at x 120, y 34"."""
     width, height = region.right_px - region.left_px, region.bottom_px - region.top_px
     return f"{width:,} x {height:,} px at x {region.left_px:,}, y {region.top_px:,}"
 
 
-def place_text(item: PictureResult) -> str:
-    """Say where in a picture its anomaly lies: its strongest region, and how many more there are."""
+def place_text(item: ImageResult) -> str:
+    """Say where in an image its anomaly lies: its strongest region, and how many more there are."""
     if not item.events:
         return "no single region stands out"
     strongest = max(item.events, key=lambda region: region.score)
@@ -296,7 +296,7 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
     if not math.isfinite(calibration.threshold):
         sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
     elif calibration.num_blocks * calibration.alpha < 1:
-        blocks_text = count_text(calibration.num_blocks, "picture" if kind == "picture" else "independent block")
+        blocks_text = count_text(calibration.num_blocks, "image" if kind == "image" else "independent block")
         sentences.append(
             f"Caution: {blocks_text} cannot confirm a rate as low as {alpha}; take it as approximate, "
             f"or calibrate on more normal data."
@@ -305,21 +305,21 @@ def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored
 
 
 def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
-    """Say what the p-value of an event or a region compares, and from where on a picture has regions."""
+    """Say what the p-value of an event or a region compares, and from where on an image has regions."""
     if kind == "recording":
         return _recording_p_sentence(calibration)
     smallest = p_value_text(1 / (calibration.num_blocks + 1))
-    if kind != "picture":
+    if kind != "image":
         return (
             "An event's p-value compares its peak with those of independent normal stretches, and cannot be smaller "
             f"than {smallest}."
         )
-    sentence = f"A region's p-value compares its peak with the highest peaks of normal pictures, at least {smallest}."
+    sentence = f"A region's p-value compares its peak with the highest peaks of normal images, at least {smallest}."
     level = calibration.pixel_threshold
     if level is not None and math.isfinite(level):
         sentence += (
             f" Regions are where the heat map passes {score_text(level)}, which {percent_text(calibration.alpha)} of "
-            "normal pictures do anywhere."
+            "normal images do anywhere."
         )
     return sentence
 

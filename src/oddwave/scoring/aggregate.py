@@ -1,7 +1,8 @@
 """From window scores to one score per point: a window's score belongs to every point in it.
 
 A point gets the (weighted) mean over the windows that cover it, which finds events much better on long labels than each
-point's own error does (`join_windows` in `tensors/series_windows.py` spreads those). Used by `detection/streams.py`.
+point's own error does (`join_windows` in `tensors/series_windows.py` spreads those). Used by
+`detection/series/streams.py`.
 
 Legend: n points, N windows, S starts (one per window, checked), L points per window (`window_size`).
 """

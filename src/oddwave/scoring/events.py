@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.signal import find_peaks
 
-from oddwave.results import Event
+from oddwave.results import SeriesEvent
 from oddwave.scoring.calibration import Calibration
 
 __all__ = ["find_events", "runs"]
@@ -30,7 +30,7 @@ def find_events(
     calibration: Calibration,
     *,
     max_gap: int = 0,
-) -> tuple[Event, ...]:
+) -> tuple[SeriesEvent, ...]:
     """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says.
 
     A window that touches an anomaly raises the score of all its points, so a run of labels reaches far beyond its
@@ -69,7 +69,7 @@ def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple
     return next((a, b) for a, b in runs(high) if a <= peak <= b)
 
 
-def _event(item: str, scores: Float[np.ndarray, " N"], start: int, end: int, calibration: Calibration) -> Event:
+def _event(item: str, scores: Float[np.ndarray, " N"], start: int, end: int, calibration: Calibration) -> SeriesEvent:
     peak = start + int(np.nanargmax(scores[start : end + 1]))
     score = float(scores[peak])
-    return Event(item, start, end, peak, score, calibration.event_p_value(score))
+    return SeriesEvent(item, start, end, peak, score, calibration.event_p_value(score))

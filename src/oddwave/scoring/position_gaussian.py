@@ -1,14 +1,14 @@
-"""A Gaussian at every place of the grid: how far a feature vector lies from those that normal pictures have there.
+"""A Gaussian at every place of the grid: how far a feature vector lies from those that normal images have there.
 
     d(x, p)^2 = (x - mu_p)^T Sigma_p^-1 (x - mu_p)        Sigma_p = covariance over the normals at p + ridge * I
 
 Of features themselves it is the parametric twin of the patch memory (`memory.py`). Of a denoiser's residuals x_0 -
-x0_bar(t) it is what makes their size mean something: a plain squared error is largest where normal pictures vary most,
-the Mahalanobis distance of a residual where it is least like those of normal pictures. Saved in half precision as
+x0_bar(t) it is what makes their size mean something: a plain squared error is largest where normal images vary most,
+the Mahalanobis distance of a residual where it is least like those of normal images. Saved in half precision as
 whitening factors, whose quadratic form cannot turn negative. Source: Defard et al. 2021 (PaDiM), without its random
 choice of dimensions; taking it of residuals is ours.
 
-Legend: N pictures, D channels, G side of the grid, P = G G places.
+Legend: N images, D channels, G side of the grid, P = G G places.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class PositionGaussian:
 
     @classmethod
     def fit(cls, grids: Float[Tensor, "N D G G"], ridge: float = _RIDGE) -> "PositionGaussian":
-        """Take mean and covariance at each place; with few pictures the ridge keeps the covariance invertible."""
+        """Take mean and covariance at each place; with few images the ridge keeps the covariance invertible."""
         num, width = grids.shape[:2]
         places = grids.flatten(2).permute(2, 0, 1)  # P N D
         mean = torch.empty(len(places), width)

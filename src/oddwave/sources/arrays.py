@@ -13,7 +13,7 @@ __all__ = ["is_list_of_things", "is_tensor", "plain_array"]
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether this is a torch tensor, whose pictures have their channels first."""
+    """Say whether this is a torch tensor, whose images have their channels first."""
     return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
 
 

@@ -22,7 +22,7 @@ __all__ = ["Item", "ItemSet", "Scale", "TensorForm"]
 
 @runtime_checkable
 class Item(Protocol):
-    """One thing to be judged: a stream, a panel instance, a picture, a clip."""
+    """One thing to be judged: a stream, a panel instance, an image, a clip."""
 
     @property
     def id(self) -> str:
@@ -79,7 +79,7 @@ class Scale(Protocol):
 
 @runtime_checkable
 class TensorForm(Protocol):
-    """How equally large scaled parts (windows, pictures, clips) become the tensor that the network sees, and back."""
+    """How equally large scaled parts (windows, images, clips) become the tensor that the network sees, and back."""
 
     @property
     def grid_dims(self) -> int:

@@ -1,4 +1,4 @@
-"""Which files a source means, what they are called, and whether a folder has the MVTec layout; for pictures and sound.
+"""Which files a source means, what they are called, and whether a folder has the MVTec layout; for images and audio.
 
 MVTec layout: CATEGORY/train/good holds normal files, CATEGORY/test/<defect or good> those to be judged, and
 CATEGORY/ground_truth/<defect> masks. The folder given may be one category or hold several. What oddwave itself wrote is

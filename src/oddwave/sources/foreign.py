@@ -1,18 +1,18 @@
-"""Files that are no picture or recording we can read, named as what they are by their first bytes.
+"""Files that are no image or recording we can read, named as what they are by their first bytes.
 
-Endings lie, and "not recognised" helps nobody: a phone's HEIC, a camera's raw file, or a web page saved in a picture's
+Endings lie, and "not recognised" helps nobody: a phone's HEIC, a camera's raw file, or a web page saved in an image's
 place is mended in one step once it is named. `image/decode.py` and `audio/decode.py` ask here before they give up.
 """
 
 __all__ = ["HEAD_BYTES", "foreign_name"]
 
 HEAD_BYTES = 512
-_PICTURE_BRANDS = {  # any of those that an ISO container names after "ftyp"; AVIF names those of HEIC too
-    "an AVIF picture": {b"avif", b"avis"},
-    "a HEIC picture": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
+_IMAGE_BRANDS = {  # any of those that an ISO container names after "ftyp"; AVIF names those of HEIC too
+    "an AVIF image": {b"avif", b"avis"},
+    "a HEIC image": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
     "a camera's raw file (CR3)": {b"crx "},
 }
-_SOUND_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
+_AUDIO_BRANDS = {b"M4A ", b"M4B ", b"M4P "}
 _MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (8, b"CR\x02\x00", "a camera's raw file (CR2)"),
     (0, b"FUJIFILMCCD-RAW", "a camera's raw file (RAF)"),
@@ -20,14 +20,14 @@ _MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"IIRS", "a camera's raw file (ORF)"),
     (0, b"MMOR", "a camera's raw file (ORF)"),
     (0, b"IIU\x00", "a camera's raw file (RW2)"),
-    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
-    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
-    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
     (0, b"8BPS", "a Photoshop file (PSD)"),
     (0, b"gimp xcf", "a GIMP file (XCF)"),
-    (0, b"v/1\x01", "an OpenEXR picture"),
-    (0, b"#?RADIANCE", "a Radiance HDR picture"),
+    (0, b"v/1\x01", "an OpenEXR image"),
+    (0, b"#?RADIANCE", "a Radiance HDR image"),
     (0, b"DDS ", "a DDS texture"),
     (128, b"DICM", "a DICOM file"),
     (0, b"SIMPLE  =", "a FITS file"),
@@ -54,19 +54,19 @@ _MAGICS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (0, b"PAR1", "a Parquet table"),
     (0, b"version https://git-lfs", "a Git LFS pointer, whose contents were not fetched (git lfs pull),"),
-    # containers and sound that only readers of pictures meet here, and pictures that only readers of sound meet
+    # containers and sound that only readers of images meet here, and images that only readers of sound meet
     (8, b"WAVE", "a WAV recording"),
     (8, b"AVI ", "an AVI video"),
-    (8, b"WEBP", "a WebP picture"),
+    (8, b"WEBP", "a WebP image"),
     (0, b"fLaC", "a FLAC recording"),
     (0, b"OggS", "an OGG recording"),
     (0, b"ID3", "an MP3 recording"),
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"GIF8", "a GIF picture"),
-    (0, b"BM", "a BMP picture"),
-    (0, b"II*\x00", "a TIFF picture"),
-    (0, b"MM\x00*", "a TIFF picture"),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"GIF8", "a GIF image"),
+    (0, b"BM", "a BMP image"),
+    (0, b"II*\x00", "a TIFF image"),
+    (0, b"MM\x00*", "a TIFF image"),
     (0, b"\x93NUMPY", "a NumPy array (NPY)"),
 )
 
@@ -76,8 +76,8 @@ def foreign_name(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         length = min(int.from_bytes(head[:4], "big"), len(head))
         brands = {head[at : at + 4] for at in range(8, max(length, 12), 4)}
-        other = "an M4A (AAC) recording" if head[8:12] in _SOUND_BRANDS else "a video (MP4, MOV)"
-        return next((name for name, own in _PICTURE_BRANDS.items() if brands & own), other)
+        other = "an M4A (AAC) recording" if head[8:12] in _AUDIO_BRANDS else "a video (MP4, MOV)"
+        return next((name for name, own in _IMAGE_BRANDS.items() if brands & own), other)
     if head[4:8] in (b"moov", b"mdat", b"wide"):
         return "a video (MOV)"
     for at, magic, name in _MAGICS:

@@ -21,13 +21,13 @@ from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.tensors.audio_layers import EXCESS, excess_layers, lerp_columns
 from oddwave.tensors.audio_map import AudioMap
 
-__all__ = ["LARGEST_GAIN", "OverlapAdd", "normal_sound"]
+__all__ = ["LARGEST_GAIN", "OverlapAdd", "normal_audio"]
 
 LARGEST_GAIN = 40.0
 
 
 @torch.inference_mode()
-def normal_sound(
+def normal_audio(
     audio_map: AudioMap,
     samples: Float[Tensor, "B n"],
     levels_db: Float[Tensor, "B R T"],

@@ -41,7 +41,7 @@ class AudioMap:
     `transform="cwt"`: wavelet bands between `f_min` and `f_max` (default 0.47 `sample_rate`), spaced as `spacing` says,
     and a residual row below and above them; exactly invertible (`audio_back.py`). `width` is the sharpness of a band
     (see `WaveletFrame`). `transform="stft-mel"`: as many triangular mel bands over a short-time Fourier transform, the
-    usual log-mel picture, as a control: it has no exact inverse, and no way back to sound here.
+    usual log-mel image, as a control: it has no exact inverse, and no way back to sound here.
     Raises: ConfigError for settings that cannot work together.
     """
 

@@ -1,17 +1,17 @@
-"""`ImageFrame`: how a picture of any size becomes the square a network sees, and how maps find back to its pixels.
+"""`ImageFrame`: how an image of any size becomes the square a network sees, and how maps find back to its pixels.
 
-Training, scoring, service and export all resize through this one file, and a frame is saved with its model, so a
-picture can never be resized in two ways. All of it is arithmetic on float32, one channel at a time (Pillow's mode F):
-16-bit pictures keep their steps.
+Training, scoring, service and export all resize through this one file, and a frame is saved with its model, so an
+image can never be resized in two ways. All of it is arithmetic on float32, one channel at a time (Pillow's mode F):
+16-bit images keep their steps.
 
 - Shrinking and growing use Pillow's cubic filter, which averages over all pixels that fall on a new one: nothing
   aliases, and thin defects keep more contrast than under the triangle filter. Its slight overshoot is clipped.
-- A letterbox repeats the picture's edge pixels in its bars. A constant colour would put a step along the border, which
+- A letterbox repeats the image's edge pixels in its bars. A constant colour would put a step along the border, which
   a network trained on such squares must learn to call normal; bars are cut off every map on the way back.
 - Maps return by the triangle filter, which never exceeds the values it was given: a peak stays the peak.
 
-Legend: H x W pixels of a picture, S the square's side, C channels, h x w cells of a map over the square. Read
-`image_tiles.py` for pictures too large for one square.
+Legend: H x W pixels of an image, S the square's side, C channels, h x w cells of a map over the square. Read
+`image_tiles.py` for images too large for one square.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,15 @@ __all__ = ["Fit", "ImageFrame"]
 
 Fit = Literal["letterbox", "stretch"]
 _SAME_SHAPE = 1.1  # largest ratio between aspect ratios that count as nearly the same
-_GREY_SPREAD = 0.02  # largest difference between the colours of a grey picture that was saved as RGB
+_GREY_SPREAD = 0.02  # largest difference between the colours of a grey image that was saved as RGB
 
 
 @dataclass(frozen=True)
 class ImageFrame:
-    """A square of `size_px`, filled by `fit`: "stretch" distorts a picture, "letterbox" keeps its shape and adds bars.
+    """A square of `size_px`, filled by `fit`: "stretch" distorts an image, "letterbox" keeps its shape and adds bars.
 
-    `channels` is what the network sees: grey pictures are repeated to 3. `aspect` is width / height of the training
-    pictures (their median).
+    `channels` is what the network sees: grey images are repeated to 3. `aspect` is width / height of the training
+    images (their median).
     """
 
     size_px: int
@@ -56,13 +56,13 @@ class ImageFrame:
     def choose(
         cls, sizes: Sequence[tuple[int, int]], channels: int, size_px: int, fit: Literal["auto"] | Fit = "auto"
     ) -> tuple["ImageFrame", str]:
-        """Choose a frame for pictures of the given (height, width); return it and why, for the record.
+        """Choose a frame for images of the given (height, width); return it and why, for the record.
 
-        "auto" stretches where aspect ratios differ by 10 % at most: all pictures are then distorted alike, and no
+        "auto" stretches where aspect ratios differ by 10 % at most: all images are then distorted alike, and no
         pixel of the square is wasted on bars. Raises: ConfigError.
         """
         if not sizes:
-            raise ConfigError("no picture sizes were given: expected one or more")
+            raise ConfigError("no image sizes were given: expected one or more")
         aspects = np.array([width / height for height, width in sizes])
         spread, aspect = float(aspects.max() / aspects.min()), float(np.median(aspects))
         if fit != "auto":
@@ -74,7 +74,7 @@ class ImageFrame:
         return cls(size_px, "letterbox", channels, aspect), reason
 
     def placement(self, height: int, width: int) -> Box:
-        """Return the part of the square that a picture fills."""
+        """Return the part of the square that an image fills."""
         size = self.size_px
         if self.fit == "stretch":
             return Box(0, 0, size, size)
@@ -83,14 +83,14 @@ class ImageFrame:
         return Box((size - rows) // 2, (size - columns) // 2, rows, columns)
 
     def note(self, height: int, width: int) -> str | None:
-        """Say where a picture would be distorted otherwise than the training pictures were; None where not."""
+        """Say where an image would be distorted otherwise than the training images were; None where not."""
         aspect = width / height
         if self.fit == "letterbox" or max(aspect, self.aspect) / min(aspect, self.aspect) <= _SAME_SHAPE:
             return None
-        return f"aspect ratio {aspect:.2f}, training pictures have {self.aspect:.2f}: it is stretched differently"
+        return f"aspect ratio {aspect:.2f}, training images have {self.aspect:.2f}: it is stretched differently"
 
     def prepare(self, pixels: Float[np.ndarray, "H W C_in"]) -> Float[np.ndarray, "C S S"]:
-        """Return the network's input in [-1, 1]; a picture of S x S pixels comes through unchanged.
+        """Return the network's input in [-1, 1]; an image of S x S pixels comes through unchanged.
 
         Raises: ShapeError for a number of channels that cannot be brought to the frame's.
         """
@@ -104,8 +104,8 @@ class ImageFrame:
         x0: np.ndarray = filled * np.float32(2) - np.float32(1)
         return x0
 
-    def to_picture(self, grid_map: Float[np.ndarray, "h w"], height: int, width: int) -> Float[np.ndarray, "H W"]:
-        """Return a map over the square, of any resolution, in the pixels of a picture of the given size; bars cut off.
+    def to_image(self, grid_map: Float[np.ndarray, "h w"], height: int, width: int) -> Float[np.ndarray, "H W"]:
+        """Return a map over the square, of any resolution, in the pixels of an image of the given size; bars cut off.
 
         Values lie between the smallest and the largest of the map.
         """
@@ -116,12 +116,12 @@ class ImageFrame:
         return _resize(grid_map, height, width, Image.Resampling.BILINEAR, (left, top, right, bottom))
 
     def restore(self, square: Float[np.ndarray, "C S S"], height: int, width: int) -> Float[np.ndarray, "H W C"]:
-        """Return a square of [-1, 1], such as a reconstruction, as a picture of the given size in [0, 1]."""
-        channels = [self.to_picture(channel, height, width) for channel in square]
-        picture: np.ndarray = np.clip((np.stack(channels, axis=2) + 1) / 2, 0, 1)
-        return picture
+        """Return a square of [-1, 1], such as a reconstruction, as an image of the given size in [0, 1]."""
+        channels = [self.to_image(channel, height, width) for channel in square]
+        image: np.ndarray = np.clip((np.stack(channels, axis=2) + 1) / 2, 0, 1)
+        return image
 
-    def from_picture_mask(
+    def from_image_mask(
         self, mask: Bool[np.ndarray, "H W"], grid: tuple[int, int] | None = None
     ) -> Float[np.ndarray, "h w"]:
         """Return the share of each cell that a mask covers, in [0, 1]; bars are not covered.
@@ -150,8 +150,8 @@ class ImageFrame:
             return np.repeat(pixels, 3, axis=2)
         if given == 3 and self.channels == 1 and np.ptp(pixels, axis=2).max() <= _GREY_SPREAD:
             return np.asarray(pixels.mean(axis=2, keepdims=True))
-        expected = "grey pictures" if self.channels == 1 else f"pictures of {self.channels} channels"
-        raise ShapeError(f"the picture has {given} channel(s), the model was trained on {expected}: convert it first")
+        expected = "grey images" if self.channels == 1 else f"images of {self.channels} channels"
+        raise ShapeError(f"the image has {given} channel(s), the model was trained on {expected}: convert it first")
 
 
 def _resize(

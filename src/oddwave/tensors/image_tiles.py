@@ -1,6 +1,6 @@
-"""Tiles of a large picture, and the seam-free map that theirs are blended into.
+"""Tiles of a large image, and the seam-free map that theirs are blended into.
 
-Legend: H x W pixels of the picture, h x w of a tile.
+Legend: H x W pixels of the image, h x w of a tile.
 """
 
 import math
@@ -16,9 +16,9 @@ __all__ = ["blend_tiles", "tile_boxes"]
 
 
 def tile_boxes(height: int, width: int, tile_px: int, overlap: float = 0.25) -> list[Box]:
-    """Cover a picture with tiles, row by row, that share at least `overlap` of their side with the next.
+    """Cover an image with tiles, row by row, that share at least `overlap` of their side with the next.
 
-    The last tiles are shifted inwards, so none leaves the picture; where it is smaller than a tile, the tile is as
+    The last tiles are shifted inwards, so none leaves the image; where it is smaller than a tile, the tile is as
     small. Raises: ConfigError.
     """
     if tile_px < 1 or not 0 <= overlap < 1:
@@ -38,7 +38,7 @@ def blend_tiles(
 
     `maps` may be a generator: besides the result only one tile, and one plane of weights, lies in memory. A tile's
     value counts w(y) w(x) with w(i) = sin^2(pi (i + 1/2) / n), so at its border it has no say, and nothing jumps.
-    Raises: ShapeError where maps and boxes do not agree or leave pixels of the picture uncovered.
+    Raises: ShapeError where maps and boxes do not agree or leave pixels of the image uncovered.
     """
     total, weight = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for tile, box in zip(maps, boxes, strict=True):

@@ -1,10 +1,10 @@
 """The ablation: what each part is worth, as named sets of overrides of one of two stated grounds.
 
-    paper   what the paper describes (`full`): its four additions, noise prediction, lambda 0.5, and of pictures both
+    paper   what the paper describes (`full`): its four additions, noise prediction, lambda 0.5, and of images both
             losses; the denoiser has everything to say and nothing is remembered. One noise level, so that no choice
-            among levels differs between variants. Pictures at 64 px with 250 steps of 8, series with 300 steps.
-    own     oddwave's balanced preset (`own`); of pictures with 32 channels, 200 steps and 2,000 remembered patches of
-            200 pictures, on grids that are given, so that a cell takes about a minute on one core
+            among levels differs between variants. Images at 64 px with 250 steps of 8, series with 300 steps.
+    own     oddwave's balanced preset (`own`); of images with 32 channels, 200 steps and 2,000 remembered patches of
+            200 images, on grids that are given, so that a cell takes about a minute on one core
 
 A variant changes its ground by the fewest settings that make up the switch, and is compared with its ground's
 reference. A variant called `name` runs as the method `ablation/name`, an ordinary cell of `runner.py`: resumable, with
@@ -19,9 +19,9 @@ from typing import Literal
 
 from oddwave.config import DetectorConfig, preset
 from oddwave.errors import ConfigError, DataError
-from oddwave.lab.bench.ablation_sampled import score_sampled_pictures, score_sampled_series
+from oddwave.lab.bench.ablation_sampled import score_sampled_images, score_sampled_series
 from oddwave.lab.bench.own_methods import PAPER_SETTING, score_task
-from oddwave.lab.bench.protocol import AnyTask, Outcome, PictureTask, Task, load_tasks
+from oddwave.lab.bench.protocol import AnyTask, ImageTask, Outcome, Task, load_tasks
 from oddwave.lab.bench.quick import at_effort
 
 __all__ = [
@@ -48,7 +48,7 @@ Ground = Literal["paper", "own"]
 _PREFIX = "ablation/"
 _BATCH = 8
 _SERIES_ITEMS = ("nyc_taxi", "machine_temperature_system_failure", "ECG200", "Wafer")
-_PICTURE_ITEMS = ("bottle", "cable", "hazelnut", "metal_nut", "pill", "tile", "screw", "magnetic_tile")
+_IMAGE_ITEMS = ("bottle", "cable", "hazelnut", "metal_nut", "pill", "tile", "screw", "magnetic_tile")
 
 GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
     "paper": {
@@ -62,7 +62,7 @@ GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
             "image.top_share=0.002",
             "image.memory_grid=32",
             "image.denoiser_grid=16",
-            "image.max_pictures=200",
+            "image.max_images=200",
         ),
         "series": (
             "training.prediction_type=epsilon",
@@ -80,7 +80,7 @@ GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
             "scoring.memory_size=2000",
             "image.memory_grid=32",
             "image.denoiser_grid=16",
-            "image.max_pictures=200",
+            "image.max_images=200",
         ),
         "series": (),
     },
@@ -148,12 +148,12 @@ VARIANTS: Mapping[str, Variant] = {variant.name: variant for variant in _ALL}
 
 ABSENT: Mapping[AblationModality, Mapping[str, str]] = {
     "image": {
-        "aggregate_point": "a picture has one score, whose making aggregate_mean and aggregate_max change",
+        "aggregate_point": "an image has one score, whose making aggregate_mean and aggregate_max change",
         "aggregate_blend": "as aggregate_point",
-        "space_scalogram": "pictures are 2-D already; their other space is space_pixel",
+        "space_scalogram": "images are 2-D already; their other space is space_pixel",
     },
     "series": {
-        "gamma_0": "the frozen network knows pictures: windows are trained without L_feat, gamma is 0 always",
+        "gamma_0": "the frozen network knows images: windows are trained without L_feat, gamma is 0 always",
         "inversion_4": "series have no error by inversion",
         "aggregate_mean": "of series, aggregate_point and aggregate_blend",
         "aggregate_max": "as aggregate_mean",
@@ -211,7 +211,7 @@ def ablation_tasks(root: Path, modality: AblationModality, only: Collection[str]
     """
     tasks = load_tasks(root, only, modality)
     if only is None:
-        default = _PICTURE_ITEMS if modality == "image" else _SERIES_ITEMS
+        default = _IMAGE_ITEMS if modality == "image" else _SERIES_ITEMS
         tasks = [task for task in tasks if task.item.rpartition("/")[2] in default] or tasks
     wanted = only or ()
     return [task for task in tasks if (task.dataset, task.protocol) != ("nab", "semi") or "nab/semi" in wanted]
@@ -248,9 +248,9 @@ def ablation_work(
 def run_variant(method: str, task: AnyTask, seed: int) -> Outcome:
     """Run a variant on one task. Raises: ConfigError for a modality that does not have it."""
     variant_methods(task.modality, [method.removeprefix(_PREFIX)])
-    settings = at_effort(variant_settings(method, "image" if isinstance(task, PictureTask) else "series", seed), task)
-    if variant_of(method).sampled and isinstance(task, PictureTask):
-        return score_sampled_pictures(settings, task)
+    settings = at_effort(variant_settings(method, "image" if isinstance(task, ImageTask) else "series", seed), task)
+    if variant_of(method).sampled and isinstance(task, ImageTask):
+        return score_sampled_images(settings, task)
     if variant_of(method).sampled and isinstance(task, Task):
         return score_sampled_series(settings, task)
     return score_task(settings, task)

@@ -5,7 +5,7 @@ the one-step estimate in the same terms, so `sampled_1` is what `sampled_10` and
 `sampled_full_noise` begins at t = T as the paper has it, where nothing of the item is left. Noise level, sampler and
 steps are the `reconstruction` section's. Read `ablation.py` for where these stand among the variants.
 
-Legend: n points of a stream or of all of them, C channels, B pictures.
+Legend: n points of a stream or of all of them, C channels, B images.
 """
 
 from typing import TYPE_CHECKING
@@ -16,28 +16,28 @@ from jaxtyping import Float
 from oddwave.config import DetectorConfig
 from oddwave.lab.bench.clock import Clock
 from oddwave.lab.bench.own_methods import streams_of
-from oddwave.lab.bench.protocol import Outcome, PictureTask, Task
+from oddwave.lab.bench.protocol import ImageTask, Outcome, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oddwave.detection.picture_scorer import PictureScorer
+    from oddwave.detection.image.terms import ImageScorer
 
-__all__ = ["score_sampled_pictures", "score_sampled_series"]
+__all__ = ["score_sampled_images", "score_sampled_series"]
 
 _BATCH = 8
 
 
-def score_sampled_pictures(settings: DetectorConfig, task: PictureTask) -> Outcome:
+def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
     """Score by the error of a sampled reconstruction: as elsewhere, the mean of the map's highest share."""
     import torch
 
-    from oddwave.detection.picture_tiles import cut_picture, join_maps
-    from oddwave.detection.picture_work import PictureWork
-    from oddwave.scoring.picture_maps import common_map, top_mean
+    from oddwave.detection.image.detector import ImageDetector
+    from oddwave.detection.image.tiles import cut_image, join_maps
+    from oddwave.scoring.image_maps import common_map, top_mean
 
     clock = Clock()
-    work = PictureWork(settings, {"on_error": "stop"})
+    work = ImageDetector(settings, {"on_error": "stop"})
     work.fit(list(task.split.train_paths))
     clock.lap()
     engine = work.engine
@@ -45,16 +45,16 @@ def score_sampled_pictures(settings: DetectorConfig, task: PictureTask) -> Outco
     items = work.read(list(task.split.test_paths)).items
     scores, maps = [], []
     for some in (items[first : first + _BATCH] for first in range(0, len(items), _BATCH)):
-        cut = [cut_picture(item.pixels(), engine.frame, settings.image, None) for item in some]
+        cut = [cut_image(item.pixels(), engine.frame, settings.image, None) for item in some]
         x0 = engine.scorer.pixel_x0(torch.from_numpy(np.concatenate([squares.tensors for squares in cut])))
         error = (x0 - _sampled_version(engine.scorer, x0)).square().mean(1)
-        for squares, own in zip(cut, common_map(error.numpy()), strict=True):  # without tiles a picture is one square
+        for squares, own in zip(cut, common_map(error.numpy()), strict=True):  # without tiles an image is one square
             scores.append(float(top_mean(own, engine.top_share)))
             maps.append(join_maps(own[None], squares.size, squares.boxes, engine.frame))
     return clock.outcome(np.array(scores), maps, settings.model_dump(mode="json"))
 
 
-def _sampled_version(scorer: "PictureScorer", x0: "Tensor") -> "Tensor":
+def _sampled_version(scorer: "ImageScorer", x0: "Tensor") -> "Tensor":
     """Give the reconstruction that the settings describe; all items see the same noise."""
     import torch
 
@@ -77,12 +77,12 @@ def _sampled_version(scorer: "PictureScorer", x0: "Tensor") -> "Tensor":
 
 def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
     """Score by the error of a sampled reconstruction: over an instance, or over a window around each point."""
-    from oddwave.detection.explain import reconstruct_streams
-    from oddwave.detection.points import scaled_streams
-    from oddwave.detection.series_work import SeriesWork
+    from oddwave.detection.series.detector import SeriesDetector
+    from oddwave.detection.series.explain import reconstruct_streams
+    from oddwave.detection.series.points import scaled_streams
 
     clock = Clock()
-    work = SeriesWork(settings, {})
+    work = SeriesDetector(settings, {})
     if task.train is None:
         work.fit_scores(task.test)
     else:

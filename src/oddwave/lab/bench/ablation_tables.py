@@ -45,7 +45,7 @@ __all__ = [
 _RESAMPLES = 10_000
 _COVERAGE = 0.95
 _MODALITIES: tuple[AblationModality, ...] = ("image", "series")
-MODALITY_TITLES: Mapping[AblationModality, str] = {"image": "Pictures", "series": "Series"}
+MODALITY_TITLES: Mapping[AblationModality, str] = {"image": "Images", "series": "Series"}
 GROUND_TITLES: Mapping[Ground, str] = {"paper": "the paper's setting", "own": "oddwave's own defaults"}
 
 _COLUMNS = (

@@ -1,7 +1,7 @@
 """What the tables of all modalities share: what is known of a cell beside its row, and the three files.
 
 Figures that `results.csv` has no column for come from the files that `runner.py` wrote beside the scores. Read
-`picture_tables.py` and `sound_tables.py` next.
+`image_tables.py` and `audio_tables.py` next.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Metrics over items with labels, and over each kind of anomaly by itself: for pictures and recordings alike.
+"""Metrics over items with labels, and over each kind of anomaly by itself: for images and recordings alike.
 
-Read `picture_metrics.py` for what pixels add, `runner.py` for where a cell's figures go. Legend: n test items.
+Read `image_metrics.py` for what pixels add, `runner.py` for where a cell's figures go. Legend: n test items.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError
-from oddwave.lab.bench.protocol import PictureTask, SoundTask
+from oddwave.lab.bench.protocol import AudioTask, ImageTask
 from oddwave.lab.metrics.auroc import auprc, auroc, pauc
 
-__all__ = ["auroc_by_kind", "sound_metrics"]
+__all__ = ["audio_metrics", "auroc_by_kind"]
 
 _MAX_FPR = 0.1
 
 
-def sound_metrics(task: SoundTask, scores: Float[np.ndarray, " n"]) -> dict[str, float]:
+def audio_metrics(task: AudioTask, scores: Float[np.ndarray, " n"]) -> dict[str, float]:
     """Compute AUROC, AUPR and pAUC (false-positive rate up to 0.1, 0.5 for chance) over recordings.
 
     Raises: DataError for another number of scores than recordings.
@@ -30,7 +30,7 @@ def sound_metrics(task: SoundTask, scores: Float[np.ndarray, " n"]) -> dict[str,
     return {"auroc": auroc(label, scores), "auprc": auprc(label, scores), "pauc": pauc(label, scores, _MAX_FPR)}
 
 
-def auroc_by_kind(task: PictureTask | SoundTask, scores: Float[np.ndarray, " n"]) -> Mapping[str, float]:
+def auroc_by_kind(task: ImageTask | AudioTask, scores: Float[np.ndarray, " n"]) -> Mapping[str, float]:
     """Compute the AUROC of each kind of anomaly against all normal test items."""
     label, kinds = task.gt_label, np.array(task.kinds)
     normal = scores[label == 0]

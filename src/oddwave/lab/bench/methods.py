@@ -1,6 +1,6 @@
 """The methods under comparison: oddwave's presets, and the baselines with the very windows that oddwave uses.
 
-Here are the methods for series; read `picture_methods.py` and `sound_methods.py` for the others, and `ablation.py` for
+Here are the methods for series; read `image_methods.py` and `audio_methods.py` for the others, and `ablation.py` for
 the variants of oddwave that `oddwave bench ablation` runs as methods `ablation/name`. A method is a function
 of (task, seed) to scores of the test items, higher = more anomalous. Windowed baselines score with each of oddwave's
 window sizes for that series, standardised per size and averaged; those that train a network have its strides too and
@@ -23,17 +23,17 @@ from jaxtyping import Float
 from oddwave.config import preset
 from oddwave.errors import ConfigError
 from oddwave.lab.bench.ablation import is_variant, run_variant, variant_applies, variant_methods, variant_of
+from oddwave.lab.bench.audio_methods import AUDIO_METHODS
 from oddwave.lab.bench.clock import Clock
+from oddwave.lab.bench.image_methods import IMAGE_METHODS
 from oddwave.lab.bench.own_methods import run_own_method, streams_of
-from oddwave.lab.bench.picture_methods import PICTURE_METHODS
 from oddwave.lab.bench.protocol import AnyTask, BenchModality, Outcome, Task
 from oddwave.lab.bench.rivals import make_baseline, takes_seed
-from oddwave.lab.bench.sound_methods import SOUND_METHODS
 from oddwave.lab.rivals import BASELINES, SeriesBaseline
 from oddwave.lab.rivals.learned.items import ByMethod
 
 if TYPE_CHECKING:
-    from oddwave.detection.plan import WindowPlan
+    from oddwave.detection.series.plan import WindowPlan
 
 __all__ = ["METHODS", "Outcome", "applies", "is_seeded", "method_names", "run_method"]
 
@@ -77,8 +77,8 @@ def applies(name: str, task: AnyTask) -> bool:
 def _methods(modality: BenchModality) -> Mapping[str, Callable[[str, Any, int], Outcome]]:
     tables: dict[BenchModality, Mapping[str, Callable[[str, Any, int], Outcome]]] = {
         "series": METHODS,
-        "image": PICTURE_METHODS,
-        "audio": SOUND_METHODS,
+        "image": IMAGE_METHODS,
+        "audio": AUDIO_METHODS,
     }
     return tables[modality]
 
@@ -144,11 +144,11 @@ def _standardised_scores(baseline: SeriesBaseline, task: Task, clock: Clock) -> 
 
 def _plan(task: Task) -> "WindowPlan":
     """Give the windows that oddwave would use on this task."""
-    from oddwave.detection.series_work import SeriesWork
+    from oddwave.detection.series.detector import SeriesDetector
 
     share = 0.0 if task.train is None else preset("balanced").calibration.calibration_share
     data = task.test if task.train is None else streams_of(task.train, task.train_ends)
-    return SeriesWork(preset("balanced"), {}).plan(data, held_back=share)
+    return SeriesDetector(preset("balanced"), {}).plan(data, held_back=share)
 
 
 def _in_units_of(usual: Float[np.ndarray, " m"], scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

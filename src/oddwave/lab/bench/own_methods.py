@@ -1,15 +1,15 @@
-"""oddwave itself: its presets in every modality; of pictures and sound also the paper's own setting and a plain DDPM.
+"""oddwave itself: its presets in every modality; of images and audio also the paper's own setting and a plain DDPM.
 
     oddwave_pixel, oddwave_audio_pixel
-                       the paper: diffusion over pixels (of a picture, or of a sound's map), all four additions, noise
+                       the paper: diffusion over pixels (of an image, or of a sound's map), all four additions, noise
                        prediction, both losses, A = lambda E_recon + (1 - lambda) E_feat, nothing remembered; at 64 px,
                        16 base channels, 300 steps and 256 keys for each attention, for that is what a processor
                        without a GPU does in minutes
     plain_ddpm_pixel, plain_ddpm_audio
                        the same budget, none of the additions, pixel error only
 
-A detector is told the data to train on and the data to judge, nothing else. Read `methods.py`, `picture_methods.py` and
-`sound_methods.py` next, which have a row's other methods, and `ablation.py` for what each part is worth.
+A detector is told the data to train on and the data to judge, nothing else. Read `methods.py`, `image_methods.py` and
+`audio_methods.py` next, which have a row's other methods, and `ablation.py` for what each part is worth.
 
 Legend: n points of all streams.
 """
@@ -23,16 +23,16 @@ from jaxtyping import Float
 from oddwave.config import DetectorConfig, preset
 from oddwave.errors import DataError
 from oddwave.lab.bench.clock import Clock
-from oddwave.lab.bench.protocol import AnyTask, Outcome, PictureTask, Task
+from oddwave.lab.bench.protocol import AnyTask, ImageTask, Outcome, Task
 from oddwave.lab.bench.quick import at_effort
-from oddwave.results import PictureResult, SoundResult
+from oddwave.results import AudioResult, ImageResult
 
 if TYPE_CHECKING:
     from oddwave.detector import Detector
 
 __all__ = ["PAPER_SETTING", "run_own_method", "score_task", "streams_of"]
 
-AnyResult = TypeVar("AnyResult", PictureResult, SoundResult)
+AnyResult = TypeVar("AnyResult", ImageResult, AudioResult)
 
 PAPER_SETTING = (
     "image.space=pixel",
@@ -81,9 +81,9 @@ def score_task(settings: DetectorConfig, task: AnyTask) -> Outcome:
         detector.fit(list(task.split.train_paths))
         clock.lap()
         result = detector.score(list(task.split.test_paths))
-        if isinstance(task, PictureTask):
-            scores = np.array([float(picture.scores[0]) for picture in _judged(result.pictures)])
-            maps = [picture.anomaly_map for picture in result.pictures]
+        if isinstance(task, ImageTask):
+            scores = np.array([float(image.scores[0]) for image in _judged(result.images)])
+            maps = [image.anomaly_map for image in result.images]
         else:
             scores = np.array([recording.score for recording in _judged(result.recordings)])
     return clock.outcome(scores, maps, own.model_dump(mode="json"), detector.num_parameters)
@@ -97,10 +97,10 @@ def streams_of(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
 
 
 def _series_scores(detector: "Detector", task: Task, clock: Clock) -> Float[np.ndarray, " n"]:
-    from oddwave.detection.series_work import SeriesWork
+    from oddwave.detection.series.detector import SeriesDetector
 
     if task.train is None:
-        assert isinstance(detector.work, SeriesWork)
+        assert isinstance(detector.work, SeriesDetector)
         return np.concatenate([stream.scores for stream in detector.work.fit_scores(task.test)])
     detector.fit(streams_of(task.train, task.train_ends))
     clock.lap()

@@ -4,7 +4,7 @@ Source: Chen 2025, Research on Anomaly Detection Methods Based on Diffusion Mode
 The paper does not say how it split NAB's files, so each of our protocols stands in a line of its own. Its "Ours" is set
 beside oddwave and beside oddwave with the paper's own setting; its rivals beside ours of the same name.
 
-Read `picture_tables.py` next, which shows Table I, or `ablation_tables.py` for Table III.
+Read `image_tables.py` next, which shows Table I, or `ablation_tables.py` for Table III.
 """
 
 import json
@@ -18,8 +18,8 @@ import numpy as np
 from oddwave.lab.bench.markdown import Row
 
 __all__ = [
-    "PAPER_PICTURE_AUC",
-    "PAPER_PICTURE_METHODS",
+    "PAPER_IMAGE_AUC",
+    "PAPER_IMAGE_METHODS",
     "PAPER_SERIES_AUC",
     "PAPER_SERIES_METHODS",
     "PAPER_SOURCE",
@@ -150,5 +150,5 @@ def _columns(modality: PaperModality) -> dict[str, tuple[float, ...]]:
 
 
 PAPER_SOURCE: str = _tables()["source"]
-PAPER_PICTURE_METHODS, PAPER_PICTURE_AUC = _column_names("image"), _columns("image")
+PAPER_IMAGE_METHODS, PAPER_IMAGE_AUC = _column_names("image"), _columns("image")
 PAPER_SERIES_METHODS, PAPER_SERIES_AUC = _column_names("series"), _columns("series")

@@ -32,7 +32,7 @@ _RIVALS = ("#0072b2", "#009e73", "#7a5195", "#56b4e9", "#8a6d00", "#4d5a66", "#c
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _MOST_CURVES = 8  # shown at first; the others by a click on their name
 _RATES = np.linspace(0, 1, 201)
-_TITLES: Mapping[BenchModality, str] = {"series": "Series", "image": "Picture", "audio": "Sound"}
+_TITLES: Mapping[BenchModality, str] = {"series": "Series", "image": "Image", "audio": "Sound"}
 _INTRODUCTION = (
     "AUROC: 0.5 is chance, 1 perfect. Intervals are 95 % bootstrap intervals over test items, of streams over blocks "
     "of points; a bar without one has no saved scores. oddwave is orange, its own variants light orange. Click a name "

@@ -7,14 +7,14 @@
     msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
     pems_bay / injected  train on the first 60 %, score the rest, in which a seed has planted anomalies
     mvtec_ad, magnetic_tile, visa / one_class
-                         per category: train on the good training pictures, score the test pictures and their pixels
+                         per category: train on the good training images, score the test images and their pixels
     urbansound8k, esc10, esc50 / one_class
                          each class normal in turn: train on its clips in the training folds, score the test fold's
     dcase / one_class    per machine and section: train on `train`, score `test`
 
 Labels are part of a task for the metrics alone: no method ever sees them. Read `methods.py` next, then `runner.py`.
 
-Legend: n points, pictures or recordings, C channels, N instances, L points per instance, h x w pixels of a map,
+Legend: n points, images or recordings, C channels, N instances, L points per instance, h x w pixels of a map,
 k training and m test items kept.
 """
 
@@ -28,22 +28,22 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from oddwave.errors import ConfigError, DataError, MissingExtraError
-from oddwave.lab.datasets.pictures import PictureSplit
+from oddwave.lab.datasets.images import ImageSplit
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledSeries
 from oddwave.lab.datasets.split import Split
 
 __all__ = [
+    "AUDIO_DATASETS",
     "COLUMNS",
-    "PICTURE_DATASETS",
+    "IMAGE_DATASETS",
     "SERIES_DATASETS",
-    "SOUND_DATASETS",
     "AnyTask",
+    "AudioTask",
     "BenchModality",
     "Cell",
+    "ImageTask",
     "Outcome",
-    "PictureTask",
-    "SoundTask",
     "Task",
     "load_tasks",
     "modality_of",
@@ -52,8 +52,8 @@ __all__ = [
 
 BenchModality = Literal["series", "image", "audio"]
 SERIES_DATASETS = ("nab", "ucr", "msl", "pems_bay")
-PICTURE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
-SOUND_DATASETS = ("urbansound8k", "esc10", "esc50", "dcase")
+IMAGE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
+AUDIO_DATASETS = ("urbansound8k", "esc10", "esc50", "dcase")
 
 COLUMNS = (
     "dataset", "item", "protocol", "method", "seed", "auroc", "auprc", "vus_pr", "vus_roc", "pixel_auroc", "aupro",
@@ -120,29 +120,29 @@ class _FilesTask:
 
 
 @dataclass(frozen=True, eq=False)
-class PictureTask(_FilesTask):
-    """One category of pictures, with masks where there are any."""
+class ImageTask(_FilesTask):
+    """One category of images, with masks where there are any."""
 
     modality: ClassVar[Literal["image"]] = "image"
-    split: PictureSplit
+    split: ImageSplit
 
 
 @dataclass(frozen=True, eq=False)
-class SoundTask(_FilesTask):
+class AudioTask(_FilesTask):
     """One class of sounds, or one machine's section."""
 
     modality: ClassVar[Literal["audio"]] = "audio"
     split: ClipSplit
 
 
-AnyTask = Task | PictureTask | SoundTask
+AnyTask = Task | ImageTask | AudioTask
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """What a method says of a task: scores of the test items, seconds of CPU time and on the clock, and what it was.
 
-    Of pictures also a map each, of any size, that covers the whole picture. `num_parameters` counts what training set.
+    Of images also a map each, of any size, that covers the whole image. `num_parameters` counts what training set.
     """
 
     scores: Float[np.ndarray, " n"]
@@ -297,42 +297,42 @@ def _msl_tasks(root: Path) -> list[Task]:
     return [joint, *(Task("msl", s.name, "semi", s.train, s.test, s.gt_label, s.windows) for s in splits)]
 
 
-def _mvtec_tasks(root: Path) -> list[PictureTask]:
+def _mvtec_tasks(root: Path) -> list[ImageTask]:
     from oddwave.lab.datasets.mvtec import load_mvtec
 
     # a folder of categories may hold magnetic tile as well, which is a data set of its own
     splits = [split for split in load_mvtec(root) if split.name != "magnetic_tile"]
     if not splits:
         raise DataError(f"'{root}' has no category of MVTec AD besides magnetic tile")
-    return _picture_tasks("mvtec_ad", splits)
+    return _image_tasks("mvtec_ad", splits)
 
 
-def _tile_tasks(root: Path) -> list[PictureTask]:
+def _tile_tasks(root: Path) -> list[ImageTask]:
     from oddwave.lab.datasets.mvtec import load_magnetic_tile
 
-    return _picture_tasks("magnetic_tile", load_magnetic_tile(root))
+    return _image_tasks("magnetic_tile", load_magnetic_tile(root))
 
 
-def _visa_tasks(root: Path) -> list[PictureTask]:
+def _visa_tasks(root: Path) -> list[ImageTask]:
     from oddwave.lab.datasets.visa import load_visa
 
-    return _picture_tasks("visa", load_visa(root))
+    return _image_tasks("visa", load_visa(root))
 
 
-def _picture_tasks(dataset: str, splits: Sequence[PictureSplit]) -> list[PictureTask]:
-    return [PictureTask(dataset, split.name, "one_class", split) for split in splits]
+def _image_tasks(dataset: str, splits: Sequence[ImageSplit]) -> list[ImageTask]:
+    return [ImageTask(dataset, split.name, "one_class", split) for split in splits]
 
 
-def _sound_tasks(dataset: str, root: Path) -> list[SoundTask]:
+def _audio_tasks(dataset: str, root: Path) -> list[AudioTask]:
     from oddwave.lab.datasets.registry import DATASETS
 
     splits = DATASETS[dataset].load(root)
-    return [SoundTask(dataset, split.name, "one_class", split) for split in splits if isinstance(split, ClipSplit)]
+    return [AudioTask(dataset, split.name, "one_class", split) for split in splits if isinstance(split, ClipSplit)]
 
 
-_KINDS: dict[BenchModality, str] = {"series": "series", "image": "picture", "audio": "sound"}
+_KINDS: dict[BenchModality, str] = {"series": "series", "image": "image", "audio": "sound"}
 _LOADERS: dict[BenchModality, dict[str, Callable[[Path], Sequence[Any]]]] = {
     "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks, _pems_tasks), strict=True)),
-    "image": dict(zip(PICTURE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
-    "audio": {name: partial(_sound_tasks, name) for name in SOUND_DATASETS},
+    "image": dict(zip(IMAGE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
+    "audio": {name: partial(_audio_tasks, name) for name in AUDIO_DATASETS},
 }

@@ -1,6 +1,6 @@
 """`--quick`: every method on a few items of each data set, thinned, with a quarter of the training; for a first look.
 
-oddwave looks at pictures in its neutral grids, without trials of others.
+oddwave looks at images in its neutral grids, without trials of others.
 
 Its tasks have protocols of their own (`one_class-quick`), so that a quick row is never taken for one of the full
 benchmark, whichever folder it lies in. Items are thinned evenly; of test items, half are normal where there are enough.

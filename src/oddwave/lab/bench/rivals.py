@@ -1,7 +1,7 @@
 """Makes a baseline for a cell: with the cell's seed, with the share of its training that the task allows.
 
 Every baseline is given the same data and the training that its class states (`num_steps`, `num_epochs`); nothing is set
-for one method on one data set. Read `methods.py`, `picture_methods.py` and `sound_methods.py` for what becomes of it.
+for one method on one data set. Read `methods.py`, `image_methods.py` and `audio_methods.py` for what becomes of it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from oddwave.lab.bench.protocol import AnyTask
 from oddwave.lab.bench.quick import effort_of
-from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, PICTURE_BASELINES, Baseline
+from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, IMAGE_BASELINES, Baseline
 
 __all__ = ["make_baseline", "takes_seed"]
 
@@ -21,7 +21,7 @@ _BUDGETS = ("num_steps", "num_epochs")
 
 def takes_seed(name: str) -> bool:
     """Say whether there is a baseline of this name that draws at random, in any modality."""
-    registered: tuple[Mapping[str, type[Baseline]], ...] = (BASELINES, PICTURE_BASELINES, CLIP_BASELINES)
+    registered: tuple[Mapping[str, type[Baseline]], ...] = (BASELINES, IMAGE_BASELINES, CLIP_BASELINES)
     return any(kinds[name]().is_seeded for kinds in registered if name in kinds)
 
 

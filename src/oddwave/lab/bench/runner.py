@@ -28,17 +28,17 @@ from oddwave.errors import DataError
 from oddwave.files import write_json_atomic
 from oddwave.lab.bench.ablation import is_variant
 from oddwave.lab.bench.environment import available_memory_mb, environment, peak_memory_mb, reset_peak_memory
-from oddwave.lab.bench.label_metrics import auroc_by_kind, sound_metrics
+from oddwave.lab.bench.image_metrics import image_metrics
+from oddwave.lab.bench.label_metrics import audio_metrics, auroc_by_kind
 from oddwave.lab.bench.methods import applies, is_seeded, method_names, run_method
-from oddwave.lab.bench.picture_metrics import picture_metrics
 from oddwave.lab.bench.protocol import (
     COLUMNS,
     AnyTask,
+    AudioTask,
     BenchModality,
     Cell,
+    ImageTask,
     Outcome,
-    PictureTask,
-    SoundTask,
     Task,
     load_tasks,
     modality_of,
@@ -97,7 +97,7 @@ def run_cell(cell: Cell, task: AnyTask, out: Path) -> dict[str, str]:
     started = time.process_time()
     try:
         outcome = run_method(cell.method, task, cell.seed)
-        row["peak_mb"] = round(peak_memory_mb())  # before the metrics, which of pictures take more than some methods
+        row["peak_mb"] = round(peak_memory_mb())  # before the metrics, which of images take more than some methods
         metrics = _metrics(task, outcome)
         row |= {name: value for name, value in metrics.items() if name in COLUMNS}
         row |= {"fit_s": round(outcome.fit_s, 2), "score_s": round(outcome.score_s, 2)}
@@ -121,10 +121,10 @@ def read_results(out: Path) -> list[dict[str, str]]:
 
 
 def _metrics(task: AnyTask, outcome: Outcome) -> dict[str, float]:
-    if isinstance(task, PictureTask):
-        result = picture_metrics(task, outcome.scores, outcome.maps)
-    elif isinstance(task, SoundTask):
-        result = sound_metrics(task, outcome.scores)
+    if isinstance(task, ImageTask):
+        result = image_metrics(task, outcome.scores, outcome.maps)
+    elif isinstance(task, AudioTask):
+        result = audio_metrics(task, outcome.scores)
     else:
         result = _series_metrics(task, outcome.scores)
     return {key: round(value, 5) for key, value in result.items()}

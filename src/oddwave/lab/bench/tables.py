@@ -1,8 +1,8 @@
 """From cells to tables: pooled metrics, means over items, mean and deviation over seeds, as Markdown.
 
 `nab / corpus` rows are added: NAB's own score over the labelled files, scores standardised per file by median
-and interquartile range, its threshold chosen on the labels as NAB's rule demands. Read `picture_tables.py`
-and `sound_tables.py` for the tables of the others, `markdown.py` for what one table looks like.
+and interquartile range, its threshold chosen on the labels as NAB's rule demands. Read `image_tables.py`
+and `audio_tables.py` for the tables of the others, `markdown.py` for what one table looks like.
 """
 
 import warnings
@@ -14,14 +14,14 @@ from jaxtyping import Float
 
 from oddwave.errors import DataError, MissingExtraError
 from oddwave.files import write_bytes_atomic
+from oddwave.lab.bench.audio_tables import write_audio_tables
+from oddwave.lab.bench.image_tables import write_image_tables
 from oddwave.lab.bench.intervals import read_evidence
 from oddwave.lab.bench.item_tables import facts_of, write_item_tables
 from oddwave.lab.bench.markdown import Row, failed_cells, section
 from oddwave.lab.bench.paper import beside_the_paper
-from oddwave.lab.bench.picture_tables import write_picture_tables
 from oddwave.lab.bench.plots import write_plots
 from oddwave.lab.bench.protocol import COLUMNS, AnyTask, BenchModality, Cell, Task
-from oddwave.lab.bench.sound_tables import write_sound_tables
 from oddwave.lab.bench.verdict import write_verdict
 from oddwave.lab.metrics.nab_score import nab_score
 
@@ -40,9 +40,9 @@ def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modal
         CheckpointError: `out` cannot be written.
     """
     if modality == "image":
-        path = write_picture_tables(out, rows)
+        path = write_image_tables(out, rows)
     elif modality == "audio":
-        path = write_sound_tables(out, rows)
+        path = write_audio_tables(out, rows)
     else:
         path = _write_series_tables(out, rows, tasks)
     evidence = read_evidence(out, rows, tasks)

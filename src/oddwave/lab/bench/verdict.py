@@ -39,7 +39,7 @@ __all__ = ["Rival", "Standing", "standings", "write_verdict"]
 _ALPHA = 0.05
 _MOST_NAMED = 5
 _ITEM_WORDS: Mapping[BenchModality, str] = {"series": "items", "image": "categories", "audio": "classes"}
-_EXPLANATION = """AUROC, mean over items and seeds, in brackets its 95 % bootstrap interval: over test pictures,
+_EXPLANATION = """AUROC, mean over items and seeds, in brackets its 95 % bootstrap interval: over test images,
 recordings or instances, of streams over blocks of twice as many points as stay alike. Each difference is oddwave minus
 a rival on the same resamples; p is two-sided, after Holm for all rivals of the data set. Seeds and items are fixed
 there: Wilcoxon's test, further down, is what speaks of other items of the kind."""

@@ -2,28 +2,28 @@
 
 from oddwave.lab.datasets.dcase import load_dcase
 from oddwave.lab.datasets.esc import load_esc10, load_esc50
+from oddwave.lab.datasets.images import ImageSplit
 from oddwave.lab.datasets.msl import load_msl
 from oddwave.lab.datasets.mvtec import MVTEC_CATEGORIES, load_category, load_magnetic_tile, load_mvtec
 from oddwave.lab.datasets.nab import load_nab, probation_end
-from oddwave.lab.datasets.pictures import PictureSplit
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit, data_root
 from oddwave.lab.datasets.registry import DATASETS, DatasetEntry
 from oddwave.lab.datasets.ucr import NORMAL_CLASS, load_ucr, load_ucr_panels
-from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
+from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES, load_urbansound8k
 from oddwave.lab.datasets.visa import load_visa
 
 __all__ = [
     "DATASETS",
     "MVTEC_CATEGORIES",
     "NORMAL_CLASS",
-    "URBANSOUND8K_CLASSES",
+    "URBANAUDIO8K_CLASSES",
     "ClipSplit",
     "DatasetEntry",
+    "ImageSplit",
     "LabelledPanel",
     "LabelledSeries",
     "LabelledSplit",
-    "PictureSplit",
     "data_root",
     "load_category",
     "load_dcase",

@@ -1,11 +1,11 @@
-"""MVTec AD, magnetic tile, and any other pictures in MVTec AD's layout.
+"""MVTec AD, magnetic tile, and any other images in MVTec AD's layout.
 
 Layout: `<category>/train/good/*`, `<category>/test/good/*`, `<category>/test/<defect>/*`, and
-`<category>/ground_truth/<defect>/<stem>_mask.png`. Defects may have any names; pictures any of the usual endings.
-Where there is no folder `ground_truth` at all, the pictures have labels but no masks.
+`<category>/ground_truth/<defect>/<stem>_mask.png`. Defects may have any names; images any of the usual endings.
+Where there is no folder `ground_truth` at all, the images have labels but no masks.
 
 MVTec AD: Bergmann et al. 2019, 15 categories; licence CC BY-NC-SA 4.0. Magnetic tile: Huang et al. 2018, surface
-defects of 5 kinds, here split into train and test. Read `pictures.py` for what is returned.
+defects of 5 kinds, here split into train and test. Read `images.py` for what is returned.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from oddwave.errors import DataError
-from oddwave.lab.datasets.pictures import GOOD, PictureSplit
+from oddwave.lab.datasets.images import GOOD, ImageSplit
 from oddwave.lab.datasets.records import find_folder
-from oddwave.sources.image.folder import is_picture_name
+from oddwave.sources.image.folder import is_image_name
 
 __all__ = ["MVTEC_CATEGORIES", "load_category", "load_magnetic_tile", "load_mvtec"]
 
@@ -41,7 +41,7 @@ _FOLDERS = ("mvtec_ad", "mvtec", "MVTec", "mvtec_anomaly_detection")
 _NORMALS = f"train/{GOOD}"
 
 
-def load_mvtec(root: Path | str, only: Collection[str] | None = None) -> list[PictureSplit]:
+def load_mvtec(root: Path | str, only: Collection[str] | None = None) -> list[ImageSplit]:
     """Load the categories that are present, in sorted order.
 
     `root` is MVTec AD's folder, the data folder above it, one category, or a folder of categories of your own in the
@@ -57,7 +57,7 @@ def load_mvtec(root: Path | str, only: Collection[str] | None = None) -> list[Pi
     return [load_category(folders[name]) for name in sorted(folders) if only is None or name in only]
 
 
-def load_magnetic_tile(root: Path | str, only: Collection[str] | None = None) -> list[PictureSplit]:
+def load_magnetic_tile(root: Path | str, only: Collection[str] | None = None) -> list[ImageSplit]:
     """Load magnetic tile, a single category, from its own folder or the data folder above it.
 
     Raises: DataError for a folder in another layout, or an `only` without `magnetic_tile`.
@@ -68,24 +68,24 @@ def load_magnetic_tile(root: Path | str, only: Collection[str] | None = None) ->
     return [load_category(folder)]
 
 
-def load_category(folder: Path | str) -> PictureSplit:
+def load_category(folder: Path | str) -> ImageSplit:
     """Load one category, whatever its name, from a folder in MVTec AD's layout.
 
-    Raises: DataError where a part of the layout is missing or empty, or a defective picture lacks its mask although
+    Raises: DataError where a part of the layout is missing or empty, or a defective image lacks its mask although
     there is a folder `ground_truth`.
     """
     folder = Path(folder).absolute()
-    train = tuple(_pictures(folder / _NORMALS))
+    train = tuple(_images(folder / _NORMALS))
     kinds = sorted(path.name for path in _subfolders(folder / "test"))
-    listed = [(path, kind) for kind in kinds for path in _pictures(folder / "test" / kind)]
+    listed = [(path, kind) for kind in kinds for path in _images(folder / "test" / kind)]
     if not train or not listed:
         part = "test/<defect or good>" if train else _NORMALS
-        raise DataError(f"'{folder}' is not in MVTec AD's layout: it has no pictures in {part}")
+        raise DataError(f"'{folder}' is not in MVTec AD's layout: it has no images in {part}")
     masked = (folder / "ground_truth").is_dir()
     masks = [None if kind == GOOD or not masked else _mask_of(path, kind, folder) for path, kind in listed]
     label = np.array([kind != GOOD for _, kind in listed], dtype=np.int64)
     paths, names = zip(*listed, strict=True)
-    return PictureSplit(folder.name, train, paths, label, names, tuple(masks))
+    return ImageSplit(folder.name, train, paths, label, names, tuple(masks))
 
 
 def _category_folders(root: Path) -> list[Path]:
@@ -105,15 +105,15 @@ def _subfolders(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if is_picture_name(path) and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if is_image_name(path) and not path.name.startswith("."))
 
 
-def _mask_of(picture: Path, kind: str, folder: Path) -> Path:
+def _mask_of(image: Path, kind: str, folder: Path) -> Path:
     place = folder / "ground_truth" / kind
-    for name in (f"{picture.stem}_mask.png", f"{picture.stem}.png", picture.name):
+    for name in (f"{image.stem}_mask.png", f"{image.stem}.png", image.name):
         if (place / name).is_file():
             return place / name
-    raise DataError(f"'{picture}' has no mask '{place / picture.stem}_mask.png': fetch the data set again")
+    raise DataError(f"'{image}' has no mask '{place / image.stem}_mask.png': fetch the data set again")

@@ -1,6 +1,6 @@
 """Which data sets there are, what reads them, under which licence, and where to get them.
 
-Nothing here downloads anything. Read `records.py`, `pictures.py` and `recordings.py` for what the loaders return.
+Nothing here downloads anything. Read `records.py`, `images.py` and `recordings.py` for what the loaders return.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from oddwave.lab.datasets.dcase import load_dcase
 from oddwave.lab.datasets.esc import load_esc10, load_esc50
+from oddwave.lab.datasets.images import ImageSplit
 from oddwave.lab.datasets.msl import load_msl
 from oddwave.lab.datasets.mvtec import load_magnetic_tile, load_mvtec
 from oddwave.lab.datasets.nab import load_nab
 from oddwave.lab.datasets.pems_bay import load_pems_bay
-from oddwave.lab.datasets.pictures import PictureSplit
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit
 from oddwave.lab.datasets.ucr import load_ucr_panels
@@ -26,7 +26,7 @@ __all__ = ["DATASETS", "DatasetEntry"]
 class DatasetEntry:
     """One data set: `load(root)` gives its records; `layout` says where its files lie under the data folder."""
 
-    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel | PictureSplit | ClipSplit]]
+    load: Callable[..., Sequence[LabelledSeries | LabelledSplit | LabelledPanel | ImageSplit | ClipSplit]]
     modality: str
     description: str
     layout: str
@@ -86,7 +86,7 @@ DATASETS: dict[str, DatasetEntry] = {
     "visa": DatasetEntry(
         load=load_visa,
         modality="image",
-        description="VisA: 12 objects, 10,821 pictures, 1,200 of them anomalous with masks",
+        description="VisA: 12 objects, 10,821 images, 1,200 of them anomalous with masks",
         layout="visa/split_csv/1cls.csv, visa/<object>/Data/{Images,Masks}",
         licence="CC BY 4.0",
         source="https://github.com/amazon-science/spot-diff",
@@ -94,8 +94,8 @@ DATASETS: dict[str, DatasetEntry] = {
     "urbansound8k": DatasetEntry(
         load=load_urbansound8k,
         modality="audio",
-        description="UrbanSound8K, one-class: 8,732 clips of city sounds in 10 classes and 10 folds",
-        layout="urbansound8k/metadata/UrbanSound8K.csv, urbansound8k/audio/fold<n>/<clip>",
+        description="UrbanAudio8K, one-class: 8,732 clips of city sounds in 10 classes and 10 folds",
+        layout="urbansound8k/metadata/UrbanAudio8K.csv, urbansound8k/audio/fold<n>/<clip>",
         licence="CC BY-NC 3.0",
         source="https://urbansounddataset.weebly.com/urbansound8k.html",
     ),

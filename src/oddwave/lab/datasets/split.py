@@ -1,7 +1,7 @@
 """What a data set of files is split into: normal ones to train on, and test files with labels.
 
 Legend: M test files, k training and m test files kept. Labels: 0 normal, 1 anomalous.
-Read `pictures.py` and `recordings.py` next: one modality each.
+Read `images.py` and `recordings.py` next: one modality each.
 """
 
 from dataclasses import dataclass, replace

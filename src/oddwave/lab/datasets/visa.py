@@ -1,8 +1,8 @@
-"""VisA: 12 objects, 10,821 pictures, 1,200 of them anomalous, in the layout of the official download.
+"""VisA: 12 objects, 10,821 images, 1,200 of them anomalous, in the layout of the official download.
 
 Layout: `split_csv/1cls.csv` with the columns `object,split,label,image,mask` (split: train or test; label: normal or
 anomaly; paths relative to the data set's folder), `<object>/Data/Images/...`, `<object>/Data/Masks/Anomaly/*.png`.
-Every value of a mask but 0 is a class of defect. Source: Zou et al. 2022; licence CC BY 4.0. Read `pictures.py` for
+Every value of a mask but 0 is a class of defect. Source: Zou et al. 2022; licence CC BY 4.0. Read `images.py` for
 what is returned.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from oddwave.errors import DataError
-from oddwave.lab.datasets.pictures import GOOD, PictureSplit
+from oddwave.lab.datasets.images import GOOD, ImageSplit
 from oddwave.lab.datasets.records import find_folder
 
 __all__ = ["load_visa"]
@@ -25,7 +25,7 @@ _ANOMALY = "anomaly"
 Row = dict[str, str]
 
 
-def load_visa(root: Path | str, only: Collection[str] | None = None) -> list[PictureSplit]:
+def load_visa(root: Path | str, only: Collection[str] | None = None) -> list[ImageSplit]:
     """Load the one-class split of the objects that are present, in sorted order.
 
     `root` is VisA's folder or the data folder above it. `only` keeps the objects it lists.
@@ -61,7 +61,7 @@ def _read_table(path: Path) -> dict[str, list[Row]]:
     return table
 
 
-def _load_object(folder: Path, name: str, rows: list[Row]) -> PictureSplit:
+def _load_object(folder: Path, name: str, rows: list[Row]) -> ImageSplit:
     needed = [folder / row[column] for row in rows for column in ("image", "mask") if row[column]]
     missing = [path for path in needed if not path.is_file()]
     if missing:
@@ -69,9 +69,9 @@ def _load_object(folder: Path, name: str, rows: list[Row]) -> PictureSplit:
     train = [row for row in rows if row["split"] == "train"]
     test = [row for row in rows if row["split"] == "test"]
     if not train or not test or any(row["label"] == _ANOMALY for row in train):
-        raise DataError(f"VisA {name}: expected normal training pictures and some to test, see '{folder / _TABLE}'")
+        raise DataError(f"VisA {name}: expected normal training images and some to test, see '{folder / _TABLE}'")
     label = np.array([row["label"] == _ANOMALY for row in test], dtype=np.int64)
-    return PictureSplit(
+    return ImageSplit(
         name,
         train_paths=tuple(folder / row["image"] for row in train),
         test_paths=tuple(folder / row["image"] for row in test),

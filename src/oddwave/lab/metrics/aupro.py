@@ -1,9 +1,9 @@
-"""Metrics over the pixels of pictures: area under the per-region-overlap curve (AUPRO), and pixel AUROC.
+"""Metrics over the pixels of images: area under the per-region-overlap curve (AUPRO), and pixel AUROC.
 
 A region is an 8-connected component of a mask. At a threshold, all pixels that score at or above it are flagged, and
 
-    PRO = mean over all regions of all pictures of (flagged pixels of the region / its size)
-    FPR = flagged normal pixels of all pictures / normal pixels of all pictures
+    PRO = mean over all regions of all images of (flagged pixels of the region / its size)
+    FPR = flagged normal pixels of all images / normal pixels of all images
     AUPRO = 1 / max_fpr * integral of PRO over FPR from 0 to max_fpr
 
 so a small defect counts as much as a large one, which pixel AUROC does not grant it. 1 is perfect; a random map gets
@@ -13,7 +13,7 @@ Exactness. Every distinct score is a threshold: each pixel of a region adds 1 / 
 each normal pixel 1 / their number to FPR, so one sort and two cumulative sums give the whole curve. Equal scores are
 flagged together. The curve is linear between thresholds, from (0, 0), also where max_fpr cuts it.
 
-Source: Bergmann et al. 2020, Uninformed Students (CVPR). Legend: N pictures of H x W pixels, which may differ in size;
+Source: Bergmann et al. 2020, Uninformed Students (CVPR). Legend: N images of H x W pixels, which may differ in size;
 n pixels in all. Read `auroc.py` for metrics over items.
 """
 
@@ -35,8 +35,8 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=np.int64)
 def aupro(masks: Iterable[ArrayLike], maps: Iterable[ArrayLike], max_fpr: float = 0.3) -> float:
     """Compute the area under PRO over FPR up to `max_fpr`, divided by `max_fpr`: in [0, 1], higher is better.
 
-    `masks` are true or 1 where a picture is defective, `maps` hold a score per pixel, higher where more anomalous;
-    both are (N, H, W) or N arrays (H, W). Good pictures belong in it, with empty masks.
+    `masks` are true or 1 where an image is defective, `maps` hold a score per pixel, higher where more anomalous;
+    both are (N, H, W) or N arrays (H, W). Good images belong in it, with empty masks.
     Raises: ConfigError for max_fpr outside (0, 1]; ShapeError for masks and maps that do not match; DataError for other
     mask values, scores that are not finite, or no region or no normal pixel at all.
     """
@@ -54,7 +54,7 @@ def aupro(masks: Iterable[ArrayLike], maps: Iterable[ArrayLike], max_fpr: float 
 
 
 def pixel_auroc(masks: Iterable[ArrayLike], maps: Iterable[ArrayLike]) -> float:
-    """Compute the AUROC over all pixels of all pictures: 0.5 is chance, 1 perfect.
+    """Compute the AUROC over all pixels of all images: 0.5 is chance, 1 perfect.
 
     Arguments and Raises: as `aupro`. Few large defects outweigh many small ones; `aupro` weighs them alike.
     """
@@ -67,14 +67,14 @@ def _checked(
 ) -> tuple[list[Bool[np.ndarray, "_ _"]], Float[np.ndarray, " n"]]:
     arrays, values = [np.asarray(mask) for mask in masks], [np.asarray(values) for values in maps]
     if len(arrays) != len(values) or not arrays:
-        raise ShapeError(f"{len(arrays)} masks and {len(values)} maps are given: give one of each per picture")
+        raise ShapeError(f"{len(arrays)} masks and {len(values)} maps are given: give one of each per image")
     for index, (mask, scores) in enumerate(zip(arrays, values, strict=True)):
         if mask.ndim != 2 or mask.shape != scores.shape:
             raise ShapeError(
-                f"picture {index}: the mask has shape {mask.shape} and the map {scores.shape}: give both as (H, W)"
+                f"image {index}: the mask has shape {mask.shape} and the map {scores.shape}: give both as (H, W)"
             )
         if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-            raise DataError(f"picture {index}: the mask holds values besides 0 and 1: give 1 where it is defective")
+            raise DataError(f"image {index}: the mask holds values besides 0 and 1: give 1 where it is defective")
     score = np.concatenate([scores.ravel() for scores in values])
     if not np.issubdtype(score.dtype, np.floating):
         score = score.astype(np.float64)

@@ -3,6 +3,7 @@
 from oddwave.lab.rivals.base import Baseline
 from oddwave.lab.rivals.clip_base import ClipBaseline
 from oddwave.lab.rivals.clip_knn import FrozenKNN, FrozenMelKNN
+from oddwave.lab.rivals.image_base import ImageBaseline
 from oddwave.lab.rivals.isolation_forest import IsolationForest
 from oddwave.lab.rivals.knn import KNN
 from oddwave.lab.rivals.learned.addm import ADDM
@@ -19,7 +20,7 @@ from oddwave.lab.rivals.learned.dte_nonparametric import DTENonparametric
 from oddwave.lab.rivals.learned.fast_anogan import FastAnoGAN
 from oddwave.lab.rivals.learned.imdiffusion import ImDiffusion
 from oddwave.lab.rivals.learned.invad import InvAD
-from oddwave.lab.rivals.learned.items import on_clips, on_pictures, on_series
+from oddwave.lab.rivals.learned.items import on_clips, on_images, on_series
 from oddwave.lab.rivals.learned.mdps import MDPS
 from oddwave.lab.rivals.learned.patch_svdd import PatchSVDD
 from oddwave.lab.rivals.learned.plain_ddpm import PlainDDPM
@@ -32,10 +33,9 @@ from oddwave.lab.rivals.matrix_profile import MatrixProfile
 from oddwave.lab.rivals.one_class_svm import OneClassSVM
 from oddwave.lab.rivals.patch_knn import PatchKNN
 from oddwave.lab.rivals.pca import PCAReconstruction
-from oddwave.lab.rivals.picture_base import PictureBaseline
 from oddwave.lab.rivals.position_gaussian import PaDiM
 from oddwave.lab.rivals.random_clips import RandomClips
-from oddwave.lab.rivals.random_pictures import RandomPictures
+from oddwave.lab.rivals.random_images import RandomImages
 from oddwave.lab.rivals.random_score import RandomScore
 from oddwave.lab.rivals.series_base import SeriesBaseline, WindowBaseline
 from oddwave.lab.rivals.zscore import ZScore
@@ -43,13 +43,14 @@ from oddwave.lab.rivals.zscore import ZScore
 __all__ = [
     "BASELINES",
     "CLIP_BASELINES",
+    "IMAGE_BASELINES",
     "KNN",
     "LOF",
-    "PICTURE_BASELINES",
     "Baseline",
     "ClipBaseline",
     "FrozenKNN",
     "FrozenMelKNN",
+    "ImageBaseline",
     "IsolationForest",
     "LogMelAutoencoder",
     "LogMelKNN",
@@ -58,9 +59,8 @@ __all__ = [
     "PCAReconstruction",
     "PaDiM",
     "PatchKNN",
-    "PictureBaseline",
     "RandomClips",
-    "RandomPictures",
+    "RandomImages",
     "RandomScore",
     "SeriesBaseline",
     "WindowBaseline",
@@ -89,23 +89,23 @@ BASELINES: dict[str, type[SeriesBaseline]] = {
     "dte_nonparametric": on_series(DTENonparametric),
 }
 
-PICTURE_BASELINES: dict[str, type[PictureBaseline]] = {
-    "random": RandomPictures,
+IMAGE_BASELINES: dict[str, type[ImageBaseline]] = {
+    "random": RandomImages,
     "patch_knn": PatchKNN,
     "padim": PaDiM,
-    "vae": on_pictures(VAE),
-    "anogan": on_pictures(AnoGAN),
-    "fast_anogan": on_pictures(FastAnoGAN),
-    "patch_svdd": on_pictures(PatchSVDD),
-    "diffusionad": on_pictures(DiffusionAD, "feature"),
-    "deco_diff": on_pictures(DeCoDiff, "feature"),
-    "mdps": on_pictures(MDPS, "feature"),
-    "addm": on_pictures(ADDM, "feature"),
-    "invad": on_pictures(InvAD, "feature"),
-    "ddad": on_pictures(DDAD, "feature"),
-    "dte_categorical": on_pictures(DTECategorical, "feature"),
-    "dte_inverse_gamma": on_pictures(DTEInverseGamma, "feature"),
-    "dte_nonparametric": on_pictures(DTENonparametric, "feature"),
+    "vae": on_images(VAE),
+    "anogan": on_images(AnoGAN),
+    "fast_anogan": on_images(FastAnoGAN),
+    "patch_svdd": on_images(PatchSVDD),
+    "diffusionad": on_images(DiffusionAD, "feature"),
+    "deco_diff": on_images(DeCoDiff, "feature"),
+    "mdps": on_images(MDPS, "feature"),
+    "addm": on_images(ADDM, "feature"),
+    "invad": on_images(InvAD, "feature"),
+    "ddad": on_images(DDAD, "feature"),
+    "dte_categorical": on_images(DTECategorical, "feature"),
+    "dte_inverse_gamma": on_images(DTEInverseGamma, "feature"),
+    "dte_nonparametric": on_images(DTENonparametric, "feature"),
 }
 
 CLIP_BASELINES: dict[str, type[ClipBaseline]] = {

@@ -2,7 +2,7 @@
 
 Higher scores are more anomalous (scikit-learn's outlier detectors have the opposite sign). Public methods validate and
 are final; a subclass is a dataclass whose fields are its settings. Which items it takes is decided one level below:
-`series_base.py` for streams and panels, `picture_base.py` for pictures. Read one of them next.
+`series_base.py` for streams and panels, `image_base.py` for images. Read one of them next.
 
 Saved form: `baseline.json` (name, settings, shape of an item) and `arrays.safetensors`, sealed by a sha256; no pickle.
 """
@@ -36,7 +36,7 @@ class Baseline(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        self._item_shape: tuple[int, ...] | None = None  # (C,) of a stream, (C, L) of a panel, (C, S, S) of pictures
+        self._item_shape: tuple[int, ...] | None = None  # (C,) of a stream, (C, L) of a panel, (C, S, S) of images
 
     @property
     def num_parameters(self) -> int:

@@ -5,7 +5,7 @@
 d is a description of a clip. `FrozenKNN`: what a network trained on photographs sees in the clip's wavelet map, its
 taps at strides 4, 8 and 16 averaged over the whole grid and joined, as they come; `FrozenMelKNN` has a log-mel map of
 the same size instead. Levels become pixels as (L + 65 dB) / 45 dB, clipped to [-1, 1]: -110 to -20 dB of full scale.
-Source: the use of frozen image networks with nearest neighbours for machine sounds, as in Roth et al. 2022 for pictures
+Source: the use of frozen image networks with nearest neighbours for machine sounds, as in Roth et al. 2022 for images
 and in entries to DCASE Task 2 since 2020.
 
 Departures: a training clip is never left out, and none are condensed: a data set has hundreds to thousands of them.
@@ -98,9 +98,9 @@ class FrozenKNN(ClipKNN):
 
             self._network = load_perceptual(self.perceptual)
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        pictures = np.clip((self._levels_db(batch, self.transform) - _MIDDLE_DB) / _REACH_DB, -1.0, 1.0)
+        images = np.clip((self._levels_db(batch, self.transform) - _MIDDLE_DB) / _REACH_DB, -1.0, 1.0)
         with torch.inference_mode():
-            x = torch.from_numpy(pictures)[:, None].contiguous(memory_format=torch.channels_last)
+            x = torch.from_numpy(images)[:, None].contiguous(memory_format=torch.channels_last)
             pooled: np.ndarray = torch.cat([tap.mean((2, 3)) for tap in self._network(x)], 1).numpy()
         return pooled
 

@@ -2,7 +2,7 @@
 
     d(p)      = min over m in M of ||p - m||                      the map, brought to pixels and smoothed
     M         = greedy k-centre over all training patches P, |M| = 0.02 |P|
-    s*        = max over the picture's patches of d, at p*, with m* its nearest
+    s*        = max over the image's patches of d, at p*, with m* its nearest
     score     = (1 - exp ||p* - m*|| / sum over m in N_9(m*) of exp ||p* - m||) s*
 
 p is the frozen network's features at strides 8 and 16 around one place of the finer grid (one for every 8 pixels), each
@@ -10,10 +10,10 @@ averaged over 3 x 3 places with zeros beyond the border, the coarser brought to 
 (raw). N_9(m*) are the nine members of M nearest to m*, itself among them; with `reweighting=False` the score is s*.
 Source: Roth et al. 2022, Towards Total Recall in Industrial Anomaly Detection (CVPR).
 
-Departures. EfficientNet-Lite0 instead of WideResNet-50; pictures are not cropped. Distances for the choice of the
+Departures. EfficientNet-Lite0 instead of WideResNet-50; images are not cropped. Distances for the choice of the
 coreset are taken in a random projection to 32 dimensions (the paper: 128 of 1,024 or more). Memory: fitting holds all
-patches, 152 floats each, or 0.6 MB for a picture of 256 px.
-Read `picture_base.py` for the interface.
+patches, 152 floats each, or 0.6 MB for an image of 256 px.
+Read `image_base.py` for the interface.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from oddwave.lab.rivals.picture_base import GridBaseline, Pictures
+from oddwave.lab.rivals.image_base import GridBaseline, Images
 from oddwave.scoring.memory import coreset
 
 __all__ = ["PatchKNN"]
@@ -47,7 +47,7 @@ class PatchKNN(GridBaseline):
         self._require(0.0 < self.coreset_share <= 1.0, f"coreset_share is {self.coreset_share}: give one in (0, 1]")
         self._memory = np.zeros((0, 0), np.float32)
 
-    def _fit(self, x: Pictures) -> None:
+    def _fit(self, x: Images) -> None:
         patches = np.zeros((0, 0), np.float32)
         for first, batch in self._batches(x, "features"):
             grid = self._grid(batch, _TAPS, _NEIGHBOURHOOD)

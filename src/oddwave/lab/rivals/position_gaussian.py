@@ -1,18 +1,18 @@
-"""A Gaussian per place (PaDiM): Mahalanobis distance of the features at each place from those of normal pictures there.
+"""A Gaussian per place (PaDiM): Mahalanobis distance of the features at each place from those of normal images there.
 
-    mean_p, C_p = mean and covariance of z_p over the training pictures;   C_p <- C_p + 0.01 I
+    mean_p, C_p = mean and covariance of z_p over the training images;   C_p <- C_p + 0.01 I
     d(p)        = sqrt((z_p - mean_p)^T C_p^-1 (z_p - mean_p))    the map, brought to pixels and smoothed
     score       = the largest value of the smoothed map
 
 z_p is the frozen network's features at strides 4, 8 and 16 at one place of a grid (one for every 8 pixels), each
-channel divided by its standard deviation over all training pictures and places.
+channel divided by its standard deviation over all training images and places.
 Source: Defard et al. 2021, PaDiM: a Patch Distribution Modeling Framework (ICPR workshops).
 
 Departures. EfficientNet-Lite0, whose three taps have 176 channels together: all are used, where the paper draws 100 of
 448 (`num_dimensions=100` draws so many). The grid has a place for every 8 pixels instead of 4. Channels are
 standardised, which gives 0.01 I the same meaning for any network. Means and covariances are summed up batch by batch,
-so memory does not grow with the number of pictures: it is a few times 1,024 matrices of 176 x 176 at 256 px.
-Read `picture_base.py` for the interface.
+so memory does not grow with the number of images: it is a few times 1,024 matrices of 176 x 176 at 256 px.
+Read `image_base.py` for the interface.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.lab.rivals.picture_base import GridBaseline, Pictures
+from oddwave.lab.rivals.image_base import GridBaseline, Images
 
 __all__ = ["PaDiM"]
 
@@ -51,7 +51,7 @@ class PaDiM(GridBaseline):
         """Whether scores depend on the seed: where it draws some of the features."""
         return self.num_dimensions is not None
 
-    def _fit(self, x: Pictures) -> None:
+    def _fit(self, x: Images) -> None:
         sums: _Sums | None = None
         for _, batch in self._batches(x, "features"):
             grid = self._grid(batch, _TAPS, _NEIGHBOURHOOD)
@@ -59,7 +59,7 @@ class PaDiM(GridBaseline):
                 self._kept = self._drawn(grid.shape[2])
                 sums = _Sums(grid[..., self._kept])
             sums.add(grid[..., self._kept])
-        assert sums is not None  # there is a picture
+        assert sums is not None  # there is an image
         self._mean = sums.mean
         self._whiten(sums)
 
@@ -95,7 +95,7 @@ class PaDiM(GridBaseline):
 
 
 class _Sums:
-    """Sums over pictures of features and of their products at each place; one batch in memory at a time.
+    """Sums over images of features and of their products at each place; one batch in memory at a time.
 
     Features are shifted and scaled by the first batch's before they are summed: squares then lose no digits.
     """
@@ -124,7 +124,7 @@ class _Sums:
 
     @property
     def unit(self) -> Float[np.ndarray, " D"]:
-        """The standard deviation of each channel over all pictures and places."""
+        """The standard deviation of each channel over all images and places."""
         squares = np.einsum("pdd->d", self.products) / (self.num * len(self.products))
         variance = squares - np.square(self.total.mean(0) / self.num)
         unit: np.ndarray = self.scale * np.sqrt(np.maximum(variance, 1e-12))

@@ -33,7 +33,7 @@ RESULTS = Path("benchmarks/results")
 Method = tuple[Callable[[], Any], Callable[[Any], np.ndarray] | None]
 
 
-def sound(seconds: float) -> np.ndarray:
+def audio(seconds: float) -> np.ndarray:
     """Give a machine with a squeal: hum, coloured noise, one gliding tone; full scale at most."""
     rng, t = np.random.default_rng(0), np.arange(round(seconds * RATE)) / RATE
     hum = sum(0.2 / k * np.sin(2 * np.pi * 50 * k * t + k) for k in (1, 2, 3, 5, 8))
@@ -116,7 +116,7 @@ def measure_once(name: str, seconds: float, threads: int) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(threads)
-    x = sound(seconds)
+    x = audio(seconds)
     try:
         forward, inverse = METHODS[name][1](x)
     except ImportError as missing:
@@ -144,7 +144,7 @@ def baseline_mib(seconds: float) -> float:
     import pywt  # noqa: F401
     import torch  # noqa: F401
 
-    sound(seconds)
+    audio(seconds)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

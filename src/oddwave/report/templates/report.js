@@ -223,7 +223,7 @@
     const pad = Math.max(length * 1.2, (model.whole[1] - model.whole[0]) * 0.01);
     model.current = model.order.indexOf(place);
     show(node, [event.from - pad, event.to + pad]);
-    say(node, `Event ${event.rank}`);
+    say(node, `SeriesEvent ${event.rank}`);
     document.querySelectorAll(".event-row").forEach((row) => {
       if (row.dataset.section === node.dataset.figure && Number(row.dataset.place) === place) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");

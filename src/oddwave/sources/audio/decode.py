@@ -27,7 +27,7 @@ __all__ = [
     "HIGHEST_RATE",
     "LOWEST_RATE",
     "RECORDINGS",
-    "SoundHeader",
+    "AudioHeader",
     "array_chunks",
     "array_header",
     "file_chunks",
@@ -61,7 +61,7 @@ _CUT_FILE = re.compile(r"^\s*(?:riff|Riff size)\s*: (\d+) \(should be (\d+)\)", 
 
 
 @dataclass(frozen=True)
-class SoundHeader:
+class AudioHeader:
     """What is known before samples are read; `num_samples` is None where the header leaves it open.
 
     Samples at or above `full_scale` are at the converter's limit; floats only where they also stay the same.
@@ -75,13 +75,13 @@ class SoundHeader:
     notes: tuple[str, ...] = ()
 
 
-def file_header(path: Path) -> SoundHeader:
+def file_header(path: Path) -> AudioHeader:
     """Read what a file says about itself, without decoding.
 
     Raises: DataError for what is missing, empty, no sound, or holds no samples; MissingExtraError without soundfile.
     """
-    with _opened(path) as sound:
-        header = _header_of(sound)
+    with _opened(path) as audio:
+        header = _header_of(audio)
     if header.num_samples == 0:
         raise DataError(_no_samples(path))
     return header
@@ -101,11 +101,11 @@ def file_chunks(path: Path, notes: list[str]) -> Iterator[Float[np.ndarray, "n C
 
     Raises: DataError where nothing can be decoded.
     """
-    with _opened(path) as sound:
-        header = _header_of(sound)
+    with _opened(path) as audio:
+        header = _header_of(audio)
         read, fault = 0, ""
         while not fault:
-            chunk, fault = _next_chunk(sound, max(1, _CHUNK_VALUES // header.num_channels))
+            chunk, fault = _next_chunk(audio, max(1, _CHUNK_VALUES // header.num_channels))
             if not len(chunk):
                 break
             read += len(chunk)
@@ -118,12 +118,12 @@ def file_chunks(path: Path, notes: list[str]) -> Iterator[Float[np.ndarray, "n C
             notes.append(_ends_early(read, header.num_samples, header.sample_rate))
 
 
-def array_header(values: Shaped[np.ndarray, "n C"], sample_rate: int) -> SoundHeader:
+def array_header(values: Shaped[np.ndarray, "n C"], sample_rate: int) -> AudioHeader:
     """Describe samples that came as an array. Raises: DataError for types without a meaning as sound."""
     if values.dtype.kind not in "fiu" or values.dtype.itemsize > (8 if values.dtype.kind == "f" else 4):
         raise DataError(f"has samples of type {values.dtype}: expected 8, 16 or 32 bit integers, or floats in [-1, 1]")
     full_scale = 127 / 128 if values.dtype.itemsize == 1 else _FULL_SCALE
-    return SoundHeader(sample_rate, values.shape[1], len(values), full_scale, values.dtype.kind == "f")
+    return AudioHeader(sample_rate, values.shape[1], len(values), full_scale, values.dtype.kind == "f")
 
 
 def array_chunks(values: Shaped[np.ndarray, "n C"]) -> Iterator[Float[np.ndarray, "n C"]]:
@@ -146,10 +146,10 @@ def _opened(path: Path) -> Iterator[Any]:
     soundfile = _soundfile()
     try:
         _check_file(path)
-        with soundfile.SoundFile(path) as sound:
+        with soundfile.SoundFile(path) as audio:
             # Else soundfile seeks after each read: slow, and a fault at the end of files that leave their length open.
-            sound.seekable = lambda: False
-            yield sound
+            audio.seekable = lambda: False
+            yield audio
     except DataError:
         raise
     except MemoryError as error:
@@ -188,26 +188,26 @@ def _unidentified(path: Path) -> str:
     return "is no sound in a format that can be read (WAV, FLAC, OGG, MP3, AIFF and others): save it as WAV"
 
 
-def _header_of(sound: Any) -> SoundHeader:
-    rate, channels, length = int(sound.samplerate), int(sound.channels), int(sound.frames)
+def _header_of(audio: Any) -> AudioHeader:
+    rate, channels, length = int(audio.samplerate), int(audio.channels), int(audio.frames)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or channels < 1 or length < 0:
         raise DataError(f"says that it has {channels} channel(s) at {rate} Hz: its header is damaged, save it again")
-    log = str(sound.extra_info)
+    log = str(audio.extra_info)
     notes = []
-    found = _CUT_CHUNK.search(log) or (_CUT_FILE.search(log) if sound.format in ("W64", "RF64") else None)
+    found = _CUT_CHUNK.search(log) or (_CUT_FILE.search(log) if audio.format in ("W64", "RF64") else None)
     if found and (claimed := int(found[1])) < _LENGTH_OPEN_BYTES and claimed > (held := int(found[2])) > 0:
         notes.append(_ends_early(length, round(length * claimed / held), rate))
-    full_scale = _COARSE_FULL_SCALE.get(sound.subtype, _FULL_SCALE)
-    believed = min(_LENGTH_UNKNOWN, _MOST_SAMPLES_PER_BYTE * Path(sound.name).stat().st_size)
+    full_scale = _COARSE_FULL_SCALE.get(audio.subtype, _FULL_SCALE)
+    believed = min(_LENGTH_UNKNOWN, _MOST_SAMPLES_PER_BYTE * Path(audio.name).stat().st_size)
     known = length if length < believed else None  # open, or damaged: it must be counted
-    return SoundHeader(rate, channels, known, full_scale, sound.subtype in _FLOAT_SUBTYPES, tuple(notes))
+    return AudioHeader(rate, channels, known, full_scale, audio.subtype in _FLOAT_SUBTYPES, tuple(notes))
 
 
-def _next_chunk(sound: Any, length: int) -> tuple[Float[np.ndarray, "n C"], str]:
+def _next_chunk(audio: Any, length: int) -> tuple[Float[np.ndarray, "n C"], str]:
     """Return up to `length` frames and, where the decoder stumbled behind them, what it said."""
-    chunk = np.full((length, sound.channels), np.nan, np.float32)
+    chunk = np.full((length, audio.channels), np.nan, np.float32)
     try:
-        return sound.read(out=chunk), ""
+        return audio.read(out=chunk), ""
     except Exception as error:
         # The decoder does not say how far it came, but what it has not written is still missing.
         written = np.flatnonzero(~np.isnan(chunk).all(axis=1))

@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 
 from oddwave.errors import DataError
 from oddwave.sources.audio.decode import array_chunks, array_header, file_chunks, file_digest, file_header
-from oddwave.sources.audio.stream import SoundStream, loudest_if_cancelling
+from oddwave.sources.audio.stream import AudioStream, loudest_if_cancelling
 
 __all__ = ["AudioFailure", "AudioItem", "AudioSet"]
 
@@ -88,8 +88,8 @@ class AudioItem:
             return (self,)
         return tuple(replace(self, id=f"{self.id}/channel_{c + 1}", channel=c) for c in range(self.num_channels))
 
-    def stream(self, sample_rate: int, block_s: float) -> SoundStream:
-        """Decode and resample block by block, with notes on what was wrong: see `SoundStream`.
+    def stream(self, sample_rate: int, block_s: float) -> AudioStream:
+        """Decode and resample block by block, with notes on what was wrong: see `AudioStream`.
 
         Raises: DataError whose text is a predicate, here and while iterating, where nothing can be decoded (any more);
         ConfigError for a rate or block that is not positive.
@@ -110,7 +110,7 @@ class AudioItem:
                 "stands for all"
             )
         chunks = self._chunks(notes)
-        return SoundStream(chunks, header, channel=channel, sample_rate=sample_rate, block_s=block_s, notes=notes)
+        return AudioStream(chunks, header, channel=channel, sample_rate=sample_rate, block_s=block_s, notes=notes)
 
     @cached_property
     def _loudest(self) -> int | None:

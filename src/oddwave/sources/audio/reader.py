@@ -125,16 +125,16 @@ def _is_rate(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def _item_in_memory(identifier: str, sound: Any) -> AudioItem:
-    if not _is_pair(sound) or not hasattr(sound[0], "__array__") or not _is_rate(sound[1]):
-        form = f"({', '.join(type(part).__name__ for part in sound)})" if isinstance(sound, tuple) else ""
-        raise DataError(f"is of type {type(sound).__name__}{form}: expected {_PAIR}, or a path")
-    rate = float(sound[1])
+def _item_in_memory(identifier: str, audio: Any) -> AudioItem:
+    if not _is_pair(audio) or not hasattr(audio[0], "__array__") or not _is_rate(audio[1]):
+        form = f"({', '.join(type(part).__name__ for part in audio)})" if isinstance(audio, tuple) else ""
+        raise DataError(f"is of type {type(audio).__name__}{form}: expected {_PAIR}, or a path")
+    rate = float(audio[1])
     if not (rate >= LOWEST_RATE and rate.is_integer()):
-        raise DataError(f"has a sample rate of {sound[1]} Hz: expected a whole number, {LOWEST_RATE} or more")
+        raise DataError(f"has a sample rate of {audio[1]} Hz: expected a whole number, {LOWEST_RATE} or more")
     if rate > HIGHEST_RATE:
-        raise DataError(f"has a sample rate of {sound[1]} Hz: expected {HIGHEST_RATE} or less")
-    values, notes = _as_channels_last(plain_array(sound[0]))
+        raise DataError(f"has a sample rate of {audio[1]} Hz: expected {HIGHEST_RATE} or less")
+    values, notes = _as_channels_last(plain_array(audio[0]))
     return AudioItem.from_values(identifier, values, int(rate), notes)
 
 

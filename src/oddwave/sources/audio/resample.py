@@ -15,9 +15,9 @@ from scipy import signal
 
 from oddwave.errors import DataError
 
-__all__ = ["SoundPart", "resample_parts", "resampling_ratio"]
+__all__ = ["AudioPart", "resample_parts", "resampling_ratio"]
 
-SoundPart = tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]  # samples, and how many clipped ones each stands for
+AudioPart = tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]  # samples, and how many clipped ones each stands for
 
 _MAX_RATIO = 200_000  # the filter has twenty times as many taps
 _CROSSINGS = 10  # and window: as `resample_poly` has them when it is not told otherwise
@@ -39,7 +39,7 @@ def resampling_ratio(own_rate: int, sample_rate: int) -> tuple[int, int]:
     return up, down
 
 
-def resample_parts(parts: Iterator[SoundPart], up: int, down: int, block: int) -> Iterator[SoundPart]:
+def resample_parts(parts: Iterator[AudioPart], up: int, down: int, block: int) -> Iterator[AudioPart]:
     """Resample parts of any lengths to blocks of `block` samples, the last one shorter; memory is bounded by both.
 
     Counts of clipped samples are added up where several samples become one, so that their sum stays.
@@ -72,7 +72,7 @@ def _reach(until: int, half: int, up: int, down: int) -> int:
 
 
 def _filled(
-    samples: Float[np.ndarray, " n"], counts: Int[np.ndarray, " n"], parts: Iterator[SoundPart], wanted: int
+    samples: Float[np.ndarray, " n"], counts: Int[np.ndarray, " n"], parts: Iterator[AudioPart], wanted: int
 ) -> tuple[Float[np.ndarray, " m"], Int[np.ndarray, " m"], bool]:
     """Add parts until there are `wanted` samples; say whether the parts came to their end before."""
     held = [(samples, counts)]

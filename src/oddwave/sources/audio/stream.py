@@ -1,4 +1,4 @@
-"""`SoundStream`: one channel or the mix of a recording at the model's sample rate, block by block.
+"""`AudioStream`: one channel or the mix of a recording at the model's sample rate, block by block.
 
 Clipping is counted here, in the samples as they were recorded: resampling and mixing smooth it away. Samples that are
 NaN or infinite become zero, with a note. What can be no sound is refused: floats at the scale of integers, and
@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.sources.audio.decode import SoundHeader
-from oddwave.sources.audio.resample import SoundPart, resample_parts, resampling_ratio
+from oddwave.sources.audio.decode import AudioHeader
+from oddwave.sources.audio.resample import AudioPart, resample_parts, resampling_ratio
 
-__all__ = ["SoundBlock", "SoundStream", "loudest_if_cancelling"]
+__all__ = ["AudioBlock", "AudioStream", "loudest_if_cancelling"]
 
 _RUN = 3  # samples at full scale in a row that count as clipped
 _MOST_OF_FULL_SCALE = 8.0  # that floats may reach; loud masters reach 1.5
@@ -28,14 +28,14 @@ _PART = 4096  # samples looked at together: about a tenth of a second
 
 
 @dataclass(frozen=True, eq=False)
-class SoundBlock:
+class AudioBlock:
     """Samples at the model's rate, 1 being full scale; each stands for so many clipped samples of the recording."""
 
     samples: Float[np.ndarray, " n"]
     num_clipped: Int[np.ndarray, " n"]
 
 
-class SoundStream(Iterator[SoundBlock]):
+class AudioStream(Iterator[AudioBlock]):
     """Iterate once over the blocks of a recording; `notes` grow while it does.
 
     `channel` is None for the mean of all channels. Raises, here and while iterating: DataError whose text is a
@@ -45,7 +45,7 @@ class SoundStream(Iterator[SoundBlock]):
     def __init__(
         self,
         chunks: Iterator[Float[np.ndarray, "n C"]],
-        header: SoundHeader,
+        header: AudioHeader,
         *,
         channel: int | None,
         sample_rate: int,
@@ -65,10 +65,10 @@ class SoundStream(Iterator[SoundBlock]):
         bad = f"{self._num_bad} sample(s) are NaN or infinite: taken as 0"
         return (*self._found, *[bad] * (self._num_bad > 0))
 
-    def __next__(self) -> SoundBlock:
-        return SoundBlock(*next(self._parts))
+    def __next__(self) -> AudioBlock:
+        return AudioBlock(*next(self._parts))
 
-    def _recorded(self, chunks: Iterator[Float[np.ndarray, "n C"]]) -> Iterator[SoundPart]:
+    def _recorded(self, chunks: Iterator[Float[np.ndarray, "n C"]]) -> Iterator[AudioPart]:
         """Give one channel or the mix of all, at the recording's own rate."""
         past: Float[np.ndarray, "3 C"] | None = None
         for every in chunks:

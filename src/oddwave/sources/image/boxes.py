@@ -6,7 +6,7 @@ __all__ = ["Box"]
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels, counted from the picture's upper left corner; its last row is `top + height - 1`."""
+    """A rectangle in pixels, counted from the image's upper left corner; its last row is `top + height - 1`."""
 
     top: int
     left: int
@@ -15,5 +15,5 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns: `picture[box.slices]` is what lies inside."""
+        """Rows and columns: `image[box.slices]` is what lies inside."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)

@@ -1,8 +1,8 @@
-"""One picture file to pixels: the border behind which nothing but `DataError` comes out of a decoder.
+"""One image file to pixels: the border behind which nothing but `DataError` comes out of a decoder.
 
 Pixels stay in the type they were stored in (bool, uint8, uint16, float), so that a set of arrays costs no more memory
 than it must; `unit_floats` makes the [0, 1] that all later code sees. The text of each refusal is a predicate ("is
-empty (0 bytes): ..."): the caller knows the picture's name and puts it in front.
+empty (0 bytes): ..."): the caller knows the image's name and puts it in front.
 Legend: H x W pixels, C channels. Read `pillow.py` for the formats, then `items.py`.
 """
 
@@ -22,41 +22,41 @@ from oddwave.sources.image.pillow import (
     FORMATS,
     ImageHeader,
     check_size,
+    image_header,
+    image_values,
     opened_header,
     opened_values,
-    picture_header,
-    picture_values,
 )
 
 __all__ = [
     "MAX_PIXELS",
     "ImageHeader",
     "as_channels_last",
-    "open_picture",
+    "open_image",
     "read_header",
     "read_opened",
     "read_values",
     "unit_floats",
 ]
 
-MAX_PIXELS = 150_000_000  # per picture, all pages counted; Pillow itself refuses more than 179 megapixels
+MAX_PIXELS = 150_000_000  # per image, all pages counted; Pillow itself refuses more than 179 megapixels
 _NPY_MAGIC = b"\x93NUMPY"
 _MOST_CHANNELS_FIRST = 32  # in an array (C, H, W); more is taken for a height
-_LEAST_SIDE = 8  # of its pictures
+_LEAST_SIDE = 8  # of its images
 _RANGE_SLACK = 1e-3  # floats may leave [0, 1] by so much, because resizing overshoots
 
 
 @contextlib.contextmanager
-def open_picture(path: Path) -> Iterator[BufferedReader]:
+def open_image(path: Path) -> Iterator[BufferedReader]:
     """Open a file for `read_header` and `read_values`.
 
     Raises: DataError for a path that is missing, no file, or cannot be read (also later, while it is open).
     """
     try:
         if path.is_dir():
-            raise DataError("is a folder: give it on its own, or list the pictures in it")
+            raise DataError("is a folder: give it on its own, or list the images in it")
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
-            raise DataError("is no ordinary file: give a picture")
+            raise DataError("is no ordinary file: give an image")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError as error:
@@ -71,7 +71,7 @@ def open_picture(path: Path) -> Iterator[BufferedReader]:
 def read_header(file: BufferedReader, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     """Read size and channels without decoding pixels.
 
-    Raises: DataError for what is no picture, is animated, or has more than `max_pixels` pixels.
+    Raises: DataError for what is no image, is animated, or has more than `max_pixels` pixels.
     """
     with _decoding(file):
         if not _is_npy(file):
@@ -104,13 +104,13 @@ def _mapped(file: BufferedReader) -> np.ndarray:
 def read_opened(
     image: Image.Image, max_pixels: int = MAX_PIXELS
 ) -> tuple[Shaped[np.ndarray, "H W C"], tuple[str, ...]]:
-    """Decode an open Pillow picture, which stays as it is; return its pixels and notes. Raises: as `read_values`."""
+    """Decode an open Pillow image, which stays as it is; return its pixels and notes. Raises: as `read_values`."""
     with _decoding():
         if not image.height * image.width:
             raise DataError("has no pixels")
         check_size(image.height, image.width, 1, max_pixels)
-        notes = picture_header(image).notes
-        return picture_values(image), notes
+        notes = image_header(image).notes
+        return image_values(image), notes
 
 
 def unit_floats(values: Shaped[np.ndarray, "H W C"]) -> Float[np.ndarray, "H W C"]:
@@ -133,8 +133,8 @@ def unit_floats(values: Shaped[np.ndarray, "H W C"]) -> Float[np.ndarray, "H W C
 def as_channels_last(values: np.ndarray) -> tuple[Shaped[np.ndarray, "H W C"], tuple[str, ...]]:
     """Bring (H, W), (H, W, C) or (C, H, W) to (H, W, C), with a note where channels were taken to come first.
 
-    They are where the first axis is shorter than both others and at most 32 long, and the others are 8 or more: only a
-    picture of so few rows could be meant otherwise. Raises: DataError for other shapes.
+    They are where the first axis is shorter than both others and at most 32 long, and the others are 8 or more: only an
+    image of so few rows could be meant otherwise. Raises: DataError for other shapes.
     """
     if values.ndim not in (2, 3) or not values.size:
         raise DataError(f"has shape {values.shape}: expected (height, width) with channels first or last, or without")
@@ -151,11 +151,11 @@ def _unidentified(file: BufferedReader | None) -> str:
     if file is not None:
         file.seek(0)
         name = foreign_name(file.read(HEAD_BYTES))
-        if name.lower() in {f"a {known} picture".lower() for known in FORMATS}:
+        if name.lower() in {f"a {known} image".lower() for known in FORMATS}:
             return f"begins like {name} but is damaged: copy or save it again"
         if name:
             return f"is {name} and cannot be read: save it as PNG or JPEG"
-    return f"is no picture in a format that can be read ({', '.join(FORMATS)}, NPY): save it as PNG"
+    return f"is no image in a format that can be read ({', '.join(FORMATS)}, NPY): save it as PNG"
 
 
 @contextlib.contextmanager

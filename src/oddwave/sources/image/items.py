@@ -1,7 +1,7 @@
-"""What a source of pictures is read into: `ImageItem`, `ImageSet`, and `ImageFailure` for what could not be read.
+"""What a source of images is read into: `ImageItem`, `ImageSet`, and `ImageFailure` for what could not be read.
 
-An item knows its picture's size and contents' hash, but holds no decoded pixels: `pixels()` decodes anew each time, so
-that thousands of pictures cost no memory. Read `reader.py` next for where items come from, and `tensors/image_frame.py`
+An item knows its image's size and contents' hash, but holds no decoded pixels: `pixels()` decodes anew each time, so
+that thousands of images cost no memory. Read `reader.py` next for where items come from, and `tensors/image_frame.py`
 for what becomes of their pixels. Legend: H x W pixels, C channels.
 """
 
@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from oddwave.errors import DataError, ShapeError
-from oddwave.sources.image.decode import MAX_PIXELS, open_picture, read_header, read_values, unit_floats
+from oddwave.sources.image.decode import MAX_PIXELS, open_image, read_header, read_values, unit_floats
 
 __all__ = ["ImageFailure", "ImageItem", "ImageSet", "common_channels"]
 
 
 @dataclass(frozen=True)
 class ImageFailure:
-    """A picture that could not be read; `reason` is a predicate, such as "is empty (0 bytes): copy it again"."""
+    """An image that could not be read; `reason` is a predicate, such as "is empty (0 bytes): copy it again"."""
 
     id: str
     path: Path | None
@@ -36,11 +36,11 @@ class ImageFailure:
 
 @dataclass(frozen=True, eq=False)
 class ImageItem:
-    """One picture: where it is, how large, and a hash of its contents.
+    """One image: where it is, how large, and a hash of its contents.
 
-    `id` is the path below the source ("good/001.png"), or "picture_0003" for arrays. `size` is (height, width) in
+    `id` is the path below the source ("good/001.png"), or "image_0003" for arrays. `size` is (height, width) in
     pixels, upright. `digest` is a BLAKE2b hash of the file's bytes, or of an array's type, shape and values. `values`
-    are the pixels of pictures that came as arrays, in their own type; `bits` says how many each value is stored in.
+    are the pixels of images that came as arrays, in their own type; `bits` says how many each value is stored in.
     """
 
     id: str
@@ -55,7 +55,7 @@ class ImageItem:
     @classmethod
     def from_file(cls, identifier: str, path: Path, max_pixels: int = MAX_PIXELS) -> "ImageItem":
         """Read a file's header and hash, not its pixels. Raises: DataError whose text is a predicate."""
-        with open_picture(path) as file:
+        with open_image(path) as file:
             header = read_header(file, max_pixels)
             digest = _digest(file)
         size = (header.height, header.width)
@@ -74,7 +74,7 @@ class ImageItem:
         return cls(identifier, None, (height, width), channels, content.hexdigest(), notes, values, bits)
 
     def pixels(self) -> Float[np.ndarray, "H W C"]:
-        """Decode the picture: float32 in [0, 1], upright.
+        """Decode the image: float32 in [0, 1], upright.
 
         Raises: DataError, in one line, where the file is damaged, has vanished, or is no longer the one that was read.
         """
@@ -84,15 +84,15 @@ class ImageItem:
         return pixels
 
     def try_pixels(self) -> Float[np.ndarray, "H W C"] | ImageFailure:
-        """Decode the picture, or say why not: for those who skip and report what cannot be read."""
+        """Decode the image, or say why not: for those who skip and report what cannot be read."""
         try:
             return unit_floats(self._stored() if self.values is None else self.values)
         except DataError as error:
             return ImageFailure(self.id, self.path, str(error))
 
     def _stored(self) -> Shaped[np.ndarray, "H W C"]:
-        assert self.path is not None  # a picture without values has a file
-        with open_picture(self.path) as file:
+        assert self.path is not None  # an image without values has a file
+        with open_image(self.path) as file:
             if _digest(file) != self.digest:
                 raise DataError("has changed since it was read: read the source again once nobody writes to it")
             values = read_values(file)
@@ -104,19 +104,19 @@ class ImageItem:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """The pictures of a source in their order, each in its place: an item, or the failure to read it."""
+    """The images of a source in their order, each in its place: an item, or the failure to read it."""
 
     entries: tuple[ImageItem | ImageFailure, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[ImageItem, ...]:
-        """The pictures that could be read, as far as their headers tell."""
+        """The images that could be read, as far as their headers tell."""
         return tuple(entry for entry in self.entries if isinstance(entry, ImageItem))
 
     @property
     def failures(self) -> tuple[ImageFailure, ...]:
-        """The pictures that could not be read."""
+        """The images that could not be read."""
         return tuple(entry for entry in self.entries if isinstance(entry, ImageFailure))
 
     @property
@@ -132,22 +132,22 @@ class ImageSet:
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of each picture."""
+        """Height and width of each image."""
         return tuple(item.size for item in self.items)
 
     def known_in(self, digests: Collection[str]) -> tuple[str, ...]:
-        """Return the ids of pictures with one of the given digests: test pictures that training has seen."""
+        """Return the ids of images with one of the given digests: test images that training has seen."""
         known = frozenset(digests)
         return tuple(item.id for item in self.items if item.digest in known)
 
 
 def common_channels(items: Sequence[ImageItem]) -> int:
-    """Return the number of channels that all pictures can be brought to: grey beside RGB becomes RGB.
+    """Return the number of channels that all images can be brought to: grey beside RGB becomes RGB.
 
-    Raises: ShapeError that names two pictures which do not go together; DataError for no picture at all.
+    Raises: ShapeError that names two images which do not go together; DataError for no image at all.
     """
     if not items:
-        raise DataError("no picture was given: expected one or more")
+        raise DataError("no image was given: expected one or more")
     first_with = {item.channels: item.id for item in reversed(items)}
     if set(first_with) <= {1, 3}:
         return max(first_with)
@@ -155,7 +155,7 @@ def common_channels(items: Sequence[ImageItem]) -> int:
         return next(iter(first_with))
     (least, one), *_, (most, other) = sorted(first_with.items())
     raise ShapeError(
-        f"'{one}' has {least} channel(s) and '{other}' {most}: only grey (1) and RGB (3) pictures go together, read "
+        f"'{one}' has {least} channel(s) and '{other}' {most}: only grey (1) and RGB (3) images go together, read "
         "the others apart"
     )
 

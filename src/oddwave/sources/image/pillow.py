@@ -20,7 +20,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from oddwave.errors import DataError
 
-__all__ = ["FORMATS", "ImageHeader", "check_size", "opened_header", "opened_values", "picture_header", "picture_values"]
+__all__ = ["FORMATS", "ImageHeader", "check_size", "image_header", "image_values", "opened_header", "opened_values"]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
@@ -39,13 +39,13 @@ _ROTATING = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_SUBFILE_TYPE, _TIFF_PLANAR = 0x0112, 258, 254, 284
 _TIFF_SUB_IFDS, _DNG_VERSION = 330, 50706
 _MOST_PAGES = 1000
-_LARGE_SHARE = 8  # of max_pixels: below an eighth of it, a picture may be packed as tightly as it likes
-_MOST_PIXELS_PER_BYTE = 200  # above: flat pictures and bombs; photographs have ten
+_LARGE_SHARE = 8  # of max_pixels: below an eighth of it, an image may be packed as tightly as it likes
+_MOST_PIXELS_PER_BYTE = 200  # above: flat images and bombs; photographs have ten
 
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says about its picture, its orientation already taken into account; `bits` are those of a value."""
+    """What a file says about its image, its orientation already taken into account; `bits` are those of a value."""
 
     height: int
     width: int
@@ -60,12 +60,12 @@ def opened_header(file: BufferedReader, max_pixels: int) -> ImageHeader:
     with _opened(file) as image:
         check_size(image.height, image.width, 1, max_pixels, num_bytes)  # before any other page is looked at
         pages = _pages(image)
-        headers = [picture_header(_at(image, page)) for page in pages]
+        headers = [image_header(_at(image, page)) for page in pages]
     if len(set(headers)) > 1:
         other = next(header for header in headers if header != headers[0])
         raise DataError(
             f"has pages that differ ({_form(headers[0])}, {_form(other)}): pages of one file are taken as channels "
-            "and must be alike, so save pictures in files of their own"
+            "and must be alike, so save images in files of their own"
         )
     first = headers[0]
     check_size(first.height, first.width, len(pages), max_pixels, num_bytes)
@@ -83,8 +83,8 @@ def opened_values(file: BufferedReader) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate([own.seen() for own in layers], axis=2))
 
 
-def picture_header(image: Image.Image) -> ImageHeader:
-    """Read size, channels and notes of an open picture, of the page it stands at."""
+def image_header(image: Image.Image) -> ImageHeader:
+    """Read size, channels and notes of an open image, of the page it stands at."""
     rawmode = _rawmode(image)
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         raise DataError(f"has pixels in mode {image.mode}: convert it to grey or RGB")
@@ -101,15 +101,15 @@ def picture_header(image: Image.Image) -> ImageHeader:
     return ImageHeader(*_upright_size(image), 1 if grey else 3, notes, bits)
 
 
-def picture_values(image: Image.Image) -> np.ndarray:
-    """Decode an open picture, which stays as it is: (H, W, C) of bool, uint8, uint16 or float32, upright, no alpha."""
+def image_values(image: Image.Image) -> np.ndarray:
+    """Decode an open image, which stays as it is: (H, W, C) of bool, uint8, uint16 or float32, upright, no alpha."""
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise DataError("is an open file of several pages or frames: give its path, or a copy() of one page")
     return _upper_layers(image).seen()
 
 
 def check_size(height: int, width: int, layers: int, max_pixels: int, num_bytes: int | None = None) -> None:
-    """Refuse a picture of more than `max_pixels` pixels in all its layers, before it is unpacked into memory.
+    """Refuse an image of more than `max_pixels` pixels in all its layers, before it is unpacked into memory.
 
     A large one is refused too where its `num_bytes` cannot hold a photograph of that size. Raises: DataError.
     """
@@ -161,9 +161,7 @@ def _every_page(image: Image.Image) -> Iterator[int]:
         except EOFError:
             return
         yield page
-    raise DataError(
-        f"has {_MOST_PAGES} pages or more, which are taken as channels: save pictures in files of their own"
-    )
+    raise DataError(f"has {_MOST_PAGES} pages or more, which are taken as channels: save images in files of their own")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +188,7 @@ class _Layers:
 
 
 def _upper_layers(image: Image.Image) -> _Layers:
-    """Decode the page that an open picture stands at; 16-bit colours come with their upper bytes only."""
+    """Decode the page that an open image stands at; 16-bit colours come with their upper bytes only."""
     planar = _tiff_tag(image, _TIFF_PLANAR, 1) == 2
     if planar and image.mode in _COLOUR_MODES and max(_tiff_tag(image, _TIFF_BITS, (8,))) > 8:
         raise DataError("has 16-bit colours in separate planes: save it with interleaved colours")
@@ -212,7 +210,7 @@ def _with_lower_bytes(upper: _Layers, image: Image.Image) -> _Layers:
 
 
 def _stored(image: Image.Image) -> tuple[np.ndarray, bool]:
-    """Decode the page that an open picture stands at, upright; say whether its last channel is alpha."""
+    """Decode the page that an open image stands at, upright; say whether its last channel is alpha."""
     twelve_bit = _rawmode(image) == "I;12"
     source_format = image.format
     upright = ImageOps.exif_transpose(image)  # a copy
@@ -242,7 +240,7 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _tiles(image: Image.Image) -> Sequence[Any]:
-    """Return Pillow's plan of what lies where in the file; pictures that were loaded or made have none."""
+    """Return Pillow's plan of what lies where in the file; images that were loaded or made have none."""
     tiles: Sequence[Any] = getattr(image, "tile", None) or ()
     return tiles
 

@@ -1,4 +1,4 @@
-"""AnoGAN: the nearest picture that a generator trained on normal pictures can draw, and how far it is from the item.
+"""AnoGAN: the nearest image that a generator trained on normal images can draw, and how far it is from the item.
 
     map(x) = (1 - l) |x - G(z*)| + l |f(x) - f(G(z*))|, sums over channels, the second spread over the grid, over C
     z*     = argmin_z of the map's sum,   f an inner layer of the discriminator
@@ -6,7 +6,7 @@
 Source: Schlegl et al. 2017, Unsupervised anomaly detection with generative adversarial networks to guide marker
 discovery (arXiv 1703.05921), equations 3 to 6; the generator G is that of `gan.py`.
 
-Departures. The search takes 50 steps, not 500, so that a picture takes a tenth of a second. It starts at the best of
+Departures. The search takes 50 steps, not 500, so that an image takes a tenth of a second. It starts at the best of
 `num_starts` codes, not at one random code, and its rate falls to nought along a cosine: fewer steps do, and where it
 ends does not hang on the last bits of the arithmetic. Read `gan.py` first, `fast_anogan.py` next.
 
@@ -32,7 +32,7 @@ _SEARCHED_AT_ONCE = 4
 
 @dataclass(kw_only=True, eq=False)
 class AnoGAN(GanMethod):
-    """Distance to the nearest picture that a generator can draw, found by gradient search over its codes."""
+    """Distance to the nearest image that a generator can draw, found by gradient search over its codes."""
 
     name: ClassVar[str] = "anogan"
     num_search_steps: int = 50
@@ -49,7 +49,7 @@ class AnoGAN(GanMethod):
             )
 
     def error_maps(self, items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
-        """Return how far the nearest drawn picture is at each place, mean over channels."""
+        """Return how far the nearest drawn image is at each place, mean over channels."""
         num = len(items)
         with torch.inference_mode(False), torch.enable_grad():
             items = torch.cat([items, items[-1:].expand(-num % _SEARCHED_AT_ONCE, *items.shape[1:])])
@@ -58,14 +58,14 @@ class AnoGAN(GanMethod):
 
     @torch.no_grad()
     def _starts(self, items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
-        """Return, of codes that are the same for all items, the one whose picture is nearest."""
+        """Return, of codes that are the same for all items, the one whose image is nearest."""
         generator = torch.Generator().manual_seed(self.seed)
         codes = torch.randn(self.num_starts, self.code_size, generator=generator)
         drawn = self.gan.generator(codes)
         return codes[torch.stack([(drawn - item).abs().mean((1, 2, 3)).argmin() for item in items])]
 
     def _nearest_maps(self, items: Float[Tensor, "B C H W"], starts: Float[Tensor, "B D"]) -> Float[Tensor, "B H W"]:
-        """Return the maps of the nearest pictures; losses add up and Adam is by number, so no item sees another.
+        """Return the maps of the nearest images; losses add up and Adam is by number, so no item sees another.
 
         All blocks have one size: sums round otherwise in blocks of another size, and a search makes much of it.
         """

@@ -1,6 +1,6 @@
 """The convolutional network of the autoencoders: three strided convolutions to a code and back.
 
-One class for pictures, series and sound; what a code means (a point, or a mean and a variance) is the method's own.
+One class for images, series and sound; what a code means (a point, or a mean and a variance) is the method's own.
 Read `vae.py` and `conv_autoencoder.py`, which use it.
 
 Legend: B batch, C channels, ... the grid, E numbers that the encoder gives, D numbers that the decoder takes.

@@ -1,4 +1,4 @@
-"""Convolutional autoencoder: error of the reconstruction from a narrow code, on pictures, series and sound.
+"""Convolutional autoencoder: error of the reconstruction from a narrow code, on images, series and sound.
 
     z      = f(x),   D numbers
     loss   = mean of (x - g(z))^2

@@ -12,7 +12,7 @@ Source: Beizaee et al. 2025, Correcting deviations from normality: a reformulate
 unsupervised anomaly detection (CVPR 2025, arXiv 2503.19357).
 
 Departures. One kind of item at a time, not many classes in one network. The network works on the tensor itself (feature
-grids stand for the paper's autoencoder latents), so of the paper's two distances, of latents and of pictures, there is
+grids stand for the paper's autoencoder latents), so of the paper's two distances, of latents and of images, there is
 one; it is standardised by what normal items leave (`residual_scale.py`) instead of being cut at fixed thresholds.
 
 Legend: B batch, C channels, ... the grid, a = sqrt(abar_t), s = sqrt(1 - abar_t).

@@ -1,4 +1,4 @@
-"""f-AnoGAN: a generator trained on normal pictures, and an encoder that says at once which code draws an item best.
+"""f-AnoGAN: a generator trained on normal images, and an encoder that says at once which code draws an item best.
 
     map(x) = |x - G(E(x))|^2 / C + k |f(x) - f(G(E(x)))|^2 / F,   the second spread over the grid
     loss   = mean of the map, over the weights of E alone: the paper's "izi_f"
@@ -30,14 +30,14 @@ __all__ = ["FastAnoGAN"]
 
 @dataclass(kw_only=True, eq=False)
 class FastAnoGAN(GanMethod):
-    """Squared distance to the picture that a generator draws from an encoder's code."""
+    """Squared distance to the image that a generator draws from an encoder's code."""
 
     name: ClassVar[str] = "fast_anogan"
     num_steps: int = 780
     feature_weight: float = 1.0
 
     def error_maps(self, items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
-        """Return how far the drawn picture is at each place, mean over channels."""
+        """Return how far the drawn image is at each place, mean over channels."""
         with torch.inference_mode():
             return self._distances(self._encoded, items)
 

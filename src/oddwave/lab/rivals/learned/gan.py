@@ -1,4 +1,4 @@
-"""A generative adversarial network over pictures, and its training: what AnoGAN and f-AnoGAN have in common.
+"""A generative adversarial network over images, and its training: what AnoGAN and f-AnoGAN have in common.
 
     min_D  mean softplus(-D(x)) + softplus(D(G(z))) + r / 2 |grad_x D(x)|^2,   min_G  mean softplus(-D(G(z)))
     z ~ N(0, I)
@@ -7,7 +7,7 @@ Source: Goodfellow et al. 2014, Generative adversarial nets (arXiv 1406.2661); t
 2016, arXiv 1511.06434), the penalty on the slope is that of Mescheder et al. 2018 (arXiv 1801.04406).
 
 Departures. The discriminator has no batch normalisation, so that an item's features depend on no other item; its slope
-at real pictures is penalised instead. The generator ends without tanh, and its running average is what scores. Read
+at real images is penalised instead. The generator ends without tanh, and its running average is what scores. Read
 `anogan.py` next.
 
 Legend: B batch, C channels, H x W the grid, D numbers of a code z, O outputs, F channels of an inner layer, h x w its
@@ -36,12 +36,12 @@ _EMA_DECAY = 0.99
 
 
 class Gan(nn.Module):
-    """A DCGAN: `generator` draws pictures from codes, `discriminator` gives more than 0 to those it takes for real."""
+    """A DCGAN: `generator` draws images from codes, `discriminator` gives more than 0 to those it takes for real."""
 
     def __init__(self, channels: int, grid: tuple[int, ...], code_size: int, width: int) -> None:
         super().__init__()
         if len(grid) != 2 or min(grid) < _LEAST_SIDE:
-            raise ShapeError(f"items have the grid {grid}: give pictures of {_LEAST_SIDE} px or more a side")
+            raise ShapeError(f"items have the grid {grid}: give images of {_LEAST_SIDE} px or more a side")
         levels = min(_MOST_LEVELS, int(math.log2(min(grid) / _COARSE_SIDE)))
         widths = [width * 2**level for level in range(levels)]
         self.code_size = code_size
@@ -49,12 +49,12 @@ class Gan(nn.Module):
         self.discriminator = StridedNetwork(channels, grid, widths, 1)
 
     def draw(self, num: int) -> Float[Tensor, "B C H W"]:
-        """Draw so many pictures, codes from torch's global generator."""
+        """Draw so many images, codes from torch's global generator."""
         drawn: Tensor = self.generator(torch.randn(num, self.code_size))
         return drawn
 
     def inner(self, items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F h w"]:
-        """Return f: the last convolution of the discriminator but one, 8 x 8 places for pictures of 64 px."""
+        """Return f: the last convolution of the discriminator but one, 8 x 8 places for images of 64 px."""
         return self.discriminator.features(items, len(self.discriminator.down) - 1)
 
 

@@ -11,7 +11,7 @@ Source: Sakai et al. 2025, Reconstruction-free anomaly detection with diffusion 
 Departures. The paper's network is trained until x_T of normals is standard normal; after a few hundred steps it is not,
 so its mean and covariance are measured on training items (`residual_scale.py`) and take the place of 0 and I, and T is
 a noise level of 0.3: further up what such a network says of pure noise hides the item, gross defects included. The
-paper's score of a whole picture joins the map's maximum and the norm's distance from that of typical noise, both scaled
+paper's score of a whole image joins the map's maximum and the norm's distance from that of typical noise, both scaled
 by extremes of the test set; here an item's score depends on no other item, and is that of all methods (`items.py`).
 Read `denoiser_method.py` first.
 

@@ -1,16 +1,16 @@
-"""Pictures, windows of series and clips of sound as the tensors of a `LearnedMethod`, and its maps as their scores.
+"""Images, windows of series and clips of sound as the tensors of a `LearnedMethod`, and its maps as their scores.
 
-`on_pictures`, `on_series` and `on_clips` turn a method into a baseline of that modality, so that a method is written
+`on_images`, `on_series` and `on_clips` turn a method into a baseline of that modality, so that a method is written
 once. The tensors:
 
-    pictures, "pixel"     (C, s, s): the picture itself, averaged to `size_px` a side, in [-1, 1]
-    pictures, "feature"   (D, 16, 16): the frozen network's grid, each channel standardised by the training pictures,
+    images, "pixel"     (C, s, s): the image itself, averaged to `size_px` a side, in [-1, 1]
+    images, "feature"   (D, 16, 16): the frozen network's grid, each channel standardised by the training images,
                           halved and cut at 4, as oddwave's own feature space
     series                (C, L): a window in deviations of its channels, or a whole instance
     sound                 (1, 64, 128): the wavelet map of a clip, rows standardised by the training clips, averaged
                           over 2 x 2 places
 
-The scores: of a picture the mean of the highest 0.5 % of its smoothed map, of a window and of a clip the mean of its
+The scores: of an image the mean of the highest 0.5 % of its smoothed map, of a window and of a clip the mean of its
 map. Read `method.py` first.
 
 Legend: N items, b of one batch, C channels, S side in pixels, n samples or points, R rows and T columns of a map.
@@ -29,21 +29,21 @@ from torch import Tensor
 
 from oddwave.lab.rivals.base import Baseline
 from oddwave.lab.rivals.clip_base import ClipBaseline
+from oddwave.lab.rivals.image_base import ImageBaseline, Images
 from oddwave.lab.rivals.learned.method import LearnedMethod
-from oddwave.lab.rivals.picture_base import PictureBaseline, Pictures
 from oddwave.lab.rivals.series_base import WindowBaseline, evenly_spaced
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
-from oddwave.scoring.picture_maps import top_mean
+from oddwave.scoring.image_maps import top_mean
 
 __all__ = [
     "ByMethod",
     "ClipsByMethod",
-    "PicturesByMethod",
+    "ImagesByMethod",
     "Space",
     "WindowsByMethod",
     "on_clips",
-    "on_pictures",
+    "on_images",
     "on_series",
 ]
 
@@ -82,8 +82,8 @@ class ByMethod(Baseline):
 
 
 @dataclass(kw_only=True, eq=False)
-class PicturesByMethod(ByMethod, PictureBaseline):
-    """A learned method over pictures."""
+class ImagesByMethod(ByMethod, ImageBaseline):
+    """A learned method over images."""
 
     space: ClassVar[Space] = "pixel"
     size_px: int = 64
@@ -94,8 +94,8 @@ class PicturesByMethod(ByMethod, PictureBaseline):
         self._centre, self._scale = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
         self._grid: FeatureGrid | None = None
 
-    def _fit(self, x: Pictures) -> None:
-        raw = torch.cat([self._raw(batch) for _, batch in self._batches(x, "pictures")])
+    def _fit(self, x: Images) -> None:
+        raw = torch.cat([self._raw(batch) for _, batch in self._batches(x, "images")])
         if self.space == "feature":
             deviation, mean = torch.std_mean(raw, dim=(0, 2, 3), correction=0)
             self._centre, self._scale = mean[:, None, None], deviation.clamp(min=1e-4)[:, None, None]
@@ -111,12 +111,12 @@ class PicturesByMethod(ByMethod, PictureBaseline):
         return top_mean(smooth, _TOP_SHARE).astype(np.float64), smooth
 
     def _raw(self, batch: Float[np.ndarray, "b C S S"]) -> Tensor:
-        pictures = torch.from_numpy(batch)
+        images = torch.from_numpy(batch)
         if self.space == "pixel":
-            return F.interpolate(pictures, size=(self.size_px, self.size_px), mode="area")
+            return F.interpolate(images, size=(self.size_px, self.size_px), mode="area")
         if self._grid is None:
             self._grid = FeatureGrid(load_perceptual(self.perceptual), _GRID_SIZE)
-        grid: Tensor = self._grid(pictures)
+        grid: Tensor = self._grid(images)
         return grid
 
     def _scaled(self, raw: Tensor) -> Tensor:
@@ -188,9 +188,9 @@ class ClipsByMethod(ByMethod, ClipBaseline):
         _give_back(self.learned, arrays)
 
 
-def on_pictures(method: type[LearnedMethod], space: Space = "pixel") -> type[PicturesByMethod]:
-    """Make a method a baseline of pictures, in the space where it is at home."""
-    return type(f"{method.__name__}OnPictures", (PicturesByMethod,), {**_named(method), "space": space})
+def on_images(method: type[LearnedMethod], space: Space = "pixel") -> type[ImagesByMethod]:
+    """Make a method a baseline of images, in the space where it is at home."""
+    return type(f"{method.__name__}OnImages", (ImagesByMethod,), {**_named(method), "space": space})
 
 
 def on_series(method: type[LearnedMethod]) -> type[WindowsByMethod]:

@@ -1,6 +1,6 @@
 """What a rival that trains a network is: from normal tensors to a map of how odd each place of a tensor is.
 
-A method sees tensors (N, C, *grid) in about unit scale and knows nothing of pictures, series or sound: `items.py` next
+A method sees tensors (N, C, *grid) in about unit scale and knows nothing of images, series or sound: `items.py` next
 door makes those into tensors and maps into scores. A subclass writes `_build`, `_loss` and `error_maps`, and may write
 `_train` and `_finish`; what it learns lives in one `nn.Module`, buffers included, which is all that is saved.
 

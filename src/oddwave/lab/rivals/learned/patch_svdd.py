@@ -9,13 +9,13 @@
 Source: Yi and Yoon 2020, Patch SVDD: patch-level SVDD for anomaly detection and segmentation (arXiv 2006.16067),
 equations 2 to 7.
 
-Departures. The paper's patches of 64 and 32 px on pictures of 256 px are a quarter and an eighth of the side here, both
+Departures. The paper's patches of 64 and 32 px on images of 256 px are a quarter and an eighth of the side here, both
 at strides of a quarter of the patch (the paper's small ones: an eighth), and training is hundreds of steps, not many
 thousands. So short a training leaves most of the spread of codes in a few directions, which would drown the others:
 hence V. The nearest code is sought among `num_codes` of each size, spread over all of training, not among all. The
 distance in the loss is squared: it lets go of codes as they meet. Read `method.py` first.
 
-Legend: N pictures, B of a batch, C channels, H x W the grid, P side of a patch, D numbers of a code, M codes kept,
+Legend: N images, B of a batch, C channels, H x W the grid, P side of a patch, D numbers of a code, M codes kept,
 Q codes asked about.
 """
 
@@ -52,7 +52,7 @@ class PatchEncoder(nn.Module):
     def __init__(self, channels: int, grid: tuple[int, ...], code_size: int) -> None:
         super().__init__()
         if len(grid) != 2 or min(grid) < _LEAST_SIDE:
-            raise ShapeError(f"items have the grid {grid}: give pictures of {_LEAST_SIDE} px or more a side")
+            raise ShapeError(f"items have the grid {grid}: give images of {_LEAST_SIDE} px or more a side")
         self.small_side = min(grid) // _PATCHES_PER_SIDE
         self.of_small = _small_encoder(channels, self.small_side, code_size)
         self.join = nn.Conv2d(code_size, 2 * code_size, 2)  # of four quarters

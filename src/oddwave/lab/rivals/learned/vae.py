@@ -1,4 +1,4 @@
-"""Variational autoencoder: reconstruction error of a convolutional VAE, on pictures, series and sound.
+"""Variational autoencoder: reconstruction error of a convolutional VAE, on images, series and sound.
 
     q(z | x) = N(mu(x), diag sigma(x)^2),   p(x | z) = N(g(z), I)
     loss     = ||x - g(z)||^2 / 2 + KL(q(z | x) || N(0, I)),  summed over all numbers of x, over their count

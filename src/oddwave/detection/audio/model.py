@@ -1,0 +1,217 @@
+"""The engine for sound: what is learnt from normal clips, how it is weighed, and the score and map of a new clip.
+
+Fit: clips -> levels -> floor, scale -> everything that is learnt of maps (`detection/image/learning.py`) and of clips
+as a whole -> choices on held-out clips and synthetic anomalies made from them (`detection/map_model.py`). Score: clip
+-> map -> terms -> fused map; then, with a(.) the arsinh of deviations of normal clips,
+
+    score = (1 - clip_weight) (a(highest places of the map) + a(its upper quarter)) / 2 + clip_weight a(the whole clip)
+
+arsinh is the identity for what is usual and a logarithm for what is far out: a map's highest places reach much further
+out than any vector does, and would decide alone otherwise.
+
+Legend: N clips, n samples of a clip, R rows and T columns of its map, M side of a common map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from oddwave.detection.audio.terms import AudioScorer
+from oddwave.detection.image.learning import learn, learn_background
+from oddwave.detection.map_model import BATCH, MapModel, Maps
+from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_audio
+from oddwave.planted.audio_background import make_background_audio
+from oddwave.progress import progress
+from oddwave.scoring.density_ratio import DensityRatio
+from oddwave.scoring.image_maps import top_mean
+from oddwave.scoring.selection import auroc_error, separation
+from oddwave.tensors.audio_map import RowScale
+
+__all__ = ["AudioModel", "ClipScores"]
+
+_SELECTION_CLIPS = 64
+_ANOMALIES_PER_CLIP = 2
+_MOST_HELD = 200
+_FLOOR_CLIPS = 200
+_CLIP_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_NEUTRAL_CLIP_WEIGHT = 0.75
+_NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
+_SMALLEST_DEVIATION = 1e-3
+_BROAD_SHARE = 0.25  # of a map: what changes everywhere a little
+FOREIGN = "another_audio"  # the kind of synthetic anomaly that replaces the whole clip
+
+Samples = Float[np.ndarray, "N n"]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipScores:
+    """Scores and maps of clips (higher = more anomalous), with what each part of the score said."""
+
+    scores: Float[np.ndarray, " N"]
+    maps: Float[np.ndarray, "N M M"]
+    parts: dict[str, Float[np.ndarray, " N"]]
+
+
+@dataclass
+class AudioModel(MapModel):
+    """The engine with the scorer of whole clips, and how the parts of the score lie in normal clips.
+
+    `usual` holds median and robust deviation of the map's highest places, of its upper quarter, and of the whole.
+    """
+
+    audio: AudioScorer
+    clip_weight: float = _NEUTRAL_CLIP_WEIGHT
+    usual: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
+
+    def fit(
+        self,
+        train: Float[np.ndarray, "_ n"],
+        held: Float[np.ndarray, "_ n"],
+        *,
+        show_progress: bool = False,
+        checkpoint_dir: Path | None = None,
+        resume: bool = False,
+    ) -> ClipScores:
+        """Learn from normal clips, choose on held-out ones, and return the scores of those.
+
+        Raises: DataError when all clips are silent.
+        """
+        audio, rng = self.audio, np.random.default_rng([self.config.seed, 4])
+        some = train[np.sort(rng.choice(len(train), min(_FLOOR_CLIPS, len(train)), replace=False))]
+        audio.audio_map = audio.audio_map.with_floor_of([torch.from_numpy(some)])
+        levels = self._levels(train, "looking at the sound", show_progress)
+        audio.scale = RowScale.fit(block.float() for block in torch.split(levels, BATCH))
+        tensors = (audio.x0(level[None].float()).numpy() for level in levels)
+        self.evidence["training"] = learn(
+            self.scorer, tensors, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
+        )
+        self._learn_background(levels, rng, show_progress)
+        return self._choose(held[:_MOST_HELD], held, show_progress)
+
+    def score(self, samples: Samples) -> ClipScores:
+        """Score clips; a clip's score does not depend on those beside it."""
+        blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
+        found = [self._score_terms(*self._terms(block)) for block in blocks]
+        return ClipScores(
+            np.concatenate([own.scores for own in found]),
+            np.concatenate([own.maps for own in found]),
+            {name: np.concatenate([own.parts[name] for own in found]) for name in found[0].parts},
+        )
+
+    def _terms(self, samples: Samples) -> tuple[Maps, Float[np.ndarray, " N"]]:
+        terms, whole = self.audio.terms(self.audio.levels(samples))
+        return dict(terms), whole
+
+    def _score_terms(self, terms: Maps, whole: Float[np.ndarray, " N"]) -> ClipScores:
+        groups = self.groups(terms)
+        fused = self.fusion.score(groups)
+        per_clip = [self.parts(groups, number) for number in range(len(whole))]
+        parts = {name: np.array([own[name] for own in per_clip]) for name in per_clip[0]}
+        scores = self._weighed(self._of_map(fused), whole, self.clip_weight)
+        return ClipScores(scores, fused, {**parts, "clip": whole} if self.audio.ratios else parts)
+
+    def _of_map(self, fused: Float[np.ndarray, "N M M"]) -> Float[np.ndarray, "2 N"]:
+        return np.stack([top_mean(fused, self.top_share), top_mean(fused, _BROAD_SHARE)])
+
+    def _weighed(
+        self, of_map: Float[np.ndarray, "2 N"], of_whole: Float[np.ndarray, " N"], clip_weight: float
+    ) -> Float[np.ndarray, " N"]:
+        raw = zip((*of_map, of_whole), self.usual, strict=True)
+        top, broad, whole = (np.arcsinh((values - centre) / unit) for values, (centre, unit) in raw)
+        score: np.ndarray = (1 - clip_weight) * (top + broad) / 2 + clip_weight * whole
+        return score
+
+    def _levels(self, samples: Samples, title: str, show: bool) -> Float[Tensor, "N R T"]:
+        """Give levels in half precision (steps of 0.06 dB): a thousand clips are held at once."""
+        blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
+        return torch.cat([self.audio.levels(block).half() for block in progress(blocks, title, show)])
+
+    def _learn_background(self, levels: Float[Tensor, "N R T"], rng: np.random.Generator, show: bool) -> None:
+        """Make up sounds of every sort, and learn what maps and whole clips of them are like."""
+        config, audio = self.config.audio, self.audio
+        if not config.num_background:
+            return
+        audio_map = audio.audio_map
+        made = make_background_audio(config.num_background, audio_map.clip_samples, audio_map.sample_rate, rng)
+        background = self._levels(made, "making up other sounds", show)
+        learn_background(self.scorer, (audio.x0(block.float()).numpy() for block in torch.split(background, BATCH)))
+        normal, other = audio.vectors(levels), audio.vectors(background)
+        audio.ratios = {name: DensityRatio.fit(normal[name], other[name]) for name in normal}
+
+    def _choose(self, held: Float[np.ndarray, "_ n"], all_held: Float[np.ndarray, "_ n"], show: bool) -> ClipScores:
+        """Plant anomalies in held-out clips and choose by them; return the scores of all held-out clips."""
+        rng = np.random.default_rng([self.config.seed, 2])
+        sample = np.sort(rng.choice(len(held), min(_SELECTION_CLIPS, len(held)), replace=False))
+        planted, kinds = _planted(held[sample], self.audio.audio_map.sample_rate, rng)
+        foreign = make_background_audio(len(sample), held.shape[1], self.audio.audio_map.sample_rate, rng)
+        self._settle_usual_ratios(held)
+        normal, normal_whole = self._all_terms(held, "scoring held-out clips", show)
+        odd, odd_whole = self._all_terms(planted, "scoring synthetic anomalies", show)
+        self.choose(normal, odd, kinds)  # another sound is for the whole to find: it says nothing about maps
+        other, other_whole = self._all_terms(foreign, "scoring made-up sounds", show)
+        of_maps = [self._of_map(self.fusion.score(self.groups(terms))) for terms in (normal, odd, other)]
+        self._choose_clip_weight(of_maps, [normal_whole, odd_whole, other_whole], np.array(kinds))
+        return self.score(all_held)
+
+    def _settle_usual_ratios(self, held: Samples) -> None:
+        """Bring each space's ratio to the median and robust deviation that it has on held-out normals."""
+        if self.audio.ratios:
+            vectors = self.audio.vectors(self.audio.levels(held))
+            self.audio.usual = {name: _usual(own.score(vectors[name])) for name, own in self.audio.ratios.items()}
+
+    def _all_terms(self, samples: Samples, title: str, show: bool) -> tuple[Maps, Float[np.ndarray, " N"]]:
+        blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
+        found = [self._terms(block) for block in progress(blocks, title, show)]
+        maps = {name: np.concatenate([terms[name] for terms, _ in found]) for name in found[0][0]}
+        return maps, np.concatenate([whole for _, whole in found])
+
+    def _choose_clip_weight(
+        self,
+        of_maps: Sequence[Float[np.ndarray, "2 _"]],
+        of_wholes: Sequence[Float[np.ndarray, " _"]],
+        kinds: np.ndarray,
+    ) -> None:
+        """Choose how much the whole clip counts: as much as its map, unless another share is clearly better.
+
+        All three sequences hold normal clips, clips with planted anomalies, and other sounds altogether.
+        """
+        self.usual = (*(_usual(values) for values in of_maps[0]), _usual(of_wholes[0]))
+        wanted = self.config.audio.clip_weight
+        if not self.audio.ratios:
+            self.clip_weight = 0.0
+            return
+        if wanted != "auto":
+            self.clip_weight = wanted
+            return
+        values = {}
+        for weight in _CLIP_WEIGHTS:
+            normal, odd, other = (self._weighed(a, b, weight) for a, b in zip(of_maps, of_wholes, strict=True))
+            by_kind = {str(kind): separation(normal, odd[kinds == kind]) for kind in np.unique(kinds)}
+            values[weight] = {**by_kind, FOREIGN: separation(normal, other)}
+        mean = {weight: float(np.mean(list(own.values()))) for weight, own in values.items()}
+        best = max(mean.values())
+        error = auroc_error(best, len(of_wholes[0]), len(kinds))
+        close = [weight for weight in mean if mean[weight] >= best - error]
+        self.clip_weight = min(close, key=lambda weight: abs(weight - _NEUTRAL_CLIP_WEIGHT))
+        self.evidence["clip_weight"] = {
+            "chosen": self.clip_weight,
+            "synthetic_auroc": {f"{weight:g}": value for weight, value in mean.items()},
+            "by_kind": values[self.clip_weight],
+        }
+
+
+def _planted(clips: Samples, sample_rate: int, rng: np.random.Generator) -> tuple[Samples, list[str]]:
+    """Plant anomalies in the clips, several times over."""
+    made = [make_synthetic_audio(clips, sample_rate, rng, list(AUDIO_ANOMALIES)) for _ in range(_ANOMALIES_PER_CLIP)]
+    return np.concatenate([part.clips for part in made]), [kind for part in made for kind in part.kinds]
+
+
+def _usual(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Give the median and the robust deviation."""
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return float(middle), max(float(high - low) / _NORMAL_IQR, _SMALLEST_DEVIATION)

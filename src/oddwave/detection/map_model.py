@@ -1,0 +1,166 @@
+"""What the engines for images and for sound share: terms as maps, fused, with everything chosen on held-out normals.
+
+Fit: held-out normals and synthetic anomalies made from them -> terms (`image/terms.py`) -> noise levels, terms,
+weights, aggregation. Score: terms -> standardised, fused -> top share of the map.
+
+Read `image/model.py` and `audio/model.py` next: where tensors come from, and what a map means there.
+Legend: N images or clips, C x H x W their tensors, M side of a map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.image.terms import ImageScorer
+from oddwave.progress import progress
+from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
+from oddwave.scoring.image_maps import MAP_SIZE, hidden, top_mean
+from oddwave.scoring.selection import auroc_error, near_best, select_weights, separation
+
+__all__ = ["BATCH", "MapModel", "Maps"]
+
+Maps = dict[str, Float[np.ndarray, "_ ... M M"]]  # rows of normals and of synthetic ones differ in number
+
+BATCH = 8
+NEUTRAL_TOP_SHARE = 0.002
+_TOP_SHARES = (1 / MAP_SIZE**2, 0.002, 0.005, 0.02)
+
+
+@dataclass
+class MapModel:
+    """A fitted (or being fitted) engine; `evidence` tells why every automatic choice fell as it did."""
+
+    config: DetectorConfig
+    scorer: ImageScorer
+    fusion: Fusion = field(default_factory=lambda: Fusion(0.5, 0.5), kw_only=True)
+    standardiser: Standardiser | None = field(default=None, kw_only=True)
+    terms: tuple[str, ...] = field(default=(), kw_only=True)
+    top_share: float = field(default=NEUTRAL_TOP_SHARE, kw_only=True)
+    evidence: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def groups(
+        self, terms: Maps, monitored: Bool[np.ndarray, "N M M"] | None = None
+    ) -> dict[str, Float[np.ndarray, "N M M"]]:
+        """Standardise the terms in use and average them by group, with what is not monitored hidden."""
+        assert self.standardiser is not None
+        flat = self.standardiser.transform({name: _rows(terms[name]) for name in self.terms})
+        shaped = {name: values.reshape(-1, MAP_SIZE, MAP_SIZE).astype(np.float32) for name, values in flat.items()}
+        if monitored is None:
+            return shaped
+        return {
+            name: np.stack([hidden(own, inside) for own, inside in zip(values, monitored, strict=True)])
+            for name, values in shaped.items()
+        }
+
+    def parts(self, groups: Maps, number: int) -> dict[str, float]:
+        """Say what each group of terms said of one image or clip, where it decided."""
+        return {name: float(top_mean(groups[name][number], self.top_share)) for name in GROUPS if name in groups}
+
+    def compute_terms(self, tensors: Float[np.ndarray, "N C H W"], title: str = "", show: bool = False) -> Maps:
+        """Compute the terms of any number of images or clips, some at a time."""
+        blocks = [tensors[first : first + BATCH] for first in range(0, len(tensors), BATCH)]
+        parts = [self.scorer.terms(torch.from_numpy(block)) for block in progress(blocks, title, show)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    # Choosing on held-out normals and synthetic anomalies made from them
+
+    def choose(
+        self,
+        normal: Maps,
+        odd: Maps,
+        kinds: Sequence[str],
+        monitored: tuple[Bool[np.ndarray, "N M M"], Bool[np.ndarray, "K M M"]] | None = None,
+    ) -> None:
+        """Choose noise levels, terms, weights and aggregation, and standardise on the held-out normals.
+
+        `monitored` says which places count in the normal and in the synthetic ones. Noise levels that are not chosen
+        are dropped from the terms that were given.
+        """
+        self._choose_noise_levels(normal, odd)
+        self._choose_terms(normal, odd)
+        self.standardiser = Standardiser.fit({name: _rows(normal[name]) for name in self.terms})
+        inside = monitored or (None, None)
+        sides = self.groups(normal, inside[0]), self.groups(odd, inside[1])
+        self._choose_weights(*sides, kinds)
+        self._choose_top_share(*(self.fusion.score(groups) for groups in sides))
+
+    def _choose_noise_levels(self, normal: Maps, odd: Maps) -> None:
+        """Keep the noise levels that tell synthetic defects from normal images; the others leave the terms."""
+        for name in [name for name in normal if name.startswith("recon.")]:
+            space = name.partition(".")[2]
+            levels = self.scorer.noise_levels[space]
+            values = {
+                f"{t:g}": separation(_top(normal[name][:, k]), _top(odd[name][:, k])) for k, t in enumerate(levels)
+            }
+            kept = [k for k, t in enumerate(levels) if f"{t:g}" in near_best(values)]
+            self.scorer.noise_levels[space] = tuple(levels[k] for k in kept)
+            self.evidence[f"noise_levels_{space}"] = {
+                "chosen": list(self.scorer.noise_levels[space]),
+                "synthetic_auroc": values,
+            }
+            for term in (name, f"feature.{space}"):
+                for side in (normal, odd):
+                    if term in side:
+                        side[term] = side[term][:, kept]
+
+    def _choose_terms(self, normal: Maps, odd: Maps) -> None:
+        """Within each group, keep the terms that are not clearly worse than its best one: the space among them."""
+        values = {name: separation(_top(_mean_level(normal[name])), _top(_mean_level(odd[name]))) for name in normal}
+        kept: list[str] = []
+        for group in GROUPS:
+            own = {name: value for name, value in values.items() if name.partition(".")[0] == group}
+            kept += near_best(own) if own else []
+        self.terms = tuple(name for name in values if name in kept)
+        self.evidence["terms"] = {"chosen": list(self.terms), "synthetic_auroc": values}
+
+    def _choose_weights(self, normal: Maps, odd: Maps, kinds: Sequence[str]) -> None:
+        scoring = self.config.scoring
+        if "recon" not in normal:  # no denoiser at all: the memory has everything to say
+            self.fusion = Fusion(1.0, 1.0)
+            return
+        chosen = select_weights(
+            normal,
+            odd,
+            kinds,
+            reconstruction_weight=None if scoring.reconstruction_weight == "auto" else scoring.reconstruction_weight,
+            memory_weight=None if scoring.memory_weight == "auto" else scoring.memory_weight,
+            num_memory_spaces=sum(name.startswith("memory.") for name in self.terms),
+            neutral_reconstruction_weight=0.5 if "feature" in normal else 1.0,
+            aggregate=_top,
+        )
+        self.fusion = Fusion(chosen.reconstruction_weight, chosen.memory_weight)
+        self.evidence["weights"] = chosen.to_dict()
+
+    def _choose_top_share(self, normal: Float[np.ndarray, "N M M"], odd: Float[np.ndarray, "K M M"]) -> None:
+        """Choose how much of the map makes the score; the neutral share stays unless another is clearly better."""
+        wanted = self.config.image.top_share
+        if wanted != "auto":
+            self.top_share = wanted
+            return
+        values = {share: separation(top_mean(normal, share), top_mean(odd, share)) for share in _TOP_SHARES}
+        best = max(values, key=lambda share: values[share])
+        error = auroc_error(values[best], len(normal), len(odd))
+        self.top_share = best if values[best] > values[NEUTRAL_TOP_SHARE] + error else NEUTRAL_TOP_SHARE
+        self.evidence["top_share"] = {
+            "chosen": self.top_share,
+            "synthetic_auroc": {f"{share:.4g}": value for share, value in values.items()},
+        }
+
+
+def _rows(maps: Float[np.ndarray, "N *K M M"]) -> Float[np.ndarray, "rows K"]:
+    """Give one row per place, one column per noise level: places are the items that a standardiser sees."""
+    columns = maps[:, None] if maps.ndim == 3 else maps
+    return np.moveaxis(columns, 1, -1).reshape(-1, columns.shape[1])
+
+
+def _mean_level(maps: Float[np.ndarray, "N *K M M"]) -> Float[np.ndarray, "N M M"]:
+    return maps if maps.ndim == 3 else np.asarray(maps.mean(1))
+
+
+def _top(maps: Float[np.ndarray, "N M M"]) -> Float[np.ndarray, " N"]:
+    return top_mean(maps, NEUTRAL_TOP_SHARE)

@@ -1,0 +1,138 @@
+"""What was not looked at, in plain words: channels without data, points without a verdict, silence that says nothing.
+
+Legend: n points, C channels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.stream_scores import StreamScore
+from oddwave.detection.series.streams import Stream
+from oddwave.result_times import clock_text
+from oddwave.sources.series.clock import MAX_GAP
+from oddwave.sources.series.items import SeriesItem
+from oddwave.tensors.series_scale import SeriesScaler, bridged, missing_runs
+
+__all__ = ["not_monitored", "size_notes", "too_short"]
+
+_MOST_STRETCHES = 3
+_MANY_MISSING = 0.05
+_FEW_WINDOWS, _FEW_EVENTS = 0.05, 2  # so many normal windows with no more events than this: none are no news
+
+
+def not_monitored(
+    items: Sequence[SeriesItem],
+    scored: Sequence[StreamScore],
+    scaler: SeriesScaler,
+    engine: SeriesModel,
+) -> tuple[str, ...]:
+    """Say, item by item and channel by channel, what carries no verdict, and for the model what it cannot tell."""
+    lines = [line for item, own in zip(items, scored, strict=True) for line in _of_item(item, own, scaler, engine)]
+    return (*lines, *_silent_channels(items[0].channel_names, scaler, engine))
+
+
+def size_notes(stream: Stream, engine: SeriesModel) -> tuple[str, ...]:
+    """Say which windows a stream is too short for; none for one that has room for all."""
+    longest = _longest(stream)
+    fitting, left = ([size for size in engine.plan.sizes if (size <= longest) == fits] for fits in (True, False))
+    if not left or not fitting or engine.plan.panel:
+        return ()
+    return (f"judged by windows of {_listed(fitting)} points alone: no stretch has room for those of {_listed(left)}",)
+
+
+def too_short(stream: Stream, engine: SeriesModel) -> str:
+    """Say why a stream has no score at all; "" for one that has room for a window."""
+    needed, longest = min(engine.plan.sizes), _longest(stream)
+    if engine.plan.panel or longest >= needed:
+        return ""
+    return f"has no stretch of {needed} points, the model's shortest window (the longest has {longest})"
+
+
+def _longest(stream: Stream) -> int:
+    return max((stop - start for start, stop in stream.stretches()), default=0)
+
+
+def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: SeriesModel) -> list[str]:
+    noted = [note for note in item.notes if "not monitored" in note and "no value at all" not in note]
+    said: dict[str, list[str]] = {}
+    spacing = scaler.spacing or (1,) * item.n_channels
+    known = bridged(item.observed, spacing)
+    for c, name in enumerate(item.channel_names):
+        if spacing[c] == 0:
+            without = (scaler.centre[c], scaler.scale[c]) == (0.0, 1.0)
+            text = f"{'no data' if without else 'too few values'} when the model was fitted"
+        else:
+            text = _gaps(item, known[:, c], spacing[c])
+        if text:
+            said.setdefault(text, []).append(name)
+    lines = [*noted, *(f"{', '.join(names)}: {text}" for text, names in said.items())]
+    seen = item.observed[:, scaler.monitored].any(1)
+    if not seen.all():
+        lines.append(f"{int((~seen).sum())} points without a value")
+    unjudged = int((seen & np.isnan(own.scores)).sum())
+    if unjudged:
+        lines.append(
+            f"{unjudged} points not judged, in stretches shorter than a window ({min(engine.plan.sizes)} points)"
+        )
+    return [f"{item.id}: {line}" for line in lines]
+
+
+def _gaps(item: SeriesItem, known: Bool[np.ndarray, " n"], spacing: int) -> str:
+    """Say where a channel is without data for long, or that it often is."""
+    n = len(known)
+    if not known.any():
+        return "no data"
+    runs = [(a, b) for a, b in missing_runs(known) if b - a > max(MAX_GAP, spacing)]
+    if not runs:
+        share = 1.0 - float(known.mean())
+        return f"{share:.0%} of the values missing" if share >= _MANY_MISSING else ""
+    if len(runs) > _MOST_STRETCHES:
+        start, stop = max(runs, key=lambda run: run[1] - run[0])
+        return f"no data in {len(runs)} stretches, the longest from {_when(item, start)} to {_when(item, stop - 1)}"
+    return "no data " + " and ".join(_stretch(item, start, stop, n) for start, stop in runs)
+
+
+def _stretch(item: SeriesItem, start: int, stop: int, n: int) -> str:
+    if stop == n:
+        return f"since {_when(item, start)}"
+    return f"until {_when(item, stop)}" if start == 0 else f"from {_when(item, start)} to {_when(item, stop - 1)}"
+
+
+def _when(item: SeriesItem, point: int) -> str:
+    if item.timestamps is None:
+        return f"point {point}"
+    return clock_text(item.timestamps[point : point + 1].astype("datetime64[s]"), item.timezone)[0]
+
+
+def _silent_channels(names: Sequence[str], scaler: SeriesScaler, engine: SeriesModel) -> list[str]:
+    """Name the channels whose events are so rare that normal windows of every size hold none."""
+    bank = engine.scorers[-1].bank
+    if engine.plan.panel or bank is None:
+        return []
+    rare = [
+        name
+        for name, windows, kept in zip(names, np.moveaxis(bank.windows, 1, 0), scaler.monitored, strict=True)
+        if kept and _has_few_events(windows)
+    ]
+    if not rare:
+        return []
+    return [
+        f"{', '.join(rare)}: events so rare that normal windows of {max(engine.plan.sizes)} points hold hardly any: "
+        "judged for bursts only, not for falling silent"
+    ]
+
+
+def _has_few_events(windows: Float[np.ndarray, "M L"]) -> bool:
+    """Say whether a channel rests most of the time, and a normal window may hold an event or two, or none."""
+    values, counts = np.unique(windows, return_counts=True)
+    if len(values) < 2 or counts.max() < 0.5 * windows.size:
+        return False
+    events = (windows != values[counts.argmax()]).sum(1)
+    return bool(np.quantile(events, _FEW_WINDOWS) <= _FEW_EVENTS)
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))

@@ -1,0 +1,113 @@
+"""The series engine as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank, expected_memory, expected_network
+from oddwave.detection.series.missing_values import Bank
+from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.plan import WindowPlan
+from oddwave.detection.series.terms import STANDARDISED, WindowScorer
+from oddwave.scoring.fusion import Fusion, Standardiser
+from oddwave.scoring.memory import Memory
+from oddwave.tensors.representation import MAP_SPACES, map_width
+
+__all__ = ["engine_state", "restored_engine"]
+
+
+def engine_state(engine: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Give an engine's tensors and its constants."""
+    tensors = {f"net.{name}": tensor for name, tensor in engine.net.state_dict().items()}
+    for number, scorer in enumerate(engine.scorers):
+        tensors |= scorer.to_arrays(f"memory.{number}")
+    plan = engine.plan
+    return tensors, {
+        "fusion": {
+            "reconstruction_weight": engine.fusion.reconstruction_weight,
+            "memory_weight": engine.fusion.memory_weight,
+        },
+        "plan": {
+            "sizes": list(plan.sizes),
+            "strides": list(plan.strides),
+            "tensor_length": plan.tensor_length,
+            "period": plan.period,
+            "panel": plan.panel,
+        },
+        "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
+        "ranges": [list(pair) for pair in engine.ranges],
+    }
+
+
+def restored_engine(
+    config: DetectorConfig, n_channels: int, file: TensorFile, constants: dict[str, Any]
+) -> SeriesModel:
+    """Build the engine that `engine_state` described, from constants that keep to the schema of `model_schema.py`.
+
+    Raises:
+        CheckpointError: the tensors are not those that settings and constants imply.
+    """
+    saved_plan = constants["plan"]
+    plan = WindowPlan(
+        tuple(saved_plan["sizes"]),
+        tuple(saved_plan["strides"]),
+        int(saved_plan["tensor_length"]),
+        int(saved_plan["period"]),
+        bool(saved_plan["panel"]),
+        {},  # among the model's choices; scoring does not need it
+    )
+    outline = SeriesModel.build(config, plan, n_channels, outline=True)
+    num_levels = len(constants["scorers"][0]["noise_levels"])
+    tensors = file.checked(_expected(config, outline, num_levels))
+    engine = SeriesModel.build(config, plan, n_channels)
+    engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    engine.net.eval()
+    engine.fusion = Fusion(**constants["fusion"])
+    engine.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
+    for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
+        scorer.noise_levels = tuple(saved["noise_levels"])
+        scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
+        scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
+        prefix = f"memory.{number}."
+        own = {name.removeprefix(prefix): part.numpy() for name, part in tensors.items() if name.startswith(prefix)}
+        scorer.bank = Bank(**_parts(own, "bank"))
+        for space in config.memory_spaces(panel=plan.panel):
+            scorer.memories[space] = Memory(**_parts(own, space), num_neighbors=saved["num_neighbors"])
+    return engine
+
+
+def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{space}."): own for name, own in arrays.items() if name.startswith(f"{space}.")}
+
+
+def _expected(config: DetectorConfig, outline: SeriesModel, num_levels: int) -> dict[str, Expected]:
+    """Say which tensors a model with these settings and this plan holds."""
+    expected = expected_network("net", outline.net)
+    for number, scorer in enumerate(outline.scorers):
+        kind = scorer.representation
+        channels, window_size, length = kind.n_channels, kind.window_size, kind.tensor_length
+        widths = {
+            "input": channels * min(window_size, length),
+            "feature": outline.net.feature_width * num_levels,
+            "statistics": 2 * channels,
+        }
+        expected |= expected_bank(f"memory.{number}.bank", channels, window_size)
+        for space in config.memory_spaces(panel=outline.plan.panel):
+            width = map_width(channels, window_size, space, length) if space in MAP_SPACES else widths[space]
+            expected |= expected_memory(
+                f"memory.{number}.{space}", width, config.scoring.memory_size, standardised=space in STANDARDISED
+            )
+    return expected
+
+
+def _scorer_constants(scorer: WindowScorer) -> dict[str, Any]:
+    assert scorer.standardiser is not None
+    return {
+        "noise_levels": list(scorer.noise_levels),
+        "standardiser": scorer.standardiser.to_dict(),
+        "point_statistics": list(scorer.point_statistics),
+        "num_neighbors": next(iter(scorer.memories.values())).num_neighbors if scorer.memories else 0,
+    }

@@ -1,0 +1,170 @@
+"""The scorer of one window size: raw terms of windows, and what standardises them.
+
+A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from
+the denoiser, `memory.<space>` from nearest neighbours. Read `scoring/error_maps.py` and `scoring/memory.py` for the
+terms themselves, `model.py` next for how scorers of several window sizes are trained and combined.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.series.missing_values import Bank
+from oddwave.detection.series.streams import WindowSet
+from oddwave.diffusion.schedule import NoiseSchedule
+from oddwave.nets.unet import UNet
+from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
+from oddwave.scoring.fusion import Fusion, Standardiser
+from oddwave.scoring.memory import Memory
+from oddwave.tensors.representation import Representation, map_vectors
+from oddwave.tensors.series_windows import resample_windows, window_statistics
+
+__all__ = ["STANDARDISED", "TermSet", "WindowScorer"]
+
+STANDARDISED = ("feature", "statistics")  # the spaces whose dimensions have units of their own
+
+
+@dataclass(frozen=True, eq=False)
+class TermSet:
+    """Terms by name, and the per-point error map of the denoiser averaged over noise levels, (N, *grid)."""
+
+    terms: Mapping[str, Float[np.ndarray, "N *K"]]
+    error_map: Float[np.ndarray, "N *grid"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["TermSet"]) -> "TermSet":
+        """Give the terms of several blocks of windows as one."""
+        terms = {name: np.concatenate([part.terms[name] for part in parts]) for name in parts[0].terms}
+        return cls(terms, np.concatenate([part.error_map for part in parts]))
+
+    def take(self, index: Int[np.ndarray, " n"]) -> "TermSet":
+        """Give the terms of the windows at these positions."""
+        return TermSet({name: values[index] for name, values in self.terms.items()}, self.error_map[index])
+
+
+@dataclass
+class WindowScorer:
+    """Everything needed to score windows of `representation.window_size` points with a given network."""
+
+    representation: Representation
+    config: DetectorConfig
+    noise_levels: tuple[float, ...]
+    memories: dict[str, Memory] = field(default_factory=dict)
+    bank: Bank | None = None
+    standardiser: Standardiser | None = None
+    point_statistics: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def window_size(self) -> int:
+        """Points per window, L."""
+        return self.representation.window_size
+
+    def denoise(self, net: UNet, schedule: NoiseSchedule, windows: Float[np.ndarray, "N C L"]) -> DenoiserTerms:
+        """Run the denoiser over the windows."""
+        return denoiser_terms(
+            net,
+            self.representation.encode(windows),
+            schedule,
+            prediction_type=self.config.training.prediction_type,
+            noise_levels=self.noise_levels,
+            num_noise_draws=self.config.scoring.num_noise_draws,
+            seed=self.config.seed,
+        )
+
+    def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
+        """Give the windows with what they lack lent by remembered ones."""
+        return cut if self.bank is None else self.bank.completed(cut, self_join=self_join)
+
+    def fit_memory(self, cut: WindowSet, denoised: DenoiserTerms, spaces: Sequence[str]) -> None:
+        """Remember the training windows in each space (see `_vectors`)."""
+        self.memories = {
+            space: Memory.fit(
+                self._vectors(space, cut.windows, denoised),
+                cut.groups,
+                cut.starts,
+                num_neighbors=self.config.scoring.num_neighbors,
+                standardise=space in STANDARDISED,
+                **self._memory_bounds(),
+            )
+            for space in spaces
+        }
+
+    def extend_memory(self, cut: WindowSet, denoised: DenoiserTerms) -> None:
+        """Remember more windows in the same spaces; what is usual stays as it was learnt."""
+        assert self.bank is not None
+        self.bank = self.bank.joined(cut)
+        self.memories = {
+            space: memory.joined(
+                self._vectors(space, cut.windows, denoised), cut.groups, cut.starts, **self._memory_bounds()
+            )
+            for space, memory in self.memories.items()
+        }
+
+    def _memory_bounds(self) -> dict[str, int]:
+        scoring = self.config.scoring
+        exclusion = self.window_size if scoring.local_scaling else 0
+        return {"size": scoring.memory_size, "local_exclusion": exclusion, "seed": self.config.seed}
+
+    def fit_standardiser(self, basis: TermSet) -> None:
+        """Learn what is usual from the terms of normal windows."""
+        self.standardiser = Standardiser.fit(basis.terms)
+        deviation = float(basis.error_map.std())
+        self.point_statistics = (float(basis.error_map.mean()), deviation if deviation > 1e-12 else 1.0)
+
+    def fit_score(self, basis: TermSet, fusion: Fusion) -> None:
+        """Learn what is usual for the fused score of normal windows, so that window sizes can be compared."""
+        assert self.standardiser is not None
+        self.standardiser = self.standardiser.with_score(fusion.score(self.groups(basis.terms)))
+
+    def standardised_score(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """Bring fused scores (of windows, or their means) to robust deviations from what is usual."""
+        assert self.standardiser is not None
+        return self.standardiser.standardised_score(scores)
+
+    def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
+        """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its stream."""
+        terms = {"recon": denoised.recon, "feature": denoised.feature}
+        exclusion = self.window_size if self_join else 0
+        for space, memory in self.memories.items():
+            vectors = self._vectors(space, cut.windows, denoised)
+            terms[f"memory.{space}"] = memory.distance(
+                vectors, groups=cut.groups, starts=cut.starts, exclusion=exclusion
+            )
+        return TermSet(terms, denoised.recon_maps.mean(1))
+
+    def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
+        """Standardise the terms and average them by group."""
+        assert self.standardiser is not None
+        return self.standardiser.transform(terms)
+
+    def _vectors(
+        self, space: str, windows: Float[np.ndarray, "N C L"], denoised: DenoiserTerms
+    ) -> Float[np.ndarray, "N D"]:
+        """Describe windows in a memory space.
+
+        `input`: the window's points (pooled when long); `feature`: the denoiser's features at all noise levels;
+        `complex`, `mexican_hat`, `log_magnitude`: wavelet maps; `statistics`: window mean and log deviation.
+        """
+        if space == "feature":
+            return denoised.features
+        if space == "statistics":
+            return window_statistics(windows).astype(np.float32)
+        if space == "input":
+            length = min(self.window_size, self.representation.tensor_length)
+            return self.representation.scaled(resample_windows(windows, length)).reshape(len(windows), -1)
+        return map_vectors(self.representation.scaled(windows), space, self.representation.tensor_length)
+
+    def to_arrays(self, prefix: str) -> dict[str, torch.Tensor]:
+        """Give the memories and the bank as tensors, named `prefix.space.part`; the bank's space is `bank`."""
+        arrays = {space: memory.arrays() for space, memory in self.memories.items()}
+        if self.bank is not None:
+            arrays["bank"] = self.bank.arrays()
+        return {
+            f"{prefix}.{space}.{part}": torch.from_numpy(np.ascontiguousarray(array))
+            for space, parts in arrays.items()
+            for part, array in parts.items()
+        }

@@ -1,0 +1,232 @@
+"""The public door: what is refused, what a result holds, and what a detector keeps between calls."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oddwave.config import preset
+from oddwave.detector import Detector
+from oddwave.errors import ConfigError, DataError, NotFittedError, ShapeError
+
+
+@pytest.fixture(scope="module")
+def bumpy(waves):
+    """Two channels with a burst in the second."""
+    values = waves(200, channels=2, seed=1)
+    values[100:110, 1] += 3
+    return values
+
+
+@pytest.fixture(scope="module")
+def result(stream_detector, bumpy):
+    return stream_detector.score(bumpy)
+
+
+def test_an_unfitted_detector_says_what_to_do(waves):
+    for ask in (Detector().score, Detector().decision_function, Detector().predict):
+        with pytest.raises(NotFittedError, match="call fit or detect, or load"):
+            ask(waves(50))
+    with pytest.raises(NotFittedError):
+        _ = Detector().threshold_
+    assert Detector().config == preset("balanced")
+
+
+def test_a_result_holds_one_entry_per_point(result, bumpy):
+    (item,) = result.items
+    assert (result.modality, result.kind, item.id) == ("series", "stream", item.id)
+    assert item.scores.shape == item.p_values.shape == item.labels.shape == (200,)
+    assert item.reconstruction.shape == item.values.shape == (200, 2)
+    assert np.isfinite(item.reconstruction).all()
+    assert set(item.parts) == {"recon", "feature", "memory"}
+    assert all(part.shape == (200,) for part in item.parts.values())
+    np.testing.assert_array_equal(item.values, bumpy)
+
+
+def test_label_p_value_threshold_and_prediction_say_the_same(result, stream_detector, bumpy):
+    (item,) = result.items
+    np.testing.assert_array_equal(item.labels, item.p_values <= result.calibration.alpha)
+    np.testing.assert_array_equal(item.labels, item.scores >= result.calibration.threshold)
+    np.testing.assert_array_equal(stream_detector.predict(bumpy), item.labels)
+    np.testing.assert_array_equal(stream_detector.decision_function(bumpy), item.scores)
+    assert stream_detector.threshold_ == result.calibration.threshold
+    assert result.calibration.alpha == 0.05
+
+
+def test_the_burst_is_the_strongest_event(result):
+    event = result.events[0]
+    assert event.start <= 109
+    assert event.end >= 100
+    assert event.score == result.scores[event.peak] == result.scores.max()
+    assert event.p_value == pytest.approx(1 / (result.calibration.num_blocks + 1))
+
+
+def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detector, waves, bumpy, monkeypatch):
+    scaled = stream_detector.work.scaler.transform(
+        waves(200, channels=2, seed=1)
+    )  # what the bumpy stream was made from
+    monkeypatch.setattr("oddwave.detection.series.explain.reconstruct_streams", lambda engine, streams: [scaled])
+    event = stream_detector.score(bumpy).events[0]
+    assert event.channel == "channel_1"
+    assert sum(band.share for band in event.bands) == pytest.approx(1.0)
+    assert max(event.bands, key=lambda band: band.share).period_min >= 8  # ten points at one level
+
+
+def test_calibration_says_what_it_rests_on(result, stream_detector):
+    calibration = result.calibration
+    assert calibration.num_points == len(calibration.scores) == 100
+    assert (calibration.num_blocks, calibration.block_size) == (4, 24)
+    assert calibration.source == "the last 20% of each stream, never trained on"
+    np.testing.assert_array_equal(stream_detector.decision_scores_, calibration.scores)
+    assert result.model["window_sizes"] == [16, 24]
+    assert result.model["memory_spaces"] == ["input", "feature"]
+
+
+def test_alpha_is_chosen_when_a_verdict_is_asked_for(stream_detector, bumpy):
+    strict, loose = (stream_detector.score(bumpy, alpha=alpha) for alpha in (0.02, 0.4))
+    np.testing.assert_array_equal(strict.scores, loose.scores)
+    assert strict.labels.sum() < loose.labels.sum()
+    assert stream_detector.config.calibration.alpha == 0.05
+    assert stream_detector.predict(bumpy, alpha=0.4).sum() == loose.labels.sum()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, 0.001])
+def test_an_alpha_that_cannot_be_is_refused_before_any_work(stream_detector, bumpy, alpha, monkeypatch):
+    monkeypatch.setattr(
+        type(stream_detector.work.engine), "score", lambda *_, **__: pytest.fail("it has begun to score")
+    )
+    with pytest.raises(ConfigError, match="alpha"):
+        stream_detector.score(bumpy, alpha=alpha)
+
+
+def test_few_normals_raise_the_default_alpha_with_a_warning(tiny_config, beats):
+    detector = Detector(tiny_config()).fit(beats(12))
+    with pytest.warns(UserWarning, match="alpha raised from 0.05 to 0.333: 2 calibration scores"):
+        result = detector.score(beats(5, seed=1))
+    assert result.calibration.alpha == pytest.approx(1 / 3)
+
+
+def test_other_data_than_the_training_is_refused(stream_detector, panel_detector, waves, beats):
+    with pytest.raises(ShapeError, match=r"has 3 channel\(s\) .*, expected 2"):
+        stream_detector.score(waves(100, channels=3))
+    with pytest.raises(DataError, match=r"has 15 points, the model's shortest window has 16"):
+        stream_detector.score(waves(15, channels=2))
+    with pytest.raises(DataError, match=r"instance '.*' has 20 points, the model knows instances of 24"):
+        panel_detector.score(beats(length=20))
+    for ask in ("score", "decision_function", "predict"):
+        with pytest.raises(DataError, match="fitted on a stream, a panel was given: set kind='stream'"):
+            getattr(stream_detector, ask)(beats(channels=2, length=40))
+        with pytest.raises(DataError, match="fitted on a panel, a stream was given"):
+            getattr(panel_detector, ask)(waves(24))
+
+
+def test_channels_are_found_by_name_in_any_order(tiny_config, waves, bumpy):
+    frame = pd.DataFrame(waves(400, channels=2), columns=["flow", "heat"])
+    detector = Detector(tiny_config()).fit(frame)
+    new = pd.DataFrame(bumpy, columns=["flow", "heat"])
+    np.testing.assert_array_equal(detector.decision_function(new[["heat", "flow"]]), detector.decision_function(new))
+
+
+def test_an_instance_is_judged_whole_whatever_the_aggregate(tiny_config, beats):
+    test = beats(6, seed=1)
+    whole, point = (
+        Detector(tiny_config(f"scoring.aggregate={name}")).fit(beats()).decision_function(test)
+        for name in ("window", "point")
+    )
+    np.testing.assert_array_equal(whole, point)
+
+
+def test_a_detector_can_be_fitted_again_on_other_data(tiny_config, waves, beats):
+    config = tiny_config("calibration.alpha=0.2")
+    detector = Detector(config).fit(waves(400, channels=2))
+    detector.fit(waves(400))
+    fresh = Detector(config).fit(waves(400))
+    np.testing.assert_array_equal(detector.decision_function(waves(100)), fresh.decision_function(waves(100)))
+    assert detector.fit(beats()).score(beats(5, seed=1)).kind == "panel"
+
+
+def test_what_fails_leaves_a_fitted_detector_as_it_was(tiny_config, waves):
+    detector = Detector(tiny_config()).fit(waves(400))
+    expected = detector.decision_function(waves(100, seed=1))
+    with pytest.raises(DataError, match="needs streams of at least 240 points"):
+        detector.fit(100 * waves(60))
+    with pytest.raises(DataError, match="needs streams of at least 32 points"):
+        detector.detect(100 * waves(20, channels=2))
+    detector.work.plan(100 * waves(300, channels=2))
+    np.testing.assert_array_equal(detector.decision_function(waves(100, seed=1)), expected)
+
+
+def test_a_plan_says_the_windows_without_fitting(tiny_config, waves):
+    detector = Detector(tiny_config("series.window_sizes=auto"))
+    assert min(detector.work.plan(waves(400)).sizes) >= 16
+    with pytest.raises(NotFittedError):
+        detector.score(waves(400))
+
+
+def test_detecting_returns_the_scores_of_the_data_themselves(tiny_config, bumpy):
+    detector = Detector(tiny_config())
+    result = detector.detect(bumpy)
+    np.testing.assert_array_equal(detector.decision_scores_, result.scores)
+    (own,) = Detector(tiny_config()).work.fit_scores(bumpy)
+    np.testing.assert_array_equal(own.scores, result.scores)
+    assert result.calibration.source == "the data themselves, without their outliers"
+    assert result.calibration.num_points < 200
+    assert result.calibration.scores.max() < result.scores.max()
+
+
+def test_outlying_instances_of_a_panel_do_not_calibrate_it(tiny_config, beats):
+    items = beats(60)
+    items[5] += np.linspace(0, 9, 24)
+    result = Detector(tiny_config("calibration.alpha=0.2")).detect(items)
+    assert int(np.argmax(result.scores)) == 5
+    assert result.calibration.scores.max() < result.scores[5]
+    assert result.calibration.num_points < 60
+    assert result.labels[5] == 1
+
+
+def test_a_panel_has_one_entry_per_instance_and_no_events(panel_detector, beats):
+    result = panel_detector.score(beats(6, seed=1))
+    assert result.scores.shape == result.labels.shape == (6,)
+    assert result.events == ()
+    assert all(item.reconstruction.shape == (24, 1) for item in result.items)
+    assert panel_detector.predict(beats(6, seed=1)).shape == (6,)
+    assert result.calibration.source == "8 instances held back, never trained on"
+
+
+def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_config, waves):
+    times = pd.Series(pd.date_range("2024-01-01", periods=400, freq="min"))
+    detector = Detector(tiny_config()).fit(pd.DataFrame({"time": times, "x": waves(400)[:, 0]}))
+    frame = pd.DataFrame({"time": times, "x": waves(400, seed=1)[:, 0]})
+    frame.loc[50, "time"] = frame.loc[49, "time"]
+    frame.loc[60, "time"] = pd.NaT
+    scores = detector.decision_function(frame)
+    assert scores.shape == detector.predict(frame).shape == (400,)
+    assert np.flatnonzero(np.isnan(scores)).tolist() == [60]
+    assert scores[49] == scores[50]
+    assert detector.predict(frame).filled()[60] == -1
+
+
+def test_what_calibrates_is_remembered(stream_detector):
+    """The newest fifth of the healthy data is known when new data are scored."""
+    engine, held_back = stream_detector.work.engine, 400  # of 500 points
+    for scorer in engine.scorers:
+        for memory in scorer.memories.values():
+            assert memory.starts.min() == 0
+            assert memory.starts.max() >= held_back
+            assert memory.starts.max() + scorer.window_size <= 500
+
+
+def test_a_machine_at_rest_while_calibrating_may_run_again(tiny_config, waves):
+    """Nothing is told by a last part that never changes; what ran before it did is the measure then."""
+    running, resting = waves(400), np.zeros((200, 1))
+    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.concatenate([running, resting]))
+    new = waves(200, seed=10)
+    faulty = new.copy()
+    faulty[100:116] += 3
+    assert detector.score(new).labels.mean() < 0.4
+    assert detector.decision_function(faulty).max() > 10 * max(1.0, detector.decision_function(new).max())
+    assert detector.score(new).calibration.source == "all of each stream, at rest in its last part"
+
+
+def test_a_stream_that_never_changes_calibrates_by_its_last_part(tiny_config):
+    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.zeros((400, 1)))
+    assert detector.score(np.zeros((100, 1))).calibration.source == "the last 20% of each stream, never trained on"
