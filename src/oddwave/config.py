@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oddwave.errors import ConfigError
+from oddwave.moved_settings import moved, with_moved
 from oddwave.presets import PRESETS, Modality
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Fraction",
     "GridSide",
     "ImageConfig",
+    "MapsConfig",
     "Modality",
     "NetworkConfig",
     "ReconstructionConfig",
@@ -56,6 +58,13 @@ MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitu
 _STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexican_hat")
 _PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat", "log_magnitude")
 
+
+_OWNERS: dict[str, tuple[Modality, ...]] = {
+    "series": ("series",),
+    "maps": ("image", "audio"),
+    "image": ("image",),
+    "audio": ("audio",),
+}
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
@@ -130,6 +139,9 @@ class ScoringConfig(_Frozen):
     """Which errors count, and how they become one score; "auto" is chosen on synthetic anomalies made from normals."""
 
     noise_levels: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=_MOST_LEVELS)] = (0.1, 0.3, 0.5)
+    estimate: Literal["one_step", "reverse"] = Field(
+        default="one_step", description="reverse: by the whole reverse process, as `reconstruction` describes it"
+    )
     num_noise_draws: int = Field(default=1, ge=0, le=1000, description="0 adds no noise at all; images and audio only")
     reconstruction_weight: Weight | Literal["auto"] = "auto"
     memory_weight: Weight | Literal["auto"] = "auto"
@@ -157,25 +169,18 @@ class SeriesConfig(_Frozen):
     )
 
 
-class ImageConfig(_Frozen):
-    """How an image becomes what the networks see, and where the diffusion runs.
+class MapsConfig(_Frozen):
+    """What images and audio share: both become maps, scored place by place by what is known of normal ones.
 
-    `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the image itself, at `pixel_size_px`)
-    or "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the
-    feature-space denoiser; "auto" tries several on the normals themselves. The denoiser's `error` is what the one-step
-    estimate leaves over, or where the grid arrives when it is carried to the noise level by inversion. `statistics`
-    keeps a Gaussian per place of the grid, which helps where images are aligned. `aligned` says what a place is for
-    Gaussians: "places", each by itself, or "rows", where only the row means something (maps of sounds). `top_share` is
-    the share of the map whose mean is the image's score. `augment` adds turned or mirrored copies of the training
-    images: only for parts that may lie in any direction.
+    `space` is where x_0 lives: "feature" (the frozen network's grid), "pixel" (the map itself, at `pixel_size_px`) or
+    "both". `memory_grid` is the side of the grid that the memory looks at, `denoiser_grid` that of the feature-space
+    denoiser; "auto" tries several on the normals themselves. The denoiser's `error` is what the one-step estimate
+    leaves over, or where the grid arrives when it is carried to the noise level by inversion. `statistics` keeps a
+    Gaussian per place of the grid, which helps where images are aligned. `aligned` says what a place is for Gaussians:
+    "places", each by itself, or "rows", where only the row means something (maps of audio). `top_share` is the share of
+    the map whose mean is the score.
     """
 
-    size_px: int = Field(default=256, ge=32, le=4096)
-    fit: Literal["auto", "letterbox", "stretch"] = "auto"
-    tile_px: int | None = Field(
-        default=None, ge=32, le=100_000, description="side of the tiles of large images; none: no tiles"
-    )
-    tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     space: Literal["feature", "pixel", "both"] = "feature"
     error: Literal["one_step", "inversion"] = "one_step"
     perceptual: str = "efficientnet_lite0"
@@ -188,10 +193,6 @@ class ImageConfig(_Frozen):
     statistics: bool = False
     aligned: Literal["places", "rows"] = "places"
     top_share: Fraction | Literal["auto"] = "auto"
-    augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
-    max_images: int = Field(
-        default=1000, ge=2, le=10_000_000, description="training images kept; more are thinned evenly"
-    )
 
     @property
     def grids(self) -> tuple[int, int]:
@@ -200,8 +201,26 @@ class ImageConfig(_Frozen):
         return memory, 16 if self.denoiser_grid == "auto" else self.denoiser_grid
 
 
+class ImageConfig(_Frozen):
+    """How an image becomes what the networks see.
+
+    `augment` adds turned or mirrored copies of the training images: only for parts that may lie in any direction.
+    """
+
+    size_px: int = Field(default=256, ge=32, le=4096)
+    fit: Literal["auto", "letterbox", "stretch"] = "auto"
+    tile_px: int | None = Field(
+        default=None, ge=32, le=100_000, description="side of the tiles of large images; none: no tiles"
+    )
+    tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
+    augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
+    max_images: int = Field(
+        default=1000, ge=2, le=10_000_000, description="training images kept; more are thinned evenly"
+    )
+
+
 class AudioConfig(_Frozen):
-    """How a recording becomes clips, and a clip a map; the map is then scored as an image (`image` section).
+    """How a recording becomes clips, and a clip a map; the map is then scored as images are (`maps` section).
 
     Recordings are brought to `sample_rate` and cut into clips of `clip_s` seconds that overlap by `overlap` of their
     length. A map has `num_rows` frequency rows from `f_min_hz` to `f_max_hz` (default 0.47 `sample_rate`) and `columns`
@@ -261,6 +280,7 @@ class DetectorConfig(_Frozen):
     training: TrainingConfig = TrainingConfig()
     scoring: ScoringConfig = ScoringConfig()
     series: SeriesConfig = SeriesConfig()
+    maps: MapsConfig = MapsConfig()
     image: ImageConfig = ImageConfig()
     audio: AudioConfig = AudioConfig()
     reconstruction: ReconstructionConfig = ReconstructionConfig()
@@ -295,6 +315,9 @@ class DetectorConfig(_Frozen):
         data = self.model_dump()
         for text in overrides:
             path, value = parse_override(text)
+            path = moved(path)
+            if path[0] in _foreign_sections(self.modality):
+                raise _foreign(path, self.modality)
             _assign(data, path, value)
         return config_from_dict(data)
 
@@ -319,13 +342,29 @@ def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
         ConfigError: on one line, which key, what was given, and what was expected.
     """
     try:
-        return DetectorConfig.model_validate(data)
+        config = DetectorConfig.model_validate(with_moved(data))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"setting '{where}': {first['msg']} (given: {_SHORT.repr(first['input'])})") from None
     except RecursionError:
         raise ConfigError("the settings are nested too deeply: give sections that hold plain values") from None
+    for section in _foreign_sections(config.modality):
+        if getattr(config, section) != (usual := type(getattr(config, section))()):
+            given = getattr(config, section).model_dump()
+            key = next(name for name, value in given.items() if value != getattr(usual, name))
+            raise _foreign([section, key], config.modality)
+    return config
+
+
+def _foreign_sections(modality: Modality) -> tuple[str, ...]:
+    """Return the sections that are of other modalities alone."""
+    return tuple(section for section, owners in _OWNERS.items() if modality not in owners)
+
+
+def _foreign(path: Sequence[str], modality: Modality) -> ConfigError:
+    owners = " and ".join(_OWNERS[path[0]])
+    return ConfigError(f"setting '{'.'.join(path)}' is of {owners}, this detector is of {modality}: leave it out")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -6,36 +6,37 @@
     detector = Detector(preset("balanced", "image")).fit("good_parts")  # the same for a folder of images
 
 Scores are higher where the data are more anomalous. (scikit-learn's outlier detectors have the opposite sign; these are
-PyOD's words and signs.) What happens inside: `detection/series/detector.py` and `detection/image/detector.py`; how it
-is stored: `detection/archive.py`.
+PyOD's words and signs.) This is the public door: it chooses the modality's own detector by the configuration and hands
+everything on. What happens behind it: `detection/base.py`; how it is stored: `detection/store.py`.
 
-Legend: R rows of the source (points of streams, instances of a panel, images).
+Legend: R rows of the source (points of streams, instances of a panel, images, recordings).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig, preset
-from oddwave.detection.archive import load_work, save_work
-from oddwave.detection.audio.detector import AudioDetector
-from oddwave.detection.base import ModalityDetector
-from oddwave.detection.image.detector import ImageDetector
-from oddwave.detection.series.detector import SeriesDetector
+from oddwave.detection.job import FitJob
+from oddwave.records import AnyResult
+from oddwave.registry import detector_class
 from oddwave.results import DetectionResult
-from oddwave.scoring.calibration import Calibration
 from oddwave.visible import visible
+
+if TYPE_CHECKING:
+    from oddwave.detection.base import ModalityDetector
+    from oddwave.scoring.calibration import Calibration
 
 __all__ = ["Detector"]
 
-WORKS: dict[str, type[ModalityDetector]] = {"series": SeriesDetector, "image": ImageDetector, "audio": AudioDetector}
+Explain = Literal["flagged", "all", "none"]
 
 
 class Detector:
-    """Learns what normal looks like and says what does not belong; see the module's example.
+    """Learns what normal looks like and flags anomalies; see the module's example.
 
     After fitting, `threshold_` is the score at and above which an item or point is anomalous at the default alpha, and
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves).
@@ -48,14 +49,14 @@ class Detector:
         source.
         """
         config = config or preset("balanced")
-        self.work = WORKS[config.modality](config, dict(read_options or {}))
+        self.inner: ModalityDetector = detector_class(config.modality)(config, dict(read_options or {}))
 
     def __repr__(self) -> str:
         """Return one line: what it is for, and once fitted on what it learnt and its threshold."""
         about = f"modality={self.config.modality!r}, preset={self.config.preset!r}"
         if self.calibration is None:
             return f"Detector({about}, not fitted)"
-        facts = self.work.facts()
+        facts = self.inner.facts()
         return visible(f"Detector({about}, trained on {facts['trained on']}, threshold {self.threshold_:.4g})")
 
     def fit(
@@ -69,7 +70,7 @@ class Detector:
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
         """
-        self.work.fit(source, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
+        self.inner.fit(source, FitJob(show_progress, checkpoint_dir, resume))
         return self
 
     def detect(
@@ -77,6 +78,7 @@ class Detector:
         source: Any,
         *,
         alpha: float | None = None,
+        explain: Explain = "flagged",
         show_progress: bool = False,
         checkpoint_dir: Path | None = None,
         resume: bool = False,
@@ -90,41 +92,59 @@ class Detector:
         Raises:
             DataError: the data cannot be read, are too few, or are of a modality that needs normal data to learn from.
         """
-        return self.work.detect(
-            source, alpha=alpha, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
-        )
+        job = FitJob(show_progress, checkpoint_dir, resume)
+        return self.inner.detect(source, job, alpha=alpha, explain=explain)
 
-    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
-        """Score data and explain what was found: scores, p-values, events or regions, bands, reconstruction.
+    def score(
+        self, source: Any, *, alpha: float | None = None, explain: Explain = "flagged", show_progress: bool = False
+    ) -> DetectionResult:
+        """Score data: scores, p-values, verdicts, and of the items that are explained the normal version and more.
+
+        `explain` says which: those with an anomaly, "all", or "none". Scores and verdicts do not depend on it.
 
         Raises:
             NotFittedError: the detector has not been fitted.
             DataError: the data cannot be read, have other channels, or are too short.
             ConfigError: `alpha` is below what the calibration supports.
         """
-        return self.work.score(source, alpha=alpha, show_progress=show_progress)
+        return self.inner.score(source, alpha=alpha, explain=explain, show_progress=show_progress)
+
+    def iter_scores(
+        self, source: Any, *, alpha: float | None = None, explain: Explain = "none", show_progress: bool = False
+    ) -> Iterator[AnyResult]:
+        """Yield one record per item, in the order given, in memory that does not grow with their number.
+
+        Images and recordings are read one after another; of series, the values are read as a whole. Raises: as `score`.
+        """
+        return self.inner.iter_scores(source, alpha=alpha, explain=explain, show_progress=show_progress)
+
+    def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
+        """Score one item and explain it, flagged or not; it is explained alike among any others. Raises: as `score`."""
+        return self.inner.explain(item, alpha=alpha)
 
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per row of the source (panels: per instance; images: one each), higher = more anomalous.
+        """Return one score per row of the source (panels: per instance; images: one each), higher = more anomalous.
 
         NaN stands where nothing can be said: missing values, rows without a timestamp, unreadable images. Raises: as
         `score`.
         """
-        return self.work.decision_function(source)
+        return self.inner.decision_function(source)
 
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal) or 1 (anomalous) per row, instance or image. Raises: as `score`.
+        """Return 0 (normal) or 1 (anomalous) per row, instance or image. Raises: as `score`.
 
         Where something could not be judged, a masked array comes back, masked (and -1 below) there: sums and means are
         of what was judged, and what was not is neither normal nor anomalous.
         """
-        labels = self.work.predict(source, alpha=alpha)
+        labels = self.inner.predict(source, alpha=alpha)
         unjudged = labels == -1
         return np.ma.array(labels, mask=unjudged, fill_value=-1) if unjudged.any() else labels
 
     def save(self, directory: Path | str) -> Path:
         """Save to a directory, whole or not at all. Raises: NotFittedError; CheckpointError if it cannot be written."""
-        return save_work(self.work, Path(directory))
+        from oddwave.detection.store import save_detector
+
+        return save_detector(self.inner, Path(directory))
 
     @classmethod
     def load(cls, directory: Path | str, *, allow_external: bool = False) -> "Detector":
@@ -135,47 +155,48 @@ class Detector:
 
         Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network.
         """
-        work = load_work(WORKS, Path(directory), allow_external=allow_external)
-        detector = cls(work.config, read_options=work.read_options)
-        detector.work = work
+        from oddwave.detection.store import load_detector
+
+        detector = cls.__new__(cls)
+        detector.inner = load_detector(Path(directory), allow_external=allow_external)
         return detector
 
     @property
     def config(self) -> DetectorConfig:
         """All settings; after fitting, with what was chosen automatically."""
-        return self.work.config
+        return self.inner.config
 
     @property
     def read_options(self) -> dict[str, Any]:
         """What the reader of each source is told."""
-        return self.work.read_options
+        return self.inner.read_options
 
     @property
-    def calibration(self) -> Calibration | None:
+    def calibration(self) -> "Calibration | None":
         """The held-out normals' scores, from which p-values and thresholds follow; None before fitting."""
-        return self.work.calibration
+        return self.inner.calibration
 
     @property
     def meta(self) -> dict[str, Any]:
         """What is known of the model's making: seed, fingerprint of the data, how many items."""
-        return self.work.meta
+        return self.inner.meta
 
     @property
     def choices(self) -> dict[str, Any]:
         """What was chosen automatically, by name, each with its evidence: AUROC on synthetic anomalies, mostly."""
-        return self.work.choices
+        return self.inner.choices
 
     @property
     def num_parameters(self) -> int:
         """How many weights were trained; what is remembered and the frozen network are not. Raises: NotFittedError."""
-        return self.work.num_parameters
+        return self.inner.num_parameters
 
     @property
     def threshold_(self) -> float:
         """The score at and above which p <= the default alpha. Raises: NotFittedError."""
-        return self.work.threshold_
+        return self.inner.threshold_
 
     @property
     def decision_scores_(self) -> Float[np.ndarray, " n"]:
         """Scores of the calibration normals; after `detect`, of the data themselves."""
-        return self.work.decision_scores_
+        return self.inner.decision_scores_

@@ -68,7 +68,7 @@ def test_scores_that_differ_by_rounding_are_ties():
     calibration = Calibration.fit(lifted, 1, "tests")
     assert (calibration.p_values(scores[:90] + 2e-6) == 1.0).all()
     np.testing.assert_array_equal(lifted[0][90:], scores[90:])
-    assert calibration.labels(calibration.p_values(np.array([0.0, 4.0, np.nan])), 0.05).tolist() == [0, 1, -1]
+    assert calibration.labels(np.array([0.0, 4.0, np.nan]), 0.05).tolist() == [0, 1, -1]
 
 
 def test_deviations_of_rounding_size_are_not_divided_by():

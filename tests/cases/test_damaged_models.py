@@ -351,7 +351,7 @@ def test_another_network_behind_the_same_name_is_noticed(model, monkeypatch):
 def test_a_model_that_would_not_load_is_not_saved(panel_detector, tmp_path, monkeypatch):
     scores = panel_detector.calibration.scores.copy()
     scores[0] = 1e12
-    monkeypatch.setattr(panel_detector.work, "calibration", type(panel_detector.calibration)(scores, scores, 1, ""))
+    monkeypatch.setattr(panel_detector.inner, "calibration", type(panel_detector.calibration)(scores, scores, 1, ""))
     with pytest.raises(CheckpointError, match=r"would not load again, and is not saved: .*'scores\.0'"):
         panel_detector.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()

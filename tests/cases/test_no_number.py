@@ -212,8 +212,8 @@ def test_an_event_below_the_usual_score_still_has_its_place():
      "training.learning_rate=Infinity", "training.num_steps=1e30", "scoring.memory_size=99999999999999999999",
      "network.base_channels=100000000", "network.channel_mult=[]", "network.channel_mult=[0]",
      "series.window_sizes=[99999999999]", "series.tensor_length=1000000000", "image.size_px=1000000",
-     "image.memory_grid=100000", "audio.clip_s=1e9", "audio.num_rows=3200000", "calibration.alpha=NaN",
-     f"seed={'9' * 5000}", f"image.perceptual={'x' * 5000}", f"seed={'[' * 100_000}"],
+     "maps.memory_grid=100000", "audio.clip_s=1e9", "audio.num_rows=3200000", "calibration.alpha=NaN",
+     f"seed={'9' * 5000}", f"maps.perceptual={'x' * 5000}", f"seed={'[' * 100_000}"],
     ids=lambda setting: setting[:30],
 )  # fmt: skip
 def test_settings_that_cannot_work_are_refused_in_one_short_line(setting):

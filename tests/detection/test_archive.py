@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oddwave.detection.archive import MODEL_FILES, read_model_facts
+from oddwave.detection.store import MODEL_FILES, read_model_facts
 from oddwave.detector import Detector
 from oddwave.errors import CheckpointError, NotFittedError
 
@@ -32,19 +32,19 @@ def test_a_model_is_four_files_without_pickle(saved, place):
 def test_everything_comes_back(saved, stream_detector):
     loaded = Detector.load(saved)
     assert loaded.config == stream_detector.config
-    assert (loaded.work.kind, loaded.work.channel_names) == (
-        stream_detector.work.kind,
-        stream_detector.work.channel_names,
+    assert (loaded.inner.kind, loaded.inner.channel_names) == (
+        stream_detector.inner.kind,
+        stream_detector.inner.channel_names,
     )
-    assert loaded.work.scaler == stream_detector.work.scaler
-    plan = stream_detector.work.engine.plan
-    assert loaded.work.engine.plan == replace(plan, evidence={})
+    assert loaded.inner.scaler == stream_detector.inner.scaler
+    plan = stream_detector.inner.model.plan
+    assert loaded.inner.model.plan == replace(plan, evidence={})
     assert loaded.choices == json.loads(json.dumps(stream_detector.choices))  # numbers that were keys become texts
-    assert loaded.work.engine.fusion == stream_detector.work.engine.fusion
+    assert loaded.inner.model.fusion == stream_detector.inner.model.fusion
     assert loaded.threshold_ == stream_detector.threshold_
     np.testing.assert_array_equal(loaded.calibration.scores, stream_detector.calibration.scores)
     np.testing.assert_array_equal(loaded.calibration.blocks, stream_detector.calibration.blocks)
-    for old, new in zip(stream_detector.work.engine.scorers, loaded.work.engine.scorers, strict=True):
+    for old, new in zip(stream_detector.inner.model.scorers, loaded.inner.model.scorers, strict=True):
         assert list(new.memories) == list(old.memories)
         assert new.noise_levels == old.noise_levels
         assert new.standardiser.to_dict() == old.standardiser.to_dict()
@@ -91,7 +91,7 @@ def test_alpha_is_not_baked_in(saved, place, waves):
 def test_saving_replaces_a_model_but_never_other_files(saved, panel_detector, stream_detector, tmp_path):
     (saved / "notes.txt").write_text("mine")
     panel_detector.save(saved)
-    assert Detector.load(saved).work.kind == "panel"
+    assert Detector.load(saved).inner.kind == "panel"
     assert (saved / "notes.txt").read_text() == "mine"
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="is a file"):

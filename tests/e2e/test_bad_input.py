@@ -201,7 +201,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
 def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import oddwave.detection.archive as archive
+    import oddwave.detection.store as archive
     from oddwave.errors import CheckpointError
 
     command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL)

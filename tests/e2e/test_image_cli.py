@@ -30,9 +30,9 @@ TINY = [
     "--set=network.base_channels=8",
     "--set=scoring.memory_size=200",
     "--set=image.size_px=64",
-    "--set=image.memory_grid=8",
-    "--set=image.denoiser_grid=8",
-    "--set=image.pixel_size_px=32",
+    "--set=maps.memory_grid=8",
+    "--set=maps.denoiser_grid=8",
+    "--set=maps.pixel_size_px=32",
 ]
 NUM_GOOD = 14  # 3 of them calibrate: no alpha below 1 / 4
 ALPHA = "--alpha=0.3"

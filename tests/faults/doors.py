@@ -24,7 +24,7 @@ _TINY = {
         *("training.batch_size=8", "training.num_validation_draws=8", "network.channel_mult=[1, 2]"),
     ),
     "image": (
-        *("image.size_px=64", "image.memory_grid=8", "image.denoiser_grid=8", "image.pixel_size_px=32"),
+        *("image.size_px=64", "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32"),
         "scoring.memory_size=100",
     ),
     "audio": (

@@ -18,13 +18,13 @@ _SERIES = (
 _STREAM = ("series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
 _IMAGES = (
     "training.num_steps=4", "network.base_channels=4", "scoring.memory_size=50", "image.size_px=32",
-    "image.memory_grid=4", "image.denoiser_grid=4", "image.pixel_size_px=16", "image.taps=[0]",
+    "maps.memory_grid=4", "maps.denoiser_grid=4", "maps.pixel_size_px=16", "maps.taps=[0]",
     "reconstruction.num_inference_steps=2", "calibration.alpha=0.2", "network.num_heads=2",
 )  # fmt: skip
 _AUDIO = (
     f"audio.sample_rate={RATE}", "audio.clip_s=1.0", "audio.columns=128", "audio.num_rows=32",
     "audio.num_background=8", "training.num_steps=4", "scoring.memory_size=50", "network.base_channels=4",
-    "image.memory_grid=8", "image.denoiser_grid=8", "image.taps=[0]", "reconstruction.num_inference_steps=2",
+    "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.taps=[0]", "reconstruction.num_inference_steps=2",
     "calibration.alpha=0.2", "network.num_heads=2",
 )  # fmt: skip
 
@@ -67,7 +67,7 @@ def fitted(kind: str) -> Detector:
         return Detector(preset("fast").with_overrides([*_SERIES, "scoring.noise_levels=[0.5]"])).fit(beats(30, 0))
     if kind == "sound":
         return Detector(preset("fast", "audio").with_overrides(_AUDIO)).fit(hums(12, 0))
-    more = ("image.space=pixel", "image.statistics=true") if kind == "pixels" else ()
+    more = ("maps.space=pixel", "maps.statistics=true") if kind == "pixels" else ()
     return Detector(preset("fast", "image").with_overrides([*_IMAGES, *more])).fit(gratings(16, 0))
 
 

@@ -101,7 +101,7 @@ def panel() -> Arrays:
 
 
 def images() -> Arrays:
-    sizes = ("image.size_px=64", "image.memory_grid=8", "image.denoiser_grid=8", "image.pixel_size_px=32")
+    sizes = ("image.size_px=64", "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
     detector = Detector(preset("fast", "image").with_overrides([*TINY_MAPS, *sizes]))
     detector.fit([grating(seed) for seed in range(30)])
     return measured(detector, [grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)], 0.2)

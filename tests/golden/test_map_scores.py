@@ -18,9 +18,9 @@ COMMON = (
     "scoring.noise_levels=[0.3]",
     "scoring.reconstruction_weight=0.5",
     "scoring.memory_weight=0.5",
-    "image.top_share=0.05",
+    "maps.top_share=0.05",
 )
-IMAGE = ("image.size_px=64", "image.memory_grid=8", "image.denoiser_grid=8", "image.pixel_size_px=32")
+IMAGE = ("image.size_px=64", "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
 RATE = 8000
 AUDIO = (
     f"audio.sample_rate={RATE}",

@@ -23,7 +23,7 @@ def odd_stream(waves):
 
 def test_saving_and_loading_changes_no_bit_of_a_result(stream_detector, panel_detector, odd_stream, beats, tmp_path):
     for detector, items in ((stream_detector, odd_stream), (panel_detector, beats(8, seed=1))):
-        loaded = Detector.load(detector.save(tmp_path / detector.work.kind))
+        loaded = Detector.load(detector.save(tmp_path / detector.inner.kind))
         old, new = detector.score(items), loaded.score(items)
         np.testing.assert_array_equal(new.scores, old.scores)
         np.testing.assert_array_equal(new.labels, old.labels)

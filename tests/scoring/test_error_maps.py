@@ -7,6 +7,7 @@ import torch
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import denoiser_terms, wavelet_energy
+from oddwave.scoring.scorer import CommonNoise
 
 SCHEDULE = make_schedule("linear", 1000)
 
@@ -35,9 +36,10 @@ class Echo(UNet):
         return x_t, torch.full((len(x_t), self.feature_width), float(t[0]))
 
 
-def terms(net, x0, **settings):
-    defaults = {"prediction_type": "sample", "noise_levels": (0.1, 0.5), "num_noise_draws": 1, "seed": 0}
-    return denoiser_terms(net, x0, SCHEDULE, **{**defaults, **settings})
+@torch.inference_mode()
+def terms(net, x0, noise_levels=(0.1, 0.5), num_noise_draws=1, seed=0, prediction_type="sample"):
+    noise = CommonNoise()((len(noise_levels), num_noise_draws, *x0.shape[1:]), seed)
+    return denoiser_terms(net, x0, SCHEDULE, prediction_type=prediction_type, noise_levels=noise_levels, noise=noise)
 
 
 def items(n=6, channels=2, grid=(32,), seed=11):  # another seed than the common noise has
@@ -77,7 +79,7 @@ def test_an_items_terms_do_not_depend_on_the_items_beside_it(grid):
     assert together.recon.std() > 0
     for name in ("recon_maps", "feature", "features"):
         whole = getattr(together, name)
-        turned = getattr(terms(net, x0.flip(0), prediction_type="v_prediction"), name)[::-1]
+        turned = getattr(terms(net, x0.flip(0), prediction_type="v_prediction"), name).flip(0)
         alone = np.concatenate([getattr(terms(net, x, prediction_type="v_prediction"), name) for x in x0.split(1)])
         np.testing.assert_allclose(turned, whole, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(alone, whole, rtol=1e-4, atol=1e-5)

@@ -147,7 +147,7 @@ def score(
         # before thousands of files are read
         detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)
     try:
-        source = detector.work.read(data)
+        source = detector.inner.read(data)
     except DataError as error:
         what = {"image": "images", "audio": "sound"}.get(modality, "time series")
         error.add_note(f"{model} is a model of {what}")
@@ -226,7 +226,7 @@ def info(model: Model, allow_external: AllowExternal = False) -> None:
     print_facts(
         {
             "model": f"{model} ({config.modality}{kind})",
-            **detector.work.facts(),
+            **detector.inner.facts(),
             "preset, seed": f"{config.preset}, {config.seed}",
             **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(detector.choices) if each.chosen},
             "threshold": f"{detector.threshold_:.4g} at alpha {alpha:.3g}",

@@ -181,7 +181,7 @@ def tell(
 
 def print_fitted(detector: "Detector", out: Path, notes: list[str]) -> None:
     assert detector.calibration is not None
-    say("Learnt. " + "; ".join(f"{name}: {value}" for name, value in detector.work.facts().items()) + ".")
+    say("Learnt. " + "; ".join(f"{name}: {value}" for name, value in detector.inner.facts().items()) + ".")
     say(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of held-back normals.")
     print_notes(notes)
     say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")

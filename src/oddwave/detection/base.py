@@ -1,42 +1,87 @@
-"""What the detector asks of each modality: learn, score, explain, and give itself away to be saved.
+"""The skeleton of a detector: what every modality does alike is written here, once, and is final.
 
-`SeriesDetector` (`series/detector.py`) and `ImageDetector` (`image/detector.py`) are the two there are; `detector.py`
-chooses by the configuration's modality and `archive.py` stores either in the same four files. Read one of the two next.
+    fit      _read -> _learn -> calibration                               detect: the same, of data that are scored too
+    score    _read -> _parts (scores, one item after another) -> _join (verdict) -> _explain (where it is asked for)
+
+A modality writes `_read`, `_learn`, `_parts`, `_join`, `_explain` and what names them; it decides nothing about order,
+unreadable items, alpha, labels, progress or streaming. An item's result depends on the item, the model and alpha: never
+on the items beside it, nor on whether it is explained. Read `series/detector.py`, `image/detector.py` or
+`audio/detector.py` next; `store.py` for how a fitted detector is saved.
+
+Legend: N scores of one item, R rows of a source.
 """
 
 import difflib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import nn
 
-from oddwave.config import DetectorConfig, Modality
+from oddwave.config import DetectorConfig
+from oddwave.detection.job import QUIET, FitJob
+from oddwave.detection.model_schema import Constants, Meta
 from oddwave.detection.model_tensors import TensorFile
-from oddwave.errors import ConfigError, NotFittedError
+from oddwave.errors import ConfigError, DataError, NotFittedError
+from oddwave.progress import progress
+from oddwave.records import AnyResult, Kind
 from oddwave.results import DetectionResult
-from oddwave.scoring.calibration import Calibration
+from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.version import __version__
 
-__all__ = ["NO_SCORE", "ModalityDetector", "check_read_options"]
+__all__ = ["EXPLAIN", "NO_SCORE", "Explain", "FitJob", "ModalityDetector", "Scored", "Unjudged", "check_read_options"]
 
 NO_SCORE = "got no score, the model gives NaN: fit it again"
 
+Explain = Literal["flagged", "all", "none"]
+EXPLAIN: tuple[Explain, ...] = ("flagged", "all", "none")
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """An item that has no score, in its place; `reason` is the whole sentence."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What scoring found of one item: its scores (higher = more anomalous), and what each group of terms said.
+
+    `rows` are the scores row by row of the item's source, what `decision_function` gives. `fault` says why an item that
+    was read has no score at all.
+    """
+
+    item: Any
+    scores: Float[np.ndarray, " N"]
+    parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def rows(self) -> Float[np.ndarray, " R"]:
+        """One score: that of the highest part of the item."""
+        return np.array([self.scores.max()])
+
 
 class ModalityDetector(ABC):
-    """A fitted (or not yet fitted) model of one modality, with its calibration and what is known of its making.
+    """A fitted (or not yet fitted) detector of one modality, with its calibration and what is known of its making.
 
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves); `meta` is
     what `meta.json` holds; `choices` are the automatic choices with their evidence, which `config.json` holds beside
     the settings.
     """
 
-    modality: ClassVar[Modality]
+    modality: ClassVar[str]
+    meta_schema: ClassVar[type[Meta]]  # what `meta` and the constants of a saved model may hold
+    constants_schema: ClassVar[type[Constants]]
+    noun: ClassVar[str]  # of several items: "images"
+    needs_normals: ClassVar[str] = ""  # why `detect` is refused; empty where it is offered
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         self.config, self.read_options = config, read_options
@@ -45,46 +90,39 @@ class ModalityDetector(ABC):
         self.meta: dict[str, Any] = {}
         self.choices: dict[str, Any] = {}
 
-    @abstractmethod
-    def read(self, source: Any) -> Any:
-        """Read a source to be scored: an item set of the modality, with `items`, `notes` and `fingerprint`.
-
-        Raises: DataError.
-        """
+    # What a modality writes
 
     @abstractmethod
-    def fit(
-        self, source: Any, *, show_progress: bool = False, checkpoint_dir: Path | None = None, resume: bool = False
-    ) -> None:
-        """Learn from normal data alone, a share of which is held back to calibrate. Raises: DataError."""
+    def _read(self, source: Any, *, learn: bool) -> Any:
+        """Read a source: an item set with `entries`, `items`, `notes` and `fingerprint`. Raises: DataError."""
 
     @abstractmethod
-    def detect(
-        self,
-        source: Any,
-        *,
-        alpha: float | None = None,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
-    ) -> DetectionResult:
-        """Fit and score the same data, which may hold anomalies. Raises: DataError."""
+    def _learn(self, data: Any, job: FitJob) -> Calibration:
+        """Fit on normal data, hold a share of them back, and return how that scores. Raises: DataError."""
+
+    def _learn_itself(self, data: Any, job: FitJob) -> list[Scored]:
+        """Fit on data that may hold anomalies, calibrate by them, and return their scores."""
+        raise DataError(self.needs_normals)
 
     @abstractmethod
-    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
-        """Score data and explain what was found. Raises: NotFittedError, DataError, ConfigError."""
+    def _parts(self, data: Any, entries: Iterable[Any]) -> Iterator[Scored | Unjudged]:
+        """Yield what scoring finds of each entry, in order, holding few of them at once."""
 
     @abstractmethod
-    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per row or item, in the order given; NaN where nothing can be said. Raises: as `score`."""
+    def _join(self, scored: Scored, alpha: float) -> AnyResult:
+        """Return the verdict on an item: its record without explanation."""
 
     @abstractmethod
-    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in the order given. Raises: as `score`."""
+    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> AnyResult:
+        """Return the record with what the normal version would have been, and what carries the anomaly."""
+
+    @abstractmethod
+    def _unjudged(self, failure: Unjudged) -> AnyResult:
+        """Return the record of an item without a score."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Give the tensors and the JSON constants that a saved model holds. Raises: NotFittedError."""
+        """Return the tensors and the JSON constants that a saved model holds. Raises: NotFittedError."""
 
     @abstractmethod
     def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
@@ -95,16 +133,123 @@ class ModalityDetector(ABC):
 
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
-        """Give the networks that were trained. Raises: NotFittedError."""
+        """Return the networks that were trained. Raises: NotFittedError."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """Return in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+
+    @property
+    @abstractmethod
+    def result_kind(self) -> Kind:
+        """What the items of its results are."""
+
+    @abstractmethod
+    def _model_facts(self) -> dict[str, Any]:
+        """Return what a report tells of the model."""
+
+    def _peak_threshold(self, alpha: float) -> float | None:
+        """Return the value of a map that an alpha share of normal items reaches anywhere, where there are maps."""
+        return None
+
+    def _warnings(self, data: Any) -> list[str]:
+        """Return what the data as a whole are to be warned of."""
+        return []
+
+    def _not_monitored(self, data: Any, items: Sequence[AnyResult]) -> tuple[str, ...]:
+        """Return, in plain words, what was not looked at."""
+        return tuple(f"{item.id}: {item.error}" for item in items if item.error)
+
+    # What all of them do alike
+
+    @final
+    def read(self, source: Any) -> Any:
+        """Read a source to be scored. Raises: DataError."""
+        return self._read(source, learn=False)
+
+    @final
+    def fit(self, source: Any, job: FitJob = QUIET) -> None:
+        """Learn from normal data alone, a share of which is held back to calibrate. Raises: DataError."""
+        data = self._read(source, learn=True)
+        self.calibration = self._learn(data, job)
+        self.decision_scores_ = self.calibration.scores
+        self.meta |= self._common_meta(data.fingerprint)
+
+    @final
+    def detect(
+        self, source: Any, job: FitJob = QUIET, *, alpha: float | None = None, explain: Explain = "flagged"
+    ) -> DetectionResult:
+        """Fit and score the same data, which may hold anomalies.
+
+        Raises: DataError for data that cannot be read or are too few, and where a modality needs normal data;
+        ConfigError for an alpha outside (0, 1), or below what the data support.
+        """
+        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
+        _check_explain(explain)
+        data, scored = self._fitted_itself(source, job)
+        return self._result(data, scored, self._alpha(alpha), explain)
+
+    @final
+    def fit_scores(self, source: Any) -> list[Scored]:
+        """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
+        return self._fitted_itself(source, QUIET)[1]
+
+    @final
+    def iter_scores(
+        self, source: Any, *, alpha: float | None = None, explain: Explain = "none", show_progress: bool = False
+    ) -> Iterator[AnyResult]:
+        """Yield one record per item, in the order given, in bounded memory; see `score`.
+
+        An item that cannot be judged is yielded in its place, with the reason.
+        Raises: NotFittedError, ConfigError at once; DataError where the source cannot be read.
+        """
+        alpha = self._alpha(alpha)
+        _check_explain(explain)
+        data = self._read(source, learn=False)
+        return (self._verdict(own, alpha, explain) for own in self._judged(data, show_progress))
+
+    @final
+    def score(
+        self, source: Any, *, alpha: float | None = None, explain: Explain = "flagged", show_progress: bool = False
+    ) -> DetectionResult:
+        """Score data: one record per item given, in the order given; `explain` says which of them are explained.
+
+        Raises: NotFittedError; ConfigError for an alpha below what the calibration supports; DataError where nothing
+        can be read or judged.
+        """
+        alpha = self._alpha(alpha)
+        _check_explain(explain)
+        data = self._read(source, learn=False)
+        return self._result(data, self._judged(data, show_progress), alpha, explain)
+
+    @final
+    def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
+        """Score one item and explain it, flagged or not: as it would be among any others.
+
+        Raises: DataError where the source holds more items than one, or none that can be judged; as `score`.
+        """
+        items = self.score(item, alpha=alpha, explain="all").items
+        if len(items) != 1:
+            raise DataError(f"{len(items)} {self.noun} were given to explain: give one, or use score(explain='all')")
+        return items[0]
+
+    @final
+    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
+        """Return one score per row or item, in the order given; NaN where nothing can be said. Raises: as `score`."""
+        self.fitted_calibration()
+        return np.concatenate([own for own, _ in self._rows(self._read(source, learn=False))])
+
+    @final
+    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+        """Return 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in order. Raises: as `score`."""
+        alpha = self._alpha(alpha)
+        calibration = self.fitted_calibration()
+        return calibration.labels(self.decision_function(source), alpha)
 
     @property
     def num_parameters(self) -> int:
         """How many weights the trained networks have; the frozen perceptual network is not counted."""
         return sum(weight.numel() for network in self.networks() for weight in network.parameters())
-
-    @abstractmethod
-    def facts(self) -> dict[str, str]:
-        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
 
     @property
     def threshold_(self) -> float:
@@ -112,20 +257,82 @@ class ModalityDetector(ABC):
         calibration = self.fitted_calibration()
         return calibration.threshold(max(self.config.calibration.alpha, calibration.smallest_alpha))
 
+    @final
     def fitted_calibration(self) -> Calibration:
-        """Give the calibration. Raises: NotFittedError."""
+        """Return the calibration. Raises: NotFittedError."""
         if self.calibration is None:
             raise NotFittedError("this detector has learnt nothing yet: call fit or detect, or load a saved model")
         return self.calibration
 
-    def common_meta(self, fingerprint: str) -> dict[str, Any]:
-        """Give what `meta.json` says of every model."""
+    # The way from entries to a result
+
+    def _alpha(self, alpha: float | None) -> float:
+        """Check a wanted alpha before any work is done. Raises: NotFittedError, ConfigError."""
+        return self.fitted_calibration().checked_alpha(alpha, self.config.calibration.alpha)
+
+    @property
+    def _stops(self) -> bool:
+        """Whether the first item that cannot be judged is to stop all."""
+        return self.read_options.get("on_error") == "stop"
+
+    def _fitted_itself(self, source: Any, job: FitJob) -> tuple[Any, list[Scored]]:
+        if self.needs_normals:
+            raise DataError(self.needs_normals)
+        data = self._read(source, learn=True)
+        scored = self._learn_itself(data, job)
+        self.meta |= self._common_meta(data.fingerprint)
+        self.decision_scores_ = np.concatenate([own.rows for own in scored])
+        return data, scored
+
+    def _judged(self, data: Any, show_progress: bool = False) -> Iterator[Scored | Unjudged]:
+        """Yield every entry's outcome; at the end, refuse a source of which nothing could be judged."""
+        first, some = "", False
+        shown = progress(data.entries, "scoring", show_progress)
+        for own in self._parts(data, shown):
+            reason = own.reason if isinstance(own, Unjudged) else own.fault
+            if reason and self._stops:
+                raise DataError(reason)
+            first, some = first or reason, some or not reason
+            yield own
+        if not some:
+            raise DataError(self._nothing_judged(first))
+
+    def _nothing_judged(self, first: str) -> str:
+        return f"none of the {self.noun} can be judged, the first: {first}"
+
+    def _rows(self, data: Any) -> Iterator[tuple[Float[np.ndarray, " _"], Scored | Unjudged]]:
+        for own in self._judged(data):
+            yield np.array([np.nan]) if isinstance(own, Unjudged) else own.rows, own
+
+    def _verdict(self, own: Scored | Unjudged, alpha: float, explain: Explain) -> AnyResult:
+        if isinstance(own, Unjudged):
+            return self._unjudged(own)
+        result = self._join(own, alpha)
+        wanted = explain == "all" or (explain == "flagged" and result.flagged)
+        return self._explain(own, result, alpha) if wanted and not own.fault else result
+
+    def _result(
+        self, data: Any, judged: Iterator[Scored | Unjudged] | Sequence[Scored], alpha: float, explain: Explain
+    ) -> DetectionResult:
+        items = tuple(self._verdict(own, alpha, explain) for own in judged)
+        summary = self.fitted_calibration().summary(alpha, self._peak_threshold(alpha))
+        warnings = [*self.meta.get("warnings", []), *data.notes, *self._warnings(data)]
+        facts = {**self._model_facts(), **({"warnings": warnings} if self.needs_normals else {})}
+        return DetectionResult(self.modality, self.result_kind, items, summary, self._not_monitored(data, items), facts)
+
+    def _common_meta(self, fingerprint: str) -> dict[str, Any]:
+        """Return what `meta.json` says of every model."""
         return {
             "package_version": __version__,
             "data_fingerprint": fingerprint,
             "seed": self.config.seed,
             "preset": self.config.preset,
         }
+
+
+def _check_explain(explain: object) -> None:
+    if explain not in EXPLAIN:
+        raise ConfigError(f"explain is {explain!r:.60}: expected one of {', '.join(map(repr, EXPLAIN))}")
 
 
 def check_read_options(

@@ -1,4 +1,4 @@
-"""What the engines for images and for sound share: terms as maps, fused, with everything chosen on held-out normals.
+"""What the models of images and audio share: terms as maps, fused, with everything chosen on held-out normals.
 
 Fit: held-out normals and synthetic anomalies made from them -> terms (`image/terms.py`) -> noise levels, terms,
 weights, aggregation. Score: terms -> standardised, fused -> top share of the map.
@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 
 from oddwave.config import DetectorConfig
-from oddwave.detection.image.terms import ImageScorer
+from oddwave.detection.image.terms import MapScorer, MapTerms
 from oddwave.progress import progress
 from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
-from oddwave.scoring.image_maps import MAP_SIZE, hidden, top_mean
+from oddwave.scoring.maps import MAP_SIZE, top_mean
 from oddwave.scoring.selection import auroc_error, near_best, select_weights, separation
 
 __all__ = ["BATCH", "MapModel", "Maps"]
@@ -33,39 +33,34 @@ _TOP_SHARES = (1 / MAP_SIZE**2, 0.002, 0.005, 0.02)
 
 @dataclass
 class MapModel:
-    """A fitted (or being fitted) engine; `evidence` tells why every automatic choice fell as it did."""
+    """A fitted (or being fitted) model; `evidence` tells why every automatic choice fell as it did."""
 
     config: DetectorConfig
-    scorer: ImageScorer
+    terms: MapTerms
     fusion: Fusion = field(default_factory=lambda: Fusion(0.5, 0.5), kw_only=True)
     standardiser: Standardiser | None = field(default=None, kw_only=True)
-    terms: tuple[str, ...] = field(default=(), kw_only=True)
+    term_names: tuple[str, ...] = field(default=(), kw_only=True)
     top_share: float = field(default=NEUTRAL_TOP_SHARE, kw_only=True)
     evidence: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
-    def groups(
-        self, terms: Maps, monitored: Bool[np.ndarray, "N M M"] | None = None
-    ) -> dict[str, Float[np.ndarray, "N M M"]]:
-        """Standardise the terms in use and average them by group, with what is not monitored hidden."""
+    @property
+    def scorer(self) -> MapScorer:
+        """The scorer of what has been learnt and chosen."""
         assert self.standardiser is not None
-        flat = self.standardiser.transform({name: _rows(terms[name]) for name in self.terms})
-        shaped = {name: values.reshape(-1, MAP_SIZE, MAP_SIZE).astype(np.float32) for name, values in flat.items()}
-        if monitored is None:
-            return shaped
-        return {
-            name: np.stack([hidden(own, inside) for own, inside in zip(values, monitored, strict=True)])
-            for name, values in shaped.items()
-        }
+        return MapScorer(self.terms, self.standardiser, self.fusion, self.top_share)
 
-    def parts(self, groups: Maps, number: int) -> dict[str, float]:
-        """Say what each group of terms said of one image or clip, where it decided."""
-        return {name: float(top_mean(groups[name][number], self.top_share)) for name in GROUPS if name in groups}
-
+    @torch.inference_mode()
     def compute_terms(self, tensors: Float[np.ndarray, "N C H W"], title: str = "", show: bool = False) -> Maps:
         """Compute the terms of any number of images or clips, some at a time."""
         blocks = [tensors[first : first + BATCH] for first in range(0, len(tensors), BATCH)]
-        parts = [self.scorer.terms(torch.from_numpy(block)) for block in progress(blocks, title, show)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        parts = [self.terms(torch.from_numpy(block)) for block in progress(blocks, title, show)]
+        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+    def groups(self, terms: Maps, monitored: Bool[np.ndarray, "N M M"] | None = None) -> Maps:
+        """Standardise the terms in use and average them by group, with what is not monitored hidden."""
+        inside = None if monitored is None else torch.from_numpy(monitored)
+        found = self.scorer.groups({name: torch.from_numpy(own) for name, own in terms.items()}, inside)
+        return {name: values.numpy() for name, values in found.items()}
 
     # Choosing on held-out normals and synthetic anomalies made from them
 
@@ -83,7 +78,7 @@ class MapModel:
         """
         self._choose_noise_levels(normal, odd)
         self._choose_terms(normal, odd)
-        self.standardiser = Standardiser.fit({name: _rows(normal[name]) for name in self.terms})
+        self.standardiser = Standardiser.fit({name: _rows(normal[name]) for name in self.term_names})
         inside = monitored or (None, None)
         sides = self.groups(normal, inside[0]), self.groups(odd, inside[1])
         self._choose_weights(*sides, kinds)
@@ -93,14 +88,14 @@ class MapModel:
         """Keep the noise levels that tell synthetic defects from normal images; the others leave the terms."""
         for name in [name for name in normal if name.startswith("recon.")]:
             space = name.partition(".")[2]
-            levels = self.scorer.noise_levels[space]
+            levels = self.terms.noise_levels[space]
             values = {
                 f"{t:g}": separation(_top(normal[name][:, k]), _top(odd[name][:, k])) for k, t in enumerate(levels)
             }
             kept = [k for k, t in enumerate(levels) if f"{t:g}" in near_best(values)]
-            self.scorer.noise_levels[space] = tuple(levels[k] for k in kept)
+            self.terms.noise_levels[space] = tuple(levels[k] for k in kept)
             self.evidence[f"noise_levels_{space}"] = {
-                "chosen": list(self.scorer.noise_levels[space]),
+                "chosen": list(self.terms.noise_levels[space]),
                 "synthetic_auroc": values,
             }
             for term in (name, f"feature.{space}"):
@@ -115,8 +110,8 @@ class MapModel:
         for group in GROUPS:
             own = {name: value for name, value in values.items() if name.partition(".")[0] == group}
             kept += near_best(own) if own else []
-        self.terms = tuple(name for name in values if name in kept)
-        self.evidence["terms"] = {"chosen": list(self.terms), "synthetic_auroc": values}
+        self.term_names = tuple(name for name in values if name in kept)
+        self.evidence["terms"] = {"chosen": list(self.term_names), "synthetic_auroc": values}
 
     def _choose_weights(self, normal: Maps, odd: Maps, kinds: Sequence[str]) -> None:
         scoring = self.config.scoring
@@ -129,7 +124,7 @@ class MapModel:
             kinds,
             reconstruction_weight=None if scoring.reconstruction_weight == "auto" else scoring.reconstruction_weight,
             memory_weight=None if scoring.memory_weight == "auto" else scoring.memory_weight,
-            num_memory_spaces=sum(name.startswith("memory.") for name in self.terms),
+            num_memory_spaces=sum(name.startswith("memory.") for name in self.term_names),
             neutral_reconstruction_weight=0.5 if "feature" in normal else 1.0,
             aggregate=_top,
         )
@@ -138,11 +133,11 @@ class MapModel:
 
     def _choose_top_share(self, normal: Float[np.ndarray, "N M M"], odd: Float[np.ndarray, "K M M"]) -> None:
         """Choose how much of the map makes the score; the neutral share stays unless another is clearly better."""
-        wanted = self.config.image.top_share
+        wanted = self.config.maps.top_share
         if wanted != "auto":
             self.top_share = wanted
             return
-        values = {share: separation(top_mean(normal, share), top_mean(odd, share)) for share in _TOP_SHARES}
+        values = {share: separation(_top(normal, share), _top(odd, share)) for share in _TOP_SHARES}
         best = max(values, key=lambda share: values[share])
         error = auroc_error(values[best], len(normal), len(odd))
         self.top_share = best if values[best] > values[NEUTRAL_TOP_SHARE] + error else NEUTRAL_TOP_SHARE
@@ -162,5 +157,5 @@ def _mean_level(maps: Float[np.ndarray, "N *K M M"]) -> Float[np.ndarray, "N M M
     return maps if maps.ndim == 3 else np.asarray(maps.mean(1))
 
 
-def _top(maps: Float[np.ndarray, "N M M"]) -> Float[np.ndarray, " N"]:
-    return top_mean(maps, NEUTRAL_TOP_SHARE)
+def _top(maps: Float[np.ndarray, "N M M"], share: float = NEUTRAL_TOP_SHARE) -> Float[np.ndarray, " N"]:
+    return top_mean(torch.from_numpy(maps), share).numpy()

@@ -14,7 +14,18 @@ from oddwave.config import DetectorConfig, Fraction, GridSide, Modality, Weight
 from oddwave.detection.audio.terms import audio_map_of
 from oddwave.tensors.audio_map import SMALLEST_DEVIATION_DB
 
-__all__ = ["CONSTANTS", "META", "SavedSettings", "check_agreement"]
+__all__ = [
+    "AudioConstants",
+    "AudioMeta",
+    "Constants",
+    "ImageConstants",
+    "ImageMeta",
+    "Meta",
+    "SavedSettings",
+    "SeriesConstants",
+    "SeriesMeta",
+    "check_agreement",
+]
 
 _LARGEST_SCORE = 1e8  # robust deviations; the largest that compressed values over the smallest deviation can give
 _LARGEST = 1e12
@@ -46,7 +57,7 @@ class _Saved(BaseModel):
 # meta.json
 
 
-class _Meta(_Saved):
+class Meta(_Saved):
     facts_sha256: Digest
     modality: Modality
     package_version: Annotated[str, Field(max_length=100)]
@@ -56,7 +67,7 @@ class _Meta(_Saved):
     read_options: Annotated[dict[Annotated[str, Field(max_length=100)], JsonValue], Field(max_length=100)]
 
 
-class _SeriesMeta(_Meta):
+class SeriesMeta(Meta):
     kind: Literal["stream", "panel"]
     channel_names: Annotated[list[Text], Field(min_length=1, max_length=100_000)]
     num_train_items: Count
@@ -64,7 +75,7 @@ class _SeriesMeta(_Meta):
     day_first: bool | None
 
 
-class _ImageMeta(_Meta):
+class ImageMeta(Meta):
     num_train_images: Count
     num_calibration_images: Count
     num_channels: Size
@@ -72,7 +83,7 @@ class _ImageMeta(_Meta):
     warnings: Texts
 
 
-class _AudioMeta(_Meta):
+class AudioMeta(Meta):
     num_train_recordings: Count
     train_duration_s: Annotated[float, Field(ge=0.0, le=1e12)]
     num_train_clips: Count
@@ -107,7 +118,7 @@ class _Standardiser(_Saved):
     score: Usual
 
 
-class _Constants(_Saved):
+class Constants(_Saved):
     scores: Scores
     blocks: Scores
     block_size: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -138,7 +149,7 @@ class _Scale(_Saved):
     spacing: list[Annotated[int, Field(ge=0, le=2**31)]]  # points from one value to the next, 0 without values
 
 
-class SeriesConstants(_Constants):
+class SeriesConstants(Constants):
     """What a model of series holds beside its tensors."""
 
     plan: _Plan
@@ -147,7 +158,7 @@ class SeriesConstants(_Constants):
     scale: _Scale
 
 
-class MapConstants(_Constants):
+class MapConstants(Constants):
     """What models of images and of sound have in common."""
 
     standardiser: _Standardiser
@@ -203,18 +214,10 @@ class AudioConstants(MapConstants):
     usual: tuple[Usual, Usual, Usual]
 
 
-META: dict[str, type[_Meta]] = {"series": _SeriesMeta, "image": _ImageMeta, "audio": _AudioMeta}
-CONSTANTS: dict[str, type[_Constants]] = {
-    "series": SeriesConstants,
-    "image": ImageConstants,
-    "audio": AudioConstants,
-}
-
-
 # What must agree between the files
 
 
-def check_agreement(meta: _Meta, config: SavedSettings, saved: _Constants) -> None:
+def check_agreement(meta: Meta, config: SavedSettings, saved: Constants) -> None:
     """Check that facts which stand in several places, or follow from one another, agree.
 
     Raises:
@@ -227,22 +230,22 @@ def check_agreement(meta: _Meta, config: SavedSettings, saved: _Constants) -> No
         raise ValueError("the maxima of blocks are not those of the scores")
     if saved.block_size == 1:
         _agree("scores and blocks of one", saved.blocks, saved.scores)
-    if isinstance(meta, _SeriesMeta) and isinstance(saved, SeriesConstants):
+    if isinstance(meta, SeriesMeta) and isinstance(saved, SeriesConstants):
         _check_series(meta, config, saved)
-    elif isinstance(meta, _ImageMeta) and isinstance(saved, ImageConstants):
+    elif isinstance(meta, ImageMeta) and isinstance(saved, ImageConstants):
         _check_maps(config, saved, meta.num_calibration_images)
         _check_images(meta, config, saved)
-    elif isinstance(meta, _AudioMeta) and isinstance(saved, AudioConstants):
+    elif isinstance(meta, AudioMeta) and isinstance(saved, AudioConstants):
         _check_maps(config, saved, meta.num_calibration_clips)
         _check_audio(config, saved)
 
 
-def _check_weights(config: SavedSettings, saved: _Constants) -> None:
+def _check_weights(config: SavedSettings, saved: Constants) -> None:
     for name, weight in saved.fusion.model_dump().items():
         _as_chosen(name, weight, getattr(config.scoring, name), config.choices.get("weights"), name)
 
 
-def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstants) -> None:
+def _check_series(meta: SeriesMeta, config: SavedSettings, saved: SeriesConstants) -> None:
     plan, num_channels = saved.plan, len(meta.channel_names)
     _agree("kind and plan", meta.kind == "panel", plan.panel)
     scales = [saved.scale.centre, saved.scale.scale, saved.scale.spacing or saved.scale.scale]
@@ -272,34 +275,34 @@ def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstan
 
 
 def _check_maps(config: SavedSettings, saved: MapConstants, num_calibration: int) -> None:
-    image, levels = config.image, saved.noise_levels
+    maps, levels = config.maps, saved.noise_levels
     _agree("scores and peaks", [len(saved.scores), len(saved.peaks)], [num_calibration] * 2)
-    spaces = ("feature", "pixel") if image.space == "both" else (image.space,)
+    spaces = ("feature", "pixel") if maps.space == "both" else (maps.space,)
     _agree("the spaces", set(levels), set(spaces))
     for space, own in levels.items():
         _within("the noise levels", own, config.scoring.noise_levels)
         _agree("the noise levels", own, _chosen(config, f"noise_levels_{space}", own))
     widths = {f"recon.{space}": len(own) for space, own in levels.items()}
     widths |= {"feature.pixel": len(levels["pixel"])} if "pixel" in levels else {}
-    widths |= {"memory.patch": 1} if image.patch_memory else {}
-    widths |= {"memory.position": 1} if image.statistics else {}
+    widths |= {"memory.patch": 1} if maps.patch_memory else {}
+    widths |= {"memory.position": 1} if maps.statistics else {}
     if len(set(saved.terms)) != len(saved.terms) or not set(saved.terms) <= set(widths):
         raise ValueError(f"the terms are not among {', '.join(widths)}")
     _agree("the terms", saved.terms, _chosen(config, "terms", saved.terms))
     _check_standardiser(saved.standardiser, {name: widths[name] for name in saved.terms})
     if any(name.startswith("recon.") for name in saved.terms):  # else the memory has everything to say
         _check_weights(config, saved)
-    _as_chosen("top_share", saved.top_share, image.top_share, config.choices.get("top_share"))
+    _as_chosen("top_share", saved.top_share, maps.top_share, config.choices.get("top_share"))
 
 
-def _check_images(meta: _ImageMeta, config: SavedSettings, saved: ImageConstants) -> None:
+def _check_images(meta: ImageMeta, config: SavedSettings, saved: ImageConstants) -> None:
     image, frame = config.image, saved.frame
     _agree("the channels", frame.channels, meta.num_channels)
     _agree("the size", frame.size_px, image.size_px)
     if image.fit != "auto":
         _agree("the way of fitting", frame.fit, image.fit)
     for name, side in zip(("memory_grid", "denoiser_grid"), saved.grids, strict=True):
-        _as_chosen(name, side, getattr(image, name), _chosen(config, "grids", {}), name)
+        _as_chosen(name, side, getattr(config.maps, name), _chosen(config, "grids", {}), name)
 
 
 def _check_audio(config: SavedSettings, saved: AudioConstants) -> None:

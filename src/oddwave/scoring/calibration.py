@@ -156,8 +156,9 @@ class Calibration:
         """Give each point's (or instance's) conformal p-value."""
         return conformal_p_values(scores, self.scores)
 
-    def labels(self, p_values: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
-        """Give 1 (anomalous: p <= alpha), 0 (normal) or -1 (not judged: p is NaN)."""
+    def labels(self, scores: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
+        """Return 1 (anomalous: p <= alpha), 0 (normal) or -1 (not judged: the score is NaN)."""
+        p_values = self.p_values(scores)
         return np.where(np.isnan(p_values), -1, p_values <= alpha).astype(np.int64)
 
     def event_p_value(self, peak: float) -> float:

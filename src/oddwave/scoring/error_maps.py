@@ -35,22 +35,20 @@ _ENERGY_FLOOR = 1e-4  # relative to the [-1, 1] range: energies below it are mea
 class DenoiserTerms:
     """Errors per level and the denoiser's features: `recon_maps` (N, K, *grid), `feature` (N, K), `features` (N, D)."""
 
-    recon_maps: Float[np.ndarray, "N K *grid"]
-    feature: Float[np.ndarray, "N K"]
-    features: Float[np.ndarray, "N D"]
+    recon_maps: Float[Tensor, "N K *grid"]
+    feature: Float[Tensor, "N K"]
+    features: Float[Tensor, "N D"]
 
     def take(self, index: Int[np.ndarray, " n"]) -> "DenoiserTerms":
         """Give the terms of the items at these positions."""
-        return DenoiserTerms(self.recon_maps[index], self.feature[index], self.features[index])
+        return DenoiserTerms(*(own[torch.from_numpy(index)] for own in (self.recon_maps, self.feature, self.features)))
 
     @property
-    def recon(self) -> Float[np.ndarray, "N K"]:
+    def recon(self) -> Float[Tensor, "N K"]:
         """The mean of each map."""
-        mean: np.ndarray = self.recon_maps.reshape(*self.recon_maps.shape[:2], -1).mean(2)
-        return mean
+        return self.recon_maps.flatten(2).mean(2)
 
 
-@torch.inference_mode()
 def denoiser_terms(
     net: UNet,
     x0: Float[Tensor, "N C *grid"],
@@ -58,21 +56,17 @@ def denoiser_terms(
     *,
     prediction_type: PredictionType,
     noise_levels: Sequence[float],
-    num_noise_draws: int,
-    seed: int,
+    noise: Float[Tensor, "K R C *grid"],
 ) -> DenoiserTerms:
-    """Compute all denoiser terms of `x0` in K * R network passes; `noise_levels` are fractions of T in (0, 1]."""
-    net.eval()
+    """Compute all denoiser terms of `x0` in K * R network passes; `noise_levels` are fractions of T in (0, 1].
+
+    Every item gets the same `noise`, one per level and draw.
+    """
     timesteps = [schedule.timestep_at(level) for level in noise_levels]
-    noise = _common_noise(x0.shape[1:], len(timesteps), num_noise_draws, seed).to(x0)
+    noise = noise.to(x0)
     parts = [_block_terms(net, block, schedule, prediction_type, timesteps, noise) for block in torch.split(x0, _BATCH)]
-    maps, feature, features = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
+    maps, feature, features = (torch.cat(column).float() for column in zip(*parts, strict=True))
     return DenoiserTerms(maps, feature, features)
-
-
-def _common_noise(shape: torch.Size, levels: int, draws: int, seed: int) -> Float[Tensor, "K R C *grid"]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((levels, draws, *shape), generator=generator)
 
 
 def _block_terms(

@@ -8,7 +8,7 @@ items see the same noise (see `error_maps.py`, which does the same for windows a
 Legend: B items, C channels, K noise levels, R draws, *grid = L or H, W.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -29,28 +29,28 @@ def one_step_estimates(
     noise_levels: Sequence[float],
     num_noise_draws: int,
     seed: int,
+    noise: Callable[[Sequence[int], int], Tensor],
 ) -> Iterator[Float[Tensor, "B C *grid"]]:
-    """Yield x0_bar for each noise level (fractions of T in (0, 1])."""
+    """Yield x0_bar for each noise level (fractions of T in (0, 1]); `noise` gives that of a shape and a seed."""
     for number, level in enumerate(noise_levels):
         t = torch.full((len(x0),), schedule.timestep_at(level), dtype=torch.long, device=x0.device)
         seeds = [((seed * 1009 + number) * 1009 + draw) % 2**64 for draw in range(num_noise_draws)]
-        yield _estimate(net, x0, t, schedule, prediction_type, seeds)
+        draws = [noise(x0.shape[1:], own).to(x0) for own in seeds]
+        yield _estimate(net, x0, t, schedule, prediction_type, draws)
 
 
-@torch.inference_mode()
 def _estimate(
     net: Denoiser,
     x0: Float[Tensor, "B C *grid"],
     t: Int[Tensor, " B"],
     schedule: NoiseSchedule,
     prediction_type: PredictionType,
-    seeds: Sequence[int],
+    draws: Sequence[Float[Tensor, "C *grid"]],
 ) -> Float[Tensor, "B C *grid"]:
-    """Average the estimates over one noise draw per seed; without seeds no noise is added."""
-    if not seeds:
+    """Average the estimates over the noise draws; without any no noise is added."""
+    if not draws:
         return denoise_once(net, x0, t, schedule, prediction_type)
     estimate = torch.zeros_like(x0)
-    for own in seeds:
-        noise = torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(own)).to(x0).expand_as(x0)
-        estimate += denoise_once(net, x0, t, schedule, prediction_type, noise) / len(seeds)
+    for own in draws:
+        estimate += denoise_once(net, x0, t, schedule, prediction_type, own.expand_as(x0)) / len(draws)
     return estimate

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from oddwave.config import preset
-from oddwave.detection.image.detector import new_scorer
 from oddwave.detection.image.grid_choice import choose_grids
 from oddwave.detection.image.model import ImageModel
+from oddwave.detection.image.terms import new_terms
 from oddwave.detector import Detector
 from oddwave.errors import ConfigError, DataError, NotFittedError
 from oddwave.report.outputs import write_outputs
@@ -22,9 +22,9 @@ TINY = (
     "network.base_channels=8",
     "scoring.memory_size=200",
     "image.size_px=64",
-    "image.memory_grid=8",
-    "image.denoiser_grid=8",
-    "image.pixel_size_px=32",
+    "maps.memory_grid=8",
+    "maps.denoiser_grid=8",
+    "maps.pixel_size_px=32",
 )
 
 
@@ -83,7 +83,7 @@ def test_a_score_is_the_same_whatever_lies_beside_it(detector, new):
 def test_everything_comes_back_from_a_saved_model(detector, new, tmp_path):
     loaded = Detector.load(detector.save(tmp_path / "model"))
     np.testing.assert_allclose(loaded.decision_function(new), detector.decision_function(new), rtol=1e-3)
-    assert loaded.work.engine.terms == detector.work.engine.terms
+    assert loaded.inner.model.term_names == detector.inner.model.term_names
     assert loaded.threshold_ == detector.threshold_
     assert loaded.predict(new, alpha=0.15).tolist() == detector.predict(new, alpha=0.15).tolist()
 
@@ -106,9 +106,9 @@ def test_a_normal_version_differs_where_the_defect_is(detector, new):
 @pytest.mark.parametrize("space", ["pixel", "both"])
 def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
     smallest = ("training.num_steps=4", "training.batch_size=4", "scoring.noise_levels=[0.2]")
-    config = tiny(f"image.space={space}", "training.feature_loss_weight=0.5", *smallest)
+    config = tiny(f"maps.space={space}", "training.feature_loss_weight=0.5", *smallest)
     fitted = Detector(config).fit(good)
-    assert any(term.startswith("recon.") for term in fitted.work.engine.terms)
+    assert any(term.startswith("recon.") for term in fitted.inner.model.term_names)
     result = fitted.score(new, alpha=0.15)
     assert result.images[1].reconstruction is not None
     loaded = Detector.load(fitted.save(tmp_path / "model"))
@@ -116,14 +116,14 @@ def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
 
 
 def test_the_error_may_be_the_place_of_arrival_of_an_inversion(good, new):
-    fitted = Detector(tiny("image.error=inversion", "scoring.noise_levels=[0.5]")).fit(good)
-    terms = fitted.work.engine.score(fitted.work.read(new).items)
+    fitted = Detector(tiny("maps.error=inversion", "scoring.noise_levels=[0.5]")).fit(good)
+    terms = fitted.inner.model.score(fitted.inner.read(new).items)
     parts = [own.parts["recon"] for own in terms]
     assert min(parts[1], parts[3]) > max(parts[0], parts[2])
 
 
 def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, new, tmp_path):
-    detector = Detector(tiny("image.memory_grid=auto", "image.denoiser_grid=auto")).fit(good)
+    detector = Detector(tiny("maps.memory_grid=auto", "maps.denoiser_grid=auto")).fit(good)
     detector.save(tmp_path / "model")
     grids = json.loads(next((tmp_path / "model").glob("*/config.json")).read_text())["choices"]["grids"]
     sides = {f"{name}_grid {side}" for name in ("memory", "denoiser") for side in (16, 32)}
@@ -134,8 +134,8 @@ def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, n
 
 
 def test_no_grid_is_tried_that_no_term_looks_at(good):
-    paper = tiny("image.memory_grid=auto", "image.denoiser_grid=auto", "image.space=pixel", "image.patch_memory=false")
-    assert "grids" not in Detector(paper).fit(good).work.choices
+    paper = tiny("maps.memory_grid=auto", "maps.denoiser_grid=auto", "maps.space=pixel", "maps.patch_memory=false")
+    assert "grids" not in Detector(paper).fit(good).inner.choices
 
 
 @pytest.mark.parametrize(("fine", "chosen"), [(0.9, 32), (0.51, 16)])
@@ -143,13 +143,13 @@ def test_another_grid_is_taken_only_where_it_is_clearly_better(good, monkeypatch
     found = {16: {"recon.feature": 0.5, "memory.patch": 0.5}, 32: {"recon.feature": fine, "memory.patch": 0.5}}
 
     def fit(engine, *_, **__):
-        engine.evidence["terms"] = {"synthetic_auroc": found[engine.config.image.memory_grid]}
+        engine.evidence["terms"] = {"synthetic_auroc": found[engine.config.maps.memory_grid]}
 
     monkeypatch.setattr(ImageModel, "fit", fit)
-    config = tiny("image.memory_grid=auto", "image.denoiser_grid=auto")
+    config = tiny("maps.memory_grid=auto", "maps.denoiser_grid=auto")
     items = read_images(good).items
-    settled, _ = choose_grids(config, ImageFrame(64, "stretch", 1), None, items, items[:20], new_scorer, False)
-    assert settled.image.grids == (32, chosen)
+    settled, _ = choose_grids(config, ImageFrame(64, "stretch", 1), None, items, items[:20], new_terms, False)
+    assert settled.maps.grids == (32, chosen)
 
 
 def test_large_images_are_cut_in_tiles(detector, good):
@@ -174,7 +174,7 @@ def test_only_the_region_of_interest_is_monitored(good, tmp_path):
     masked = Detector(tiny(), read_options={"roi": str(tmp_path / "roi.png")}).fit(good)
     outside, inside = masked.decision_function([blotted(7, top=48), blotted(7, top=8)])
     assert inside > outside
-    assert Detector.load(masked.save(tmp_path / "model")).work.engine.roi[:32].all()
+    assert Detector.load(masked.save(tmp_path / "model")).inner.model.roi[:32].all()
 
 
 def test_unreadable_images_become_rows_that_say_so(detector, new, tmp_path):
@@ -212,7 +212,7 @@ def test_what_cannot_be_learnt_from_is_refused(good):
     ("same", "settings"),
     [
         (np.full((64, 64), 0.5), ("image.tile_px=48",)),
-        (grating(1), ("image.statistics=true",)),
+        (grating(1), ("maps.statistics=true",)),
     ],
     ids=["blank tiles", "grating"],
 )

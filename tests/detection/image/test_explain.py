@@ -6,8 +6,8 @@ import torch
 
 from oddwave.config import preset
 from oddwave.detection.image import explain as image_explain
-from oddwave.detection.image.detector import new_scorer
 from oddwave.detection.image.explain import normal_version, repair_share, wavelet_shares
+from oddwave.detection.image.terms import new_terms
 from oddwave.detection.image.tiles import cut_image, cut_map, join_maps, join_squares
 from oddwave.report.image_figures import difference
 from oddwave.tensors.image_frame import ImageFrame
@@ -45,8 +45,8 @@ def test_a_map_cut_for_the_squares_is_the_way_back_of_joining_theirs(size, fit):
 
 @pytest.fixture(scope="module")
 def scorer():
-    """A scorer that has learnt nothing: without a decoder its own images have 64 px."""
-    return new_scorer(preset("fast", "image").with_overrides(["image.pixel_size_px=64"]))
+    """Terms that have learnt nothing: without a decoder its own images have 64 px."""
+    return new_terms(preset("fast", "image").with_overrides(["maps.pixel_size_px=64"]))
 
 
 def repaired_by(monkeypatch, levels):

@@ -61,7 +61,7 @@ def test_the_burst_is_the_strongest_event(result):
 
 
 def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detector, waves, bumpy, monkeypatch):
-    scaled = stream_detector.work.scaler.transform(
+    scaled = stream_detector.inner.scaler.transform(
         waves(200, channels=2, seed=1)
     )  # what the bumpy stream was made from
     monkeypatch.setattr("oddwave.detection.series.explain.reconstruct_streams", lambda engine, streams: [scaled])
@@ -92,7 +92,7 @@ def test_alpha_is_chosen_when_a_verdict_is_asked_for(stream_detector, bumpy):
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, 0.001])
 def test_an_alpha_that_cannot_be_is_refused_before_any_work(stream_detector, bumpy, alpha, monkeypatch):
     monkeypatch.setattr(
-        type(stream_detector.work.engine), "score", lambda *_, **__: pytest.fail("it has begun to score")
+        type(stream_detector.inner.model), "score", lambda *_, **__: pytest.fail("it has begun to score")
     )
     with pytest.raises(ConfigError, match="alpha"):
         stream_detector.score(bumpy, alpha=alpha)
@@ -151,13 +151,13 @@ def test_what_fails_leaves_a_fitted_detector_as_it_was(tiny_config, waves):
         detector.fit(100 * waves(60))
     with pytest.raises(DataError, match="needs streams of at least 32 points"):
         detector.detect(100 * waves(20, channels=2))
-    detector.work.plan(100 * waves(300, channels=2))
+    detector.inner.plan(100 * waves(300, channels=2))
     np.testing.assert_array_equal(detector.decision_function(waves(100, seed=1)), expected)
 
 
 def test_a_plan_says_the_windows_without_fitting(tiny_config, waves):
     detector = Detector(tiny_config("series.window_sizes=auto"))
-    assert min(detector.work.plan(waves(400)).sizes) >= 16
+    assert min(detector.inner.plan(waves(400)).sizes) >= 16
     with pytest.raises(NotFittedError):
         detector.score(waves(400))
 
@@ -166,7 +166,7 @@ def test_detecting_returns_the_scores_of_the_data_themselves(tiny_config, bumpy)
     detector = Detector(tiny_config())
     result = detector.detect(bumpy)
     np.testing.assert_array_equal(detector.decision_scores_, result.scores)
-    (own,) = Detector(tiny_config()).work.fit_scores(bumpy)
+    (own,) = Detector(tiny_config()).inner.fit_scores(bumpy)
     np.testing.assert_array_equal(own.scores, result.scores)
     assert result.calibration.source == "the data themselves, without their outliers"
     assert result.calibration.num_points < 200
@@ -184,7 +184,7 @@ def test_outlying_instances_of_a_panel_do_not_calibrate_it(tiny_config, beats):
 
 
 def test_a_panel_has_one_entry_per_instance_and_no_events(panel_detector, beats):
-    result = panel_detector.score(beats(6, seed=1))
+    result = panel_detector.score(beats(6, seed=1), explain="all")
     assert result.scores.shape == result.labels.shape == (6,)
     assert result.events == ()
     assert all(item.reconstruction.shape == (24, 1) for item in result.items)
@@ -207,7 +207,7 @@ def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_conf
 
 def test_what_calibrates_is_remembered(stream_detector):
     """The newest fifth of the healthy data is known when new data are scored."""
-    engine, held_back = stream_detector.work.engine, 400  # of 500 points
+    engine, held_back = stream_detector.inner.model, 400  # of 500 points
     for scorer in engine.scorers:
         for memory in scorer.memories.values():
             assert memory.starts.min() == 0

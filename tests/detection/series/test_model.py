@@ -13,7 +13,6 @@ from oddwave.detection.series.plan import WindowPlan, plan_windows
 from oddwave.detection.series.streams import Stream, cut_streams
 from oddwave.detection.series.terms import WindowScorer
 from oddwave.errors import DataError
-from oddwave.scoring.error_maps import DenoiserTerms
 from oddwave.tensors.representation import Representation
 
 
@@ -38,7 +37,7 @@ def engine(tiny_config, waves):
 
 def test_every_term_has_one_row_per_window(engine, waves):
     scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(100, channels=2, seed=1))], 16, 4)
-    found = engine.scorers[0].terms(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), self_join=False)
+    found = engine.scorers[0].terms(cut, scorer.denoise(cut.windows), self_join=False)
     assert set(found.terms) == {"recon", "feature", "memory.input", "memory.feature", "memory.statistics"}
     for name, values in found.terms.items():
         assert len(values) == len(cut), name
@@ -51,7 +50,7 @@ def test_a_remembered_window_finds_itself_unless_it_is_told_not_to(tiny_config, 
     cut = cut_streams([as_stream(waves(80))], 16, 4)
     engine = SeriesModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 1)
     scorer = engine.scorers[0]
-    denoised = scorer.denoise(engine.net, engine.schedule, cut.windows)
+    denoised = scorer.denoise(cut.windows)
     scorer.fit_memory(cut, denoised, ("input",))
     scorer.memories["input"] = replace(scorer.memories["input"], num_neighbors=1)
     itself, others = (scorer.terms(cut, denoised, self_join=join).terms["memory.input"] for join in (False, True))
@@ -63,7 +62,7 @@ def test_a_remembered_window_finds_itself_unless_it_is_told_not_to(tiny_config, 
 def test_every_memory_space_describes_a_window_by_one_vector(tiny_config, waves, space):
     engine = SeriesModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 2)
     scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(60, channels=2))], 16, 4)
-    scorer.fit_memory(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), (space,))
+    scorer.fit_memory(cut, scorer.denoise(cut.windows), (space,))
     vectors = scorer.memories[space].vectors
     assert vectors.shape[0] == len(cut)
     assert vectors.dtype == np.float32
@@ -78,17 +77,16 @@ def test_distances_are_scaled_locally_unless_told_not_to(tiny_config, waves, loc
     config = tiny_config(f"scoring.local_scaling={str(local).lower()}")
     engine = SeriesModel.build(config, WindowPlan((16,), (4,), 16, 16, False, {}), 1)
     scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(200))], 16, 4)
-    scorer.fit_memory(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), ("input",))
+    scorer.fit_memory(cut, scorer.denoise(cut.windows), ("input",))
     weights = scorer.memories["input"].weights
     assert bool(np.ptp(weights) > 0.01) == local
     assert np.median(weights) == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_long_window_is_pooled_for_the_input_space():
-    scorer = WindowScorer(Representation("window", 64, 1, 16), preset("fast"), (0.5,))
+    scorer = WindowScorer(Representation("window", 64, 1, 16), preset("fast"), None, None, (0.5,))
     cut = cut_streams([as_stream(np.arange(200.0)[:, None])], 64, 16)
-    nothing = DenoiserTerms(*(np.zeros((len(cut), 1)) for _ in range(3)))
-    assert scorer._vectors("input", cut.windows, nothing).shape == (len(cut), 16)
+    assert scorer._vectors("input", cut.windows).shape == (len(cut), 16)
 
 
 def test_the_memory_is_bounded(engine):
@@ -98,7 +96,7 @@ def test_the_memory_is_bounded(engine):
 def test_normal_windows_score_alike_at_every_window_size(engine, waves):
     for scorer, stride in zip(engine.scorers, engine.plan.strides, strict=True):
         cut = cut_streams([as_stream(waves(200, channels=2))], scorer.window_size, stride)  # the very windows learnt
-        terms = scorer.terms(cut, scorer.denoise(engine.net, engine.schedule, cut.windows), self_join=True).terms
+        terms = scorer.terms(cut, scorer.denoise(cut.windows), self_join=True).terms
         own = scorer.standardised_score(engine.fusion.score(scorer.groups(terms)))
         assert np.median(own) == pytest.approx(0.0, abs=1e-4)
         assert np.subtract(*np.quantile(own, [0.75, 0.25])) == pytest.approx(1.349, rel=1e-3)
@@ -153,7 +151,7 @@ def test_an_automatic_representation_keeps_windows_unless_another_is_clearly_bet
         def build(cls, config, plan, n_channels):
             return cls(config.series.representation)
 
-        def fit(self, streams, reference, *, show_progress):
+        def fit(self, streams, reference, job):
             if self.evidence["weights"]["term_auroc"]["recon"] is None:
                 raise DataError("not this one")
 

@@ -56,9 +56,9 @@ SMALL = {
         "network.channel_mult=[1, 2]",
         "scoring.memory_size=50",
         "image.size_px=64",
-        "image.pixel_size_px=16",
-        "image.memory_grid=8",
-        "image.denoiser_grid=4",
+        "maps.pixel_size_px=16",
+        "maps.memory_grid=8",
+        "maps.denoiser_grid=4",
         "calibration.alpha=0.4",
     ),
 }
@@ -157,7 +157,7 @@ def test_a_variant_differs_from_its_reference_in_its_own_settings_alone(modality
 
 def test_the_papers_ground_remembers_nothing_and_has_what_the_paper_has():
     image, series = (variant_settings("full", modality, 0) for modality in ("image", "series"))
-    assert (image.image.space, image.image.patch_memory, image.image.statistics) == ("pixel", False, False)
+    assert (image.maps.space, image.maps.patch_memory, image.maps.statistics) == ("pixel", False, False)
     assert image.training.feature_loss_weight == 1.0
     assert (series.scoring.memory_spaces, series.scoring.memory_weight) == ((), 0.0)
     for settings in (image, series):

@@ -205,9 +205,9 @@ def test_our_own_method_gets_its_settings_and_only_the_paths(method, siren, monk
     network, in_pixels = detector.config.network, method in ("oddwave_audio_pixel", "plain_ddpm_audio")
     switches = {network.wavelet_pyramid, network.attention, network.shared_adapter, network.hybrid_embedding}
     assert switches == {method != "plain_ddpm_audio"}
-    assert (detector.config.image.space == "pixel") == in_pixels
+    assert (detector.config.maps.space == "pixel") == in_pixels
     assert bool(detector.config.audio.clip_spaces) != in_pixels
-    assert detector.config.image.patch_memory != in_pixels
+    assert detector.config.maps.patch_memory != in_pixels
     assert detector.config.preset == {"oddwave_fast": "fast", "oddwave_accurate": "accurate"}.get(method, "balanced")
     if not in_pixels:
         assert detector.config == preset(detector.config.preset, modality="audio", seed=5)

@@ -195,7 +195,7 @@ def test_our_own_method_gets_its_settings_and_only_the_paths(method, bottle, mon
     network = detector.config.network
     switches = {network.wavelet_pyramid, network.attention, network.shared_adapter, network.hybrid_embedding}
     assert switches == {method != "plain_ddpm_pixel"}
-    assert (detector.config.image.space == "pixel") == method.endswith("pixel")
+    assert (detector.config.maps.space == "pixel") == method.endswith("pixel")
     assert detector.config.preset == {"oddwave_fast": "fast", "oddwave_accurate": "accurate"}.get(method, "balanced")
     if not method.endswith("pixel"):
         assert detector.config == preset(detector.config.preset, modality="image", seed=5)

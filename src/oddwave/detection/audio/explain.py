@@ -7,6 +7,7 @@ Legend: n samples, R rows and T columns of a map, M side of a common map.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from oddwave.scoring.audio_events import find_audio_events
 from oddwave.sources.audio.clips import AudioClip
 from oddwave.tensors.audio_back import OverlapAdd, normal_audio
 
-__all__ = ["explain_clips"]
+__all__ = ["explain_clips", "without_filling"]
 
 _SURELY_UNUSUAL = 2.0  # deviations of a row's level
 _SMALLEST_EVENT_DB = 3.0  # beside the strongest one, a listener wants to be told of what can be heard
@@ -30,18 +31,22 @@ _SMALLEST_CHANGE_DB = 1.0  # what the model merely draws a little differently is
 
 
 def explain_clips(
-    engine: AudioModel, item: str, clips: Sequence[AudioClip], threshold: float, peaks: Float[np.ndarray, " n"]
+    model: AudioModel,
+    item: str,
+    clips: Sequence[AudioClip],
+    maps: Float[np.ndarray, "B M M"],
+    threshold: float,
+    peaks: Float[np.ndarray, " n"],
 ) -> tuple[AudioExcerpt, tuple[AudioEvent, ...]]:
-    """Explain neighbouring clips of one recording, in the order of their starts.
+    """Explain neighbouring clips of one recording, in the order of their starts, by their anomaly maps.
 
     `threshold` is the value of an anomaly map that normal clips rarely reach, `peaks` the highest values of theirs.
     """
-    audio_map = engine.audio.audio_map
+    audio_map = model.audio.audio_map
     samples = np.stack([clip.samples for clip in clips])
-    maps = engine.score(samples).maps
-    levels = engine.audio.levels(samples)
-    unusual = _unusual(engine, levels)
-    normal_levels = _normal_levels(engine, levels, maps, unusual, threshold)
+    levels = model.audio.levels(samples)
+    unusual = _unusual(model, levels)
+    normal_levels = _normal_levels(model, levels, maps, unusual, threshold)
     try:
         normal = normal_audio(audio_map, torch.from_numpy(samples), levels, normal_levels).numpy()
     except ConfigError:  # a map without inverse: it can be seen, but not heard
@@ -79,19 +84,35 @@ def explain_clips(
     return excerpt, (*strongest, *(event for event in events[1:] if abs(event.level_db) >= _SMALLEST_EVENT_DB))
 
 
-def _unusual(engine: AudioModel, levels: Float[Tensor, "B R T"]) -> Float[Tensor, "B R T"]:
+def without_filling(excerpt: AudioExcerpt, duration_s: float) -> AudioExcerpt:
+    """Cut off what a recording shorter than a clip was filled up with."""
+    share = (duration_s - excerpt.start_s) / (excerpt.end_s - excerpt.start_s)
+    if share >= 1.0:
+        return excerpt
+    length, columns = (max(1, round(share * size)) for size in (len(excerpt.samples), excerpt.levels_db.shape[1]))
+    return replace(
+        excerpt,
+        samples=excerpt.samples[:length],
+        normal=excerpt.normal[:length],
+        levels_db=excerpt.levels_db[:, :columns],
+        normal_levels_db=excerpt.normal_levels_db[:, :columns],
+        anomaly_map=excerpt.anomaly_map[:, :columns],
+    )
+
+
+def _unusual(model: AudioModel, levels: Float[Tensor, "B R T"]) -> Float[Tensor, "B R T"]:
     """Say how unusual the level of each cell is at its frequency, from 0 (within what varies) to 1."""
-    assert engine.audio.scale is not None
+    assert model.audio.scale is not None
     mean, deviation = (
         torch.from_numpy(values).float()[:, None]
-        for values in (engine.audio.scale.mean_db, engine.audio.scale.deviation_db)
+        for values in (model.audio.scale.mean_db, model.audio.scale.deviation_db)
     )
     smooth = F.avg_pool2d((levels - mean)[:, None], (3, 5), stride=1, padding=(1, 2), count_include_pad=False)[:, 0]
     return (smooth.abs() / deviation / _SURELY_UNUSUAL).clamp(0, 1)
 
 
 def _normal_levels(
-    engine: AudioModel,
+    model: AudioModel,
     levels: Float[Tensor, "B R T"],
     maps: Float[np.ndarray, "B M M"],
     unusual: Float[Tensor, "B R T"],
@@ -102,13 +123,13 @@ def _normal_levels(
     With a pixel-space denoiser that is what it makes of the map; else the row's mean in training, which was measured to
     be nearer to the truth than the drawing of a decoder.
     """
-    audio = engine.audio
+    audio = model.audio
     assert audio.scale is not None
     share = torch.from_numpy(np.stack([repair_share(own, threshold) for own in maps]))
     size = tuple(levels.shape[1:])
-    if engine.scorer.pixel_net is not None:
+    if model.terms.pixel_net is not None:
         x0 = audio.x0(levels)
-        change = torch.from_numpy(changes_to_normal(engine.scorer, x0, share))
+        change = torch.from_numpy(changes_to_normal(model.terms, x0, share))
         drawn = x0 + F.interpolate(change, size=size, mode="bilinear", align_corners=False)
         amount = unusual * (audio.scale.inverse(drawn.clamp(-1, 1), levels) - levels)
     else:

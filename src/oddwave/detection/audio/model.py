@@ -1,4 +1,4 @@
-"""The engine for sound: what is learnt from normal clips, how it is weighed, and the score and map of a new clip.
+"""The model of audio: what is learnt from normal clips, how it is weighed, and the score and map of a new clip.
 
 Fit: clips -> levels -> floor, scale -> everything that is learnt of maps (`detection/image/learning.py`) and of clips
 as a whole -> choices on held-out clips and synthetic anomalies made from them (`detection/map_model.py`). Score: clip
@@ -14,21 +14,20 @@ Legend: N clips, n samples of a clip, R rows and T columns of its map, M side of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.detection.audio.terms import AudioScorer
+from oddwave.detection.audio.terms import AudioScorer, AudioTerms
 from oddwave.detection.image.learning import learn, learn_background
+from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.map_model import BATCH, MapModel, Maps
 from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_audio
 from oddwave.planted.audio_background import make_background_audio
 from oddwave.progress import progress
 from oddwave.scoring.density_ratio import DensityRatio
-from oddwave.scoring.image_maps import top_mean
 from oddwave.scoring.selection import auroc_error, separation
 from oddwave.tensors.audio_map import RowScale
 
@@ -42,7 +41,6 @@ _CLIP_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _NEUTRAL_CLIP_WEIGHT = 0.75
 _NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
 _SMALLEST_DEVIATION = 1e-3
-_BROAD_SHARE = 0.25  # of a map: what changes everywhere a little
 FOREIGN = "another_audio"  # the kind of synthetic anomaly that replaces the whole clip
 
 Samples = Float[np.ndarray, "N n"]
@@ -59,12 +57,12 @@ class ClipScores:
 
 @dataclass
 class AudioModel(MapModel):
-    """The engine with the scorer of whole clips, and how the parts of the score lie in normal clips.
+    """The model with the scorer of whole clips, and how the parts of the score lie in normal clips.
 
     `usual` holds median and robust deviation of the map's highest places, of its upper quarter, and of the whole.
     """
 
-    audio: AudioScorer
+    audio: AudioTerms
     clip_weight: float = _NEUTRAL_CLIP_WEIGHT
     usual: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
 
@@ -72,10 +70,7 @@ class AudioModel(MapModel):
         self,
         train: Float[np.ndarray, "_ n"],
         held: Float[np.ndarray, "_ n"],
-        *,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
+        job: FitJob = QUIET,
     ) -> ClipScores:
         """Learn from normal clips, choose on held-out ones, and return the scores of those.
 
@@ -84,47 +79,29 @@ class AudioModel(MapModel):
         audio, rng = self.audio, np.random.default_rng([self.config.seed, 4])
         some = train[np.sort(rng.choice(len(train), min(_FLOOR_CLIPS, len(train)), replace=False))]
         audio.audio_map = audio.audio_map.with_floor_of([torch.from_numpy(some)])
-        levels = self._levels(train, "looking at the sound", show_progress)
+        levels = self._levels(train, "looking at the sound", job.show_progress)
         audio.scale = RowScale.fit(block.float() for block in torch.split(levels, BATCH))
         tensors = (audio.x0(level[None].float()).numpy() for level in levels)
-        self.evidence["training"] = learn(
-            self.scorer, tensors, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
-        )
-        self._learn_background(levels, rng, show_progress)
-        return self._choose(held[:_MOST_HELD], held, show_progress)
+        self.evidence["training"] = learn(self.terms, tensors, job)
+        self._learn_background(levels, rng, job.show_progress)
+        return self._choose(held[:_MOST_HELD], held, job.show_progress)
 
+    @property
+    def scorer(self) -> AudioScorer:
+        """The scorer of what has been learnt and chosen."""
+        assert self.standardiser is not None
+        return AudioScorer(self.audio, self.standardiser, self.fusion, self.top_share, self.clip_weight, self.usual)
+
+    @torch.inference_mode()
     def score(self, samples: Samples) -> ClipScores:
         """Score clips; a clip's score does not depend on those beside it."""
-        blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
-        found = [self._score_terms(*self._terms(block)) for block in blocks]
+        scorer = self.scorer
+        found = [scorer(self.audio.levels(samples[first : first + BATCH])) for first in range(0, len(samples), BATCH)]
         return ClipScores(
-            np.concatenate([own.scores for own in found]),
-            np.concatenate([own.maps for own in found]),
-            {name: np.concatenate([own.parts[name] for own in found]) for name in found[0].parts},
+            torch.cat([own.score for own in found]).numpy(),
+            torch.cat([own.map for own in found]).numpy(),
+            {name: torch.cat([own.groups[name] for own in found]).numpy() for name in found[0].groups},
         )
-
-    def _terms(self, samples: Samples) -> tuple[Maps, Float[np.ndarray, " N"]]:
-        terms, whole = self.audio.terms(self.audio.levels(samples))
-        return dict(terms), whole
-
-    def _score_terms(self, terms: Maps, whole: Float[np.ndarray, " N"]) -> ClipScores:
-        groups = self.groups(terms)
-        fused = self.fusion.score(groups)
-        per_clip = [self.parts(groups, number) for number in range(len(whole))]
-        parts = {name: np.array([own[name] for own in per_clip]) for name in per_clip[0]}
-        scores = self._weighed(self._of_map(fused), whole, self.clip_weight)
-        return ClipScores(scores, fused, {**parts, "clip": whole} if self.audio.ratios else parts)
-
-    def _of_map(self, fused: Float[np.ndarray, "N M M"]) -> Float[np.ndarray, "2 N"]:
-        return np.stack([top_mean(fused, self.top_share), top_mean(fused, _BROAD_SHARE)])
-
-    def _weighed(
-        self, of_map: Float[np.ndarray, "2 N"], of_whole: Float[np.ndarray, " N"], clip_weight: float
-    ) -> Float[np.ndarray, " N"]:
-        raw = zip((*of_map, of_whole), self.usual, strict=True)
-        top, broad, whole = (np.arcsinh((values - centre) / unit) for values, (centre, unit) in raw)
-        score: np.ndarray = (1 - clip_weight) * (top + broad) / 2 + clip_weight * whole
-        return score
 
     def _levels(self, samples: Samples, title: str, show: bool) -> Float[Tensor, "N R T"]:
         """Give levels in half precision (steps of 0.06 dB): a thousand clips are held at once."""
@@ -139,9 +116,9 @@ class AudioModel(MapModel):
         audio_map = audio.audio_map
         made = make_background_audio(config.num_background, audio_map.clip_samples, audio_map.sample_rate, rng)
         background = self._levels(made, "making up other sounds", show)
-        learn_background(self.scorer, (audio.x0(block.float()).numpy() for block in torch.split(background, BATCH)))
+        learn_background(self.terms, (audio.x0(block.float()).numpy() for block in torch.split(background, BATCH)))
         normal, other = audio.vectors(levels), audio.vectors(background)
-        audio.ratios = {name: DensityRatio.fit(normal[name], other[name]) for name in normal}
+        audio.learn({name: DensityRatio.fit(normal[name], other[name]) for name in normal})
 
     def _choose(self, held: Float[np.ndarray, "_ n"], all_held: Float[np.ndarray, "_ n"], show: bool) -> ClipScores:
         """Plant anomalies in held-out clips and choose by them; return the scores of all held-out clips."""
@@ -154,21 +131,35 @@ class AudioModel(MapModel):
         odd, odd_whole = self._all_terms(planted, "scoring synthetic anomalies", show)
         self.choose(normal, odd, kinds)  # another sound is for the whole to find: it says nothing about maps
         other, other_whole = self._all_terms(foreign, "scoring made-up sounds", show)
-        of_maps = [self._of_map(self.fusion.score(self.groups(terms))) for terms in (normal, odd, other)]
+        of_maps = [self._of_map(terms) for terms in (normal, odd, other)]
         self._choose_clip_weight(of_maps, [normal_whole, odd_whole, other_whole], np.array(kinds))
         return self.score(all_held)
 
+    @torch.inference_mode()
     def _settle_usual_ratios(self, held: Samples) -> None:
         """Bring each space's ratio to the median and robust deviation that it has on held-out normals."""
         if self.audio.ratios:
             vectors = self.audio.vectors(self.audio.levels(held))
-            self.audio.usual = {name: _usual(own.score(vectors[name])) for name, own in self.audio.ratios.items()}
+            found = {name: own(torch.from_numpy(vectors[name])) for name, own in self.audio.distances.items()}
+            self.audio.usual = {name: _usual(values.numpy()) for name, values in found.items()}
 
+    @torch.inference_mode()
     def _all_terms(self, samples: Samples, title: str, show: bool) -> tuple[Maps, Float[np.ndarray, " N"]]:
         blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
-        found = [self._terms(block) for block in progress(blocks, title, show)]
-        maps = {name: np.concatenate([terms[name] for terms, _ in found]) for name in found[0][0]}
-        return maps, np.concatenate([whole for _, whole in found])
+        found = [self.audio(self.audio.levels(block)) for block in progress(blocks, title, show)]
+        maps = {name: torch.cat([terms[name] for terms, _ in found]).numpy() for name in found[0][0]}
+        return maps, torch.cat([whole for _, whole in found]).numpy()
+
+    def _of_map(self, terms: Maps) -> Float[np.ndarray, "2 N"]:
+        """Return what the fused map of each clip says, by its terms."""
+        fused = self.fusion.score(self.groups(terms))
+        return self.scorer.of_map(torch.from_numpy(fused)).numpy()
+
+    def _weighed(
+        self, of_map: Float[np.ndarray, "2 N"], whole: Float[np.ndarray, " N"], clip_weight: float
+    ) -> Float[np.ndarray, " N"]:
+        self.clip_weight = clip_weight
+        return self.scorer.weighed(torch.from_numpy(of_map), torch.from_numpy(whole)).numpy()
 
     def _choose_clip_weight(
         self,

@@ -10,7 +10,6 @@ powers and modulation powers carry what a texture sounds like). Legend: B clips,
 channels and G side of the feature grid. Read `scoring/density_ratio.py` for what becomes of the vectors.
 """
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -28,15 +27,15 @@ _FLOOR = 0.1  # dB^2: swings below a third of a dB are all the same
 
 def clip_vectors(
     levels_db: Float[Tensor, "B R T"], features: Float[Tensor, "B D G G"]
-) -> dict[str, Float[np.ndarray, "B _"]]:
+) -> dict[str, Float[Tensor, "B _"]]:
     """Give the vectors of each clip in each space."""
     bands = _banded(levels_db, _LEVEL_BANDS)
     mean, deviation = bands.mean(2), bands.std(2, correction=0)
     shape = mean - mean.mean(1, keepdim=True)
     return {
-        "features": _pooled(features).numpy(),
-        "texture": torch.cat([shape, _swings(_banded(levels_db, _SWING_BANDS))], 1).numpy(),
-        "levels": torch.cat([mean, deviation], 1).numpy(),
+        "features": _pooled(features),
+        "texture": torch.cat([shape, _swings(_banded(levels_db, _SWING_BANDS))], 1),
+        "levels": torch.cat([mean, deviation], 1),
     }
 
 

@@ -19,7 +19,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from oddwave.detection.image.learning import DECODED_PX
-from oddwave.detection.image.terms import FEATURE_SCALE, ImageScorer
+from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
 from oddwave.detection.image.tiles import Squares, cut_map, join_squares
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.nets.unet import UNet
@@ -99,7 +99,7 @@ def repair_share(anomaly_map: Float[np.ndarray, "h w"], threshold: float) -> Flo
 
 
 def normal_version(
-    scorer: ImageScorer,
+    terms: MapTerms,
     frame: ImageFrame,
     pixels: Float[np.ndarray, "H W C_in"],
     squares: Squares,
@@ -111,7 +111,7 @@ def normal_version(
     image, and at most 512 pixels a side.
     """
     height, width = squares.size
-    side_px = DECODED_PX if scorer.decoder is not None else scorer.config.image.pixel_size_px
+    side_px = DECODED_PX if terms.decoder is not None else terms.config.maps.pixel_size_px
     tile_px = max(max(box.height, box.width) for box in squares.boxes)
     scale = min(1.0, side_px / tile_px, _LARGEST_SHOWN_PX / max(height, width))
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
@@ -119,9 +119,7 @@ def normal_version(
     changes = np.zeros((*squares.tensors.shape[:2], side_px, side_px), np.float32)
     odd = np.flatnonzero(masks.max((1, 2)) >= _SMALLEST_REPAIR)
     for some in (odd[first : first + _REPAIR_BATCH] for first in range(0, len(odd), _REPAIR_BATCH)):
-        changes[some] = changes_to_normal(
-            scorer, torch.from_numpy(squares.tensors[some]), torch.from_numpy(masks[some])
-        )
+        changes[some] = changes_to_normal(terms, torch.from_numpy(squares.tensors[some]), torch.from_numpy(masks[some]))
     change = join_squares(changes, squares, frame, rows, columns) / 2  # squares reach from -1 to 1, images from 0
     return np.clip(_shrunk(pixels, frame.channels, rows, columns) + change, 0.0, 1.0), change
 
@@ -135,31 +133,31 @@ def _shrunk(pixels: Float[np.ndarray, "H W C_in"], channels: int, rows: int, col
 
 @torch.inference_mode()
 def changes_to_normal(
-    scorer: ImageScorer, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
+    terms: MapTerms, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
 ) -> Float[np.ndarray, "T C s s"]:
     """Give what has to be added to squares to make them normal, by the share that the masks allow."""
     mask = masks[:, None]
-    if scorer.feature_net is not None and scorer.decoder is not None:
-        grid = scorer.feature_x0(scorer.features(x))
+    if terms.feature_net is not None and terms.decoder is not None:
+        grid = terms.feature_x0(terms.features(x))
         share = F.interpolate(mask, size=grid.shape[2:], mode="area")
-        repaired = (1 - share) * grid + share * _repaired(scorer, scorer.feature_net, grid)
-        shown = scorer.decoder(repaired / FEATURE_SCALE)
+        repaired = (1 - share) * grid + share * _repaired(terms, terms.feature_net, grid)
+        shown = terms.decoder(repaired / FEATURE_SCALE)
         own = F.interpolate(x, size=(DECODED_PX, DECODED_PX), mode="area")
     else:
-        assert scorer.pixel_net is not None
-        own = scorer.pixel_x0(x)
-        shown = _repaired(scorer, scorer.pixel_net, own).clamp(-1, 1)
+        assert terms.pixel_net is not None
+        own = terms.pixel_x0(x)
+        shown = _repaired(terms, terms.pixel_net, own).clamp(-1, 1)
     soft = F.interpolate(mask, size=own.shape[2:], mode="bilinear", align_corners=False)
     changes: np.ndarray = (soft * (shown - own)).numpy()
     return changes
 
 
-def _repaired(scorer: ImageScorer, net: UNet, x0: Tensor) -> Tensor:
-    settings, config = scorer.config.reconstruction, scorer.config
+def _repaired(terms: MapTerms, net: UNet, x0: Tensor) -> Tensor:
+    settings, config = terms.config.reconstruction, terms.config
     return reconstruct(
-        scorer.caller(net),
+        terms.caller(net),
         x0,
-        scorer.schedule,
+        terms.schedule,
         sampler=settings.sampler,
         noise_level=settings.noise_level,
         num_inference_steps=settings.num_inference_steps,

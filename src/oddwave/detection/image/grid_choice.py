@@ -16,7 +16,8 @@ from jaxtyping import Bool
 from oddwave.config import DetectorConfig
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.model import ImageModel
-from oddwave.detection.image.terms import ImageScorer
+from oddwave.detection.image.terms import MapTerms
+from oddwave.detection.job import FitJob
 from oddwave.scoring.selection import auroc_error
 from oddwave.sources.image.items import ImageItem
 from oddwave.tensors.image_frame import ImageFrame
@@ -35,7 +36,7 @@ def choose_grids(
     roi: Bool[np.ndarray, "h w"] | None,
     train: Sequence[ImageItem],
     held: Sequence[ImageItem],
-    new_scorer: Callable[[DetectorConfig], ImageScorer],
+    new_terms: Callable[[DetectorConfig], MapTerms],
     show_progress: bool,
 ) -> tuple[DetectorConfig, dict[str, Any]]:
     """Give the config with both grids settled, and the evidence for it: AUROC on synthetic defects by side.
@@ -44,22 +45,22 @@ def choose_grids(
     Raises: DataError for an image that cannot be read.
     """
     started = time.process_time()
-    used = {"memory_grid": config.image.patch_memory, "denoiser_grid": config.image.space != "pixel"}
-    open_ones = [name for name in _TERMS if used[name] and getattr(config.image, name) == "auto"]
+    used = {"memory_grid": config.maps.patch_memory, "denoiser_grid": config.maps.space != "pixel"}
+    open_ones = [name for name in _TERMS if used[name] and getattr(config.maps, name) == "auto"]
     if not open_ones:
         return config, {}
     values: dict[str, dict[str, float]] = {name: {} for name in open_ones}
     some, some_held = _evenly(train, _TRIAL_IMAGES), _evenly(held, _TRIAL_HELD)
     for side in _SIDES:
         trial = with_grids(_smaller(config), *(side if name in open_ones else None for name in _TERMS))
-        scorer = new_scorer(trial)
-        make_networks(scorer, frame.channels, shows=False)
-        engine = ImageModel(trial, scorer, frame, roi)
-        engine.fit(some, some_held, show_progress=show_progress)
-        found = engine.evidence["terms"]["synthetic_auroc"]
+        terms = new_terms(trial)
+        make_networks(terms, frame.channels, shows=False)
+        model = ImageModel(trial, terms, frame, roi)
+        model.fit(some, some_held, FitJob(show_progress))
+        found = model.evidence["terms"]["synthetic_auroc"]
         for name in open_ones:
             values[name][str(side)] = found[_TERMS[name]]
-    chosen = dict(zip(_TERMS, config.image.grids, strict=True))
+    chosen = dict(zip(_TERMS, config.maps.grids, strict=True))
     for name, own in values.items():
         best = max(own, key=lambda side: own[side])
         error = auroc_error(own[best], len(some_held), 2 * len(some_held))
@@ -73,7 +74,7 @@ def choose_grids(
 def with_grids(config: DetectorConfig, memory: int | None, denoiser: int | None) -> DetectorConfig:
     """Give the config with these sides; None leaves one as it is."""
     sides = {name: side for name, side in zip(_TERMS, (memory, denoiser), strict=True) if side is not None}
-    return config.model_copy(update={"image": config.image.model_copy(update=sides)})
+    return config.model_copy(update={"maps": config.maps.model_copy(update=sides)})
 
 
 def _smaller(config: DetectorConfig) -> DetectorConfig:
@@ -87,8 +88,8 @@ def _smaller(config: DetectorConfig) -> DetectorConfig:
         section, _, key = name.partition(".")
         own = getattr(config, section)
         sections[section] = own.model_copy(update={key: min(value, getattr(own, key))})
-    image = config.image.model_copy(update={"space": "feature"})  # grids are of features
-    return config.model_copy(update={**sections, "image": image})
+    maps = config.maps.model_copy(update={"space": "feature"})  # grids are of features
+    return config.model_copy(update={**sections, "maps": maps})
 
 
 def _evenly(items: Sequence[ImageItem], most: int) -> list[ImageItem]:

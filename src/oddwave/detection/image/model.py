@@ -1,4 +1,4 @@
-"""The engine for images: what is learnt from normal ones, how it is weighed, and the score and map of a new one.
+"""The model of images: what is learnt from normal ones, how it is weighed, and the score and map of a new one.
 
 Fit: images -> squares -> everything that is learnt (`learning.py`) -> choices on held-out images and
 synthetic defects made from them (`detection/map_model.py`).
@@ -7,24 +7,28 @@ Score: image -> squares -> terms as maps (`terms.py`) -> standardised, fused -> 
 Legend: N images or squares, C channels, S side of a square, M side of a map.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
+from oddwave.detection.base import Scored
 from oddwave.detection.image.learning import learn
 from oddwave.detection.image.tiles import Squares, cut_image, join_maps
-from oddwave.detection.map_model import BATCH, MapModel, Maps
-from oddwave.errors import ShapeError
+from oddwave.detection.job import QUIET, FitJob
+from oddwave.detection.map_model import BATCH, MapModel
+from oddwave.errors import DataError, ShapeError
 from oddwave.planted.image import make_synthetic_images
 from oddwave.progress import progress
-from oddwave.scoring.image_maps import MAP_SIZE, top_mean
+from oddwave.scoring.maps import MAP_SIZE
+from oddwave.scoring.scorer import PartScores
 from oddwave.sources.image.items import ImageFailure, ImageItem
 from oddwave.tensors.image_frame import ImageFrame
 
-__all__ = ["ImageModel", "ImageScore"]
+__all__ = ["ImageModel", "ScoredImage"]
 
 _SELECTION_IMAGES = 64
 _DEFECTS_PER_IMAGE = 2
@@ -32,23 +36,17 @@ _MOST_SQUARES = 200
 
 
 @dataclass(frozen=True, eq=False)
-class ImageScore:
-    """An image's score and map (higher = more anomalous), and what each group of terms said where it decided.
-
-    `brightest` is its highest value, white being 1.
-    """
+class ScoredImage(Scored):
+    """An image's score and its map (higher = more anomalous); `brightest` is its highest value, white being 1."""
 
     item: ImageItem
-    score: float
-    anomaly_map: Float[np.ndarray, "h w"]
-    parts: Mapping[str, float]
-    failure: ImageFailure | None = None
+    anomaly_map: Float[np.ndarray, "h w"] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
     brightest: float = 1.0
 
 
 @dataclass
 class ImageModel(MapModel):
-    """The engine with the frame that images are brought to, and the region of interest, if any."""
+    """The model with the frame that images are brought to, and the region of interest, if any."""
 
     frame: ImageFrame
     roi: Bool[np.ndarray, "h w"] | None = None
@@ -57,51 +55,53 @@ class ImageModel(MapModel):
         self,
         train: Sequence[ImageItem],
         held: Sequence[ImageItem],
-        *,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
-    ) -> list[ImageScore]:
+        job: FitJob = QUIET,
+    ) -> list[ScoredImage]:
         """Learn from normal images, choose on held-out ones, and return the scores of those.
 
         Raises:
             DataError: an image cannot be read.
         """
-        images = progress(train, "looking at the images", show_progress)
+        images = progress(train, "looking at the images", job.show_progress)
         squares = (self._cut(item.pixels()).tensors for item in images)
-        self.evidence["training"] = learn(
-            self.scorer, squares, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume
-        )
-        self._choose(self._some_squares(held), show_progress)
-        return list(self.score(held, show_progress=show_progress))
+        self.evidence["training"] = learn(self.terms, squares, job)
+        self._choose(self._some_squares(held), job.show_progress)
+        found = []
+        for own in self.score(progress(held, "scoring held-out images", job.show_progress)):
+            if isinstance(own, ImageFailure):
+                raise DataError(own.message)
+            found.append(own)
+        return found
 
-    def score(self, items: Sequence[ImageItem], *, show_progress: bool = False) -> Iterator[ImageScore]:
+    @torch.inference_mode()
+    def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
         """Score images one after another; an image's score does not depend on those beside it.
 
-        One that cannot be read, or has other channels than the model knows, comes back with its failure and NaN.
+        One that cannot be read, or has other channels than the model knows, comes back as its failure.
         """
-        blocks = [items[first : first + BATCH] for first in range(0, len(items), BATCH)]
-        for block in progress(blocks, "scoring", show_progress):
-            read = [(item, self._try_cut(item)) for item in block]
-            tensors = [own.tensors for _, own in read if not isinstance(own, ImageFailure)]
-            terms = self.compute_terms(np.concatenate(tensors)) if tensors else {}
-            first = 0
-            for item, own in read:
+        waiting, scorer = iter(items), self.scorer
+        while block := list(islice(waiting, BATCH)):
+            for item, own in [(item, self._try_cut(item)) for item in block]:
                 if isinstance(own, ImageFailure):
-                    yield ImageScore(item, np.nan, np.zeros((1, 1), np.float32), {}, own)
+                    yield own
                     continue
-                last = first + len(own.boxes)
-                yield self._score_squares(item, own, {name: maps[first:last] for name, maps in terms.items()})
-                first = last
+                tensors, inside = torch.from_numpy(own.tensors), torch.from_numpy(own.monitored)
+                blocks = zip(torch.split(tensors, BATCH), torch.split(inside, BATCH), strict=True)
+                yield self._joined(item, own, [scorer(x, monitored) for x, monitored in blocks])
 
-    def _score_squares(self, item: ImageItem, squares: Squares, terms: Maps) -> ImageScore:
-        groups = self.groups(terms, squares.monitored)
-        fused = self.fusion.score(groups)
-        scores = top_mean(fused, self.top_share)
-        best = int(np.argmax(scores))
-        joined = join_maps(fused, squares.size, squares.boxes, self.frame)
-        brightest = (float(squares.tensors.max()) + 1) / 2
-        return ImageScore(item, float(scores[best]), joined, self.parts(groups, best), brightest=brightest)
+    def _joined(self, item: ImageItem, squares: Squares, found: Sequence[PartScores]) -> ScoredImage:
+        """Join the squares of an image: the highest of their scores, and their maps blended."""
+        scores = torch.cat([own.score for own in found])
+        best = int(scores.argmax())
+        groups = {name: torch.cat([own.groups[name] for own in found]) for name in found[0].groups}
+        maps = torch.cat([own.map for own in found]).numpy()
+        return ScoredImage(
+            item,
+            scores[best : best + 1].double().numpy(),
+            {name: values[best : best + 1].numpy() for name, values in groups.items()},
+            anomaly_map=join_maps(maps, squares.size, squares.boxes, self.frame),
+            brightest=(float(squares.tensors.max()) + 1) / 2,
+        )
 
     def _some_squares(self, items: Sequence[ImageItem]) -> list[Squares]:
         """Cut images until there are enough squares to choose by: they are held in memory together."""

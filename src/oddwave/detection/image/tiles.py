@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from oddwave.config import ImageConfig
-from oddwave.scoring.image_maps import MAP_SIZE
+from oddwave.scoring.maps import MAP_SIZE
 from oddwave.sources.image.boxes import Box
 from oddwave.sources.image.roi import roi_for
 from oddwave.tensors.image_frame import ImageFrame

@@ -9,44 +9,54 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from oddwave.detection.series.model import SeriesModel
-from oddwave.detection.series.stream_scores import StreamScore
+from oddwave.detection.series.plan import WindowPlan
 from oddwave.detection.series.streams import Stream
+from oddwave.records import SeriesResult
 from oddwave.result_times import clock_text
 from oddwave.sources.series.clock import MAX_GAP
-from oddwave.sources.series.items import SeriesItem
 from oddwave.tensors.series_scale import SeriesScaler, bridged, missing_runs
 
-__all__ = ["not_monitored", "size_notes", "too_short"]
+__all__ = ["length_fault", "not_monitored", "size_notes", "too_short"]
 
 _MOST_STRETCHES = 3
 _MANY_MISSING = 0.05
 _FEW_WINDOWS, _FEW_EVENTS = 0.05, 2  # so many normal windows with no more events than this: none are no news
 
 
-def not_monitored(
-    items: Sequence[SeriesItem],
-    scored: Sequence[StreamScore],
-    scaler: SeriesScaler,
-    engine: SeriesModel,
-) -> tuple[str, ...]:
-    """Say, item by item and channel by channel, what carries no verdict, and for the model what it cannot tell."""
-    lines = [line for item, own in zip(items, scored, strict=True) for line in _of_item(item, own, scaler, engine)]
-    return (*lines, *_silent_channels(items[0].channel_names, scaler, engine))
+def not_monitored(items: Sequence[SeriesResult], scaler: SeriesScaler, model: SeriesModel) -> tuple[str, ...]:
+    """Return, item by item and channel by channel, what carries no verdict, and for the model what it cannot tell."""
+    read = [item for item in items if item.observed.any()]
+    lines = [line for item in read for line in _of_item(item, scaler, model)]
+    return (*lines, *_silent_channels(read[0].channel_names, scaler, model))
 
 
-def size_notes(stream: Stream, engine: SeriesModel) -> tuple[str, ...]:
+def length_fault(stream: Stream, plan: WindowPlan) -> str:
+    """Return why a stream's length does not fit the model; "" where it does."""
+    needed = min(plan.sizes)
+    if plan.panel and len(stream) != needed:
+        return f"instance '{stream.id}' has {len(stream)} points, the model knows instances of {needed}"
+    if len(stream) < needed:
+        held = "points" if stream.places is None else "points with values"
+        return (
+            f"series '{stream.id}' has {len(stream)} {held}, the model's shortest window has {needed}: "
+            "give a longer stretch, or fit with smaller series.window_sizes"
+        )
+    return ""
+
+
+def size_notes(stream: Stream, model: SeriesModel) -> tuple[str, ...]:
     """Say which windows a stream is too short for; none for one that has room for all."""
     longest = _longest(stream)
-    fitting, left = ([size for size in engine.plan.sizes if (size <= longest) == fits] for fits in (True, False))
-    if not left or not fitting or engine.plan.panel:
+    fitting, left = ([size for size in model.plan.sizes if (size <= longest) == fits] for fits in (True, False))
+    if not left or not fitting or model.plan.panel:
         return ()
     return (f"judged by windows of {_listed(fitting)} points alone: no stretch has room for those of {_listed(left)}",)
 
 
-def too_short(stream: Stream, engine: SeriesModel) -> str:
+def too_short(stream: Stream, model: SeriesModel) -> str:
     """Say why a stream has no score at all; "" for one that has room for a window."""
-    needed, longest = min(engine.plan.sizes), _longest(stream)
-    if engine.plan.panel or longest >= needed:
+    needed, longest = min(model.plan.sizes), _longest(stream)
+    if model.plan.panel or longest >= needed:
         return ""
     return f"has no stretch of {needed} points, the model's shortest window (the longest has {longest})"
 
@@ -55,10 +65,10 @@ def _longest(stream: Stream) -> int:
     return max((stop - start for start, stop in stream.stretches()), default=0)
 
 
-def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: SeriesModel) -> list[str]:
+def _of_item(item: SeriesResult, scaler: SeriesScaler, model: SeriesModel) -> list[str]:
     noted = [note for note in item.notes if "not monitored" in note and "no value at all" not in note]
     said: dict[str, list[str]] = {}
-    spacing = scaler.spacing or (1,) * item.n_channels
+    spacing = scaler.spacing or (1,) * len(item.channel_names)
     known = bridged(item.observed, spacing)
     for c, name in enumerate(item.channel_names):
         if spacing[c] == 0:
@@ -72,15 +82,15 @@ def _of_item(item: SeriesItem, own: StreamScore, scaler: SeriesScaler, engine: S
     seen = item.observed[:, scaler.monitored].any(1)
     if not seen.all():
         lines.append(f"{int((~seen).sum())} points without a value")
-    unjudged = int((seen & np.isnan(own.scores)).sum())
+    unjudged = int((seen & np.isnan(item.scores)).sum())
     if unjudged:
         lines.append(
-            f"{unjudged} points not judged, in stretches shorter than a window ({min(engine.plan.sizes)} points)"
+            f"{unjudged} points not judged, in stretches shorter than a window ({min(model.plan.sizes)} points)"
         )
     return [f"{item.id}: {line}" for line in lines]
 
 
-def _gaps(item: SeriesItem, known: Bool[np.ndarray, " n"], spacing: int) -> str:
+def _gaps(item: SeriesResult, known: Bool[np.ndarray, " n"], spacing: int) -> str:
     """Say where a channel is without data for long, or that it often is."""
     n = len(known)
     if not known.any():
@@ -95,22 +105,22 @@ def _gaps(item: SeriesItem, known: Bool[np.ndarray, " n"], spacing: int) -> str:
     return "no data " + " and ".join(_stretch(item, start, stop, n) for start, stop in runs)
 
 
-def _stretch(item: SeriesItem, start: int, stop: int, n: int) -> str:
+def _stretch(item: SeriesResult, start: int, stop: int, n: int) -> str:
     if stop == n:
         return f"since {_when(item, start)}"
     return f"until {_when(item, stop)}" if start == 0 else f"from {_when(item, start)} to {_when(item, stop - 1)}"
 
 
-def _when(item: SeriesItem, point: int) -> str:
+def _when(item: SeriesResult, point: int) -> str:
     if item.timestamps is None:
         return f"point {point}"
     return clock_text(item.timestamps[point : point + 1].astype("datetime64[s]"), item.timezone)[0]
 
 
-def _silent_channels(names: Sequence[str], scaler: SeriesScaler, engine: SeriesModel) -> list[str]:
+def _silent_channels(names: Sequence[str], scaler: SeriesScaler, model: SeriesModel) -> list[str]:
     """Name the channels whose events are so rare that normal windows of every size hold none."""
-    bank = engine.scorers[-1].bank
-    if engine.plan.panel or bank is None:
+    bank = model.scorers[-1].bank
+    if model.plan.panel or bank is None:
         return []
     rare = [
         name
@@ -120,7 +130,7 @@ def _silent_channels(names: Sequence[str], scaler: SeriesScaler, engine: SeriesM
     if not rare:
         return []
     return [
-        f"{', '.join(rare)}: events so rare that normal windows of {max(engine.plan.sizes)} points hold hardly any: "
+        f"{', '.join(rare)}: events so rare that normal windows of {max(model.plan.sizes)} points hold hardly any: "
         "judged for bursts only, not for falling silent"
     ]
 

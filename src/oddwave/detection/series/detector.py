@@ -1,27 +1,27 @@
-"""Series from data to verdicts: reads and scales streams, plans windows, runs the engine, makes results of scores.
+"""Series from data to verdicts: reads and scales streams, plans windows, fits the model, makes records of scores.
 
-The public door is `detector.py`. What happens inside the engine: `model.py`; how all of it is stored:
-`state.py`.
+What happens inside the model: `model.py`; how all of it is stored: `state.py`; where the skeleton's hooks are called
+from: `detection/base.py`.
 
 Legend: n points, C channels, R rows of the source.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import nn
 
-from oddwave.config import DetectorConfig, Modality
-from oddwave.detection.base import ModalityDetector, check_read_options
+from oddwave.config import DetectorConfig
+from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, check_read_options
+from oddwave.detection.model_schema import Constants, Meta, SeriesConstants, SeriesMeta
 from oddwave.detection.model_tensors import TensorFile
-from oddwave.detection.series.coverage import not_monitored, size_notes, too_short
-from oddwave.detection.series.explain import normal_versions, with_bands
+from oddwave.detection.series.coverage import length_fault, not_monitored, size_notes, too_short
+from oddwave.detection.series.explain import normal_version, with_bands
 from oddwave.detection.series.memory_need import check_memory
 from oddwave.detection.series.model import SeriesModel
 from oddwave.detection.series.plan import WindowPlan, plan_windows, split_instances, split_streams
@@ -29,7 +29,6 @@ from oddwave.detection.series.points import (
     below_fence,
     calibrating,
     fitted_scaler,
-    joined_rows,
     lacks_channels,
     on_items,
     per_item,
@@ -37,65 +36,84 @@ from oddwave.detection.series.points import (
     ties_lifted,
 )
 from oddwave.detection.series.representation_choice import choose_representation
-from oddwave.detection.series.state import engine_state, restored_engine
+from oddwave.detection.series.state import model_state, restored_model
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream, at_rest
-from oddwave.detection.unread import rows_with_unread, with_unread, without_short
 from oddwave.errors import DataError
-from oddwave.results import DetectionResult, SeriesEvent, SeriesResult
-from oddwave.scoring.calibration import Calibration, valid_alpha
+from oddwave.records import AnyResult, SeriesResult
+from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.events import find_events
-from oddwave.sources.series.items import SeriesItem, SeriesSet, match_channels
+from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet, match_channels
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.series_scale import SeriesScaler
 
-__all__ = ["SeriesDetector"]
+__all__ = ["ScoredSeries", "SeriesDetector"]
+
+_FLATTERED = "these are the very data the model was fitted on: their scores are flattered; use detect instead"
+_BLOCK_ITEMS, _BLOCK_POINTS = 512, 200_000  # scored together: small instances one by one would take long
+
+Kind = Literal["stream", "panel"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredSeries(Scored):
+    """The scores of an item's points, with the scaled stream that they were taken of."""
+
+    item: SeriesItem
+    stream: Stream | None = None
+    kind: Kind = "stream"
+
+    @property
+    def rows(self) -> Float[np.ndarray, " R"]:
+        """One score per row of the source; of an instance one."""
+        return self.item.per_row(self.scores) if self.kind == "stream" else self.scores
 
 
 class SeriesDetector(ModalityDetector):
     """Streams and panels; `kind` says which of them the model was fitted on."""
 
-    modality: ClassVar[Modality] = "series"
+    meta_schema: ClassVar[type[Meta]] = SeriesMeta
+    constants_schema: ClassVar[type[Constants]] = SeriesConstants
+    modality: ClassVar[str] = "series"
+    noun: ClassVar[str] = "series"
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
         check_read_options(read_options, read_series, without=("like",))
-        self.engine: SeriesModel | None = None
+        self.model: SeriesModel | None = None
         self.scaler: SeriesScaler | None = None
-        self.kind: Literal["stream", "panel"] = "stream"
+        self.kind: Kind = "stream"
         self.channel_names: tuple[str, ...] = ()
 
-    def read(self, source: Any) -> SeriesSet:
-        """Read streams or a panel to be scored: the model's own channels, by name, whatever else there is.
+    @property
+    def result_kind(self) -> Kind:
+        """Streams or the instances of a panel, whichever the model was fitted on."""
+        return self.kind
 
-        Of several series, those that cannot be read keep their places as failures. Raises: DataError.
+    def _read(self, source: Any, *, learn: bool) -> SeriesSet:
+        """Read streams or a panel; to be scored, the model's own channels, by name, whatever else there is.
+
+        Of several series to be scored, those that cannot be read keep their places as failures. Raises: DataError.
         """
-        if isinstance(source, SeriesSet):
-            return source
-        learnt = {"on_error": "skip", "day_first": self.meta.get("day_first")}
-        return read_series(source, **{**learnt, **self.read_options, "like": self.channel_names})
+        if learn:
+            return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
+        data: SeriesSet = source
+        if not isinstance(source, SeriesSet):
+            learnt = {"on_error": "skip", "day_first": self.meta.get("day_first")}
+            data = read_series(source, **{**learnt, **self.read_options, "like": self.channel_names})
+        if self.model is not None and data.kind != self.kind:
+            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
+        return data
 
-    def _read_to_learn(self, source: Any) -> SeriesSet:
-        """Read streams or a panel to fit on, with the options the detector was made with. Raises: DataError."""
-        return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
-
-    def fit(
-        self,
-        source: Any,
-        *,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
-    ) -> None:
+    def _learn(self, data: SeriesSet, job: FitJob) -> Calibration:
         """Learn from normal data alone; the last part in time (of a panel: random instances) is held back to calibrate.
 
         The network never trains on that part. The memory holds it, and compares it with all but itself to calibrate.
         Where nothing changes in it, as in a machine at rest, or a channel is missing, all of each stream calibrates.
 
         Raises:
-            DataError: the data cannot be read, or are too few to learn and calibrate from.
+            DataError: the data are too few to learn and calibrate from.
         """
-        data = self._read_to_learn(source)
         share = self.config.calibration.calibration_share
         scaler, streams, plan = self._prepare(data, held_back=share)
         if plan.panel:
@@ -103,140 +121,36 @@ class SeriesDetector(ModalityDetector):
         else:
             train, held = split_streams(streams, share, gap=max(plan.sizes))
         resting = not plan.panel and at_rest(held) and not at_rest(train)
-        engine = self._build(plan, train, data.n_channels, show_progress)
-        engine.fit(
-            train,
-            None if resting else held,
-            remember_reference=plan.panel,
-            show_progress=show_progress,
-            checkpoint_dir=checkpoint_dir,
-            resume=resume,
-        )
+        model = self._build(plan, train, data.n_channels, job.show_progress)
+        model.fit(train, None if resting else held, job, remember_reference=plan.panel)
         if not plan.panel:  # a panel's memory holds them already
-            rest = [stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)]
-            engine.remember(rest)
+            model.remember([stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)])
         whole = resting or (not plan.panel and lacks_channels(held))
         basis = streams if whole else held
-        judged = engine.ranged(engine.score(basis, self_join=True))
+        judged = model.ranged(model.score(basis, self_join=True))
         part = f"{len(held)} instances held back" if plan.panel else f"the last {share:.0%} of each stream"
         why = "at rest" if resting else "without values of some channel"
-        source_text = f"all of each stream, {why} in its last part" if whole else f"{part}, never trained on"
-        self._finish(data, scaler, engine, calibrating(judged, basis, data.kind), source_text, len(train))
-        self.meta["num_train_points"] = int(sum(len(s) for s in train))
+        source = f"all of each stream, {why} in its last part" if whole else f"{part}, never trained on"
+        return self._settled(data, scaler, model, calibrating(judged, basis, data.kind), source, train)
 
-    def detect(
-        self,
-        source: Any,
-        *,
-        alpha: float | None = None,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
-    ) -> DetectionResult:
-        """Fit and score the same data, which may hold anomalies; see `Detector.detect` for what the threshold says.
-
-        Raises:
-            DataError: the data cannot be read or are too short.
-            ConfigError: `alpha` is no number within (0, 1), or below what the data support.
-        """
-        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
-        data = self._read_to_learn(source)
-        streams, scored = self._fit_unsupervised(data, show_progress, checkpoint_dir, resume)
-        return self._result(data.items, streams, scored, alpha)
-
-    def fit_scores(self, source: Any) -> list[StreamScore]:
-        """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
-        return self._fit_unsupervised(self._read_to_learn(source), False, None, False)[1]
+    def _learn_itself(self, data: SeriesSet, job: FitJob) -> list[Scored]:
+        """Fit and score the same streams: each stretch is compared with all the others."""
+        scaler, streams, plan = self._prepare(data, held_back=0.0)
+        model = self._build(plan, streams, data.n_channels, job.show_progress)
+        scored = model.fit(streams, None, job)
+        assert scored is not None
+        scored = model.ranged(scored)
+        own = calibrating(scored, streams, data.kind)
+        own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
+        source = "the data themselves, without their outliers"
+        self.calibration = self._settled(data, scaler, model, own, source, streams)
+        return self._on_items(data.items, streams, scored)
 
     def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:
-        """Say which window sizes a fit would use on this data, without fitting. Raises: DataError."""
-        return self._prepare(self._read_to_learn(source), held_back)[2]
+        """Return which window sizes a fit would use on this data, without fitting. Raises: DataError."""
+        return self._prepare(self._read(source, learn=True), held_back)[2]
 
-    def score(self, source: Any, *, alpha: float | None = None, show_progress: bool = False) -> DetectionResult:
-        """Score data and explain what was found: per-point scores, p-values, events, bands, reconstruction.
-
-        Raises:
-            NotFittedError: the detector has not been fitted.
-            DataError: the data cannot be read, have other channels, or are shorter than a window.
-            ConfigError: `alpha` is below what the calibration supports.
-        """
-        _, _, calibration = self._fitted()
-        if alpha is not None:  # refused before the work, not after it
-            calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        data, streams = self._read_like_training(source)
-        notes: tuple[str, ...] = ()
-        if data.fingerprint == self.meta.get("data_fingerprint"):
-            notes = ("these are the very data the model was fitted on: their scores are flattered; use detect instead",)
-        scored = self._scored(data, streams, show_progress)
-        return with_unread(self._result(data.items, streams, scored, alpha, notes), data)
-
-    def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
-        """Give one score per row of the source (panels: per instance), higher = more anomalous, items joined in order.
-
-        NaN stands where nothing can be said: missing values, rows without a timestamp. Raises: as `score`.
-        """
-        self._fitted()
-        data, streams = self._read_like_training(source)
-        scored = zip(data.items, self._scored(data, streams), strict=True)
-        return rows_with_unread([joined_rows([item], [own], self.kind) for item, own in scored], data)
-
-    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Give 0 (normal), 1 (anomalous) or -1 (not judged) per row (panels: per instance). Raises: as `score`."""
-        result = self.score(source, alpha=alpha)
-        rows = [
-            np.where(item.row_index >= 0, item.labels[np.maximum(item.row_index, 0)], -1)
-            if self.kind == "stream" and item.row_index is not None
-            else item.labels
-            for item in result.series
-        ]
-        return np.concatenate(rows)
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
-        engine, scaler, _ = self._fitted()
-        tensors, constants = engine_state(engine)
-        return tensors, {**constants, "scale": scaler.to_dict()}
-
-    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
-        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
-        self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
-        self.scaler = SeriesScaler.from_dict(constants["scale"])
-        self.engine = restored_engine(self.config, len(self.channel_names), tensors, constants)
-        self.engine.evidence = self.choices
-
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Give the one denoiser of all window sizes. Raises: NotFittedError."""
-        return (self._fitted()[0].net,)
-
-    def facts(self) -> dict[str, str]:
-        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
-        engine, _, _ = self._fitted()
-        sizes, period = ", ".join(map(str, engine.plan.sizes)), engine.plan.period
-        return {
-            "channels": ", ".join(self.channel_names),
-            "trained on": f"{self.meta['num_train_items']} item(s), {self.meta['num_train_points']:,} points",
-            "windows": f"{sizes} points" + (f", period {period}" if period else ""),
-            "weights": f"reconstruction {engine.fusion.reconstruction_weight:.3g}, "
-            f"memory {engine.fusion.memory_weight:.3g}",
-        }
-
-    # From data to streams
-
-    def _read_like_training(self, source: Any) -> tuple[SeriesSet, list[Stream]]:
-        """Read data to be scored, of the training's kind; of several items, those that are too short are set aside."""
-        data = self.read(source)
-        if data.kind != self.kind:
-            raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
-        data = replace(data, items=tuple(match_channels(item, self.channel_names) for item in data.items))
-        assert self.scaler is not None
-        streams = scaled_streams(data, self.scaler)
-        return without_short(data, streams, self._fitted()[0].plan, stop=self.read_options.get("on_error") == "stop")
-
-    def _scored(self, data: SeriesSet, streams: Sequence[Stream], show_progress: bool = False) -> list[StreamScore]:
-        """Score streams, point by point of their items."""
-        engine, scaler, _ = self._fitted()
-        scored = engine.score(streams, show_progress=show_progress)
-        return on_items(data.items, streams, scored, scaler, self.kind)
+    # From data to a fitted model
 
     def _prepare(self, data: SeriesSet, held_back: float) -> tuple[SeriesScaler, list[Stream], WindowPlan]:
         """Scale the streams by what they are (a fit's held-back part is left out of the scale) and plan the windows."""
@@ -244,141 +158,198 @@ class SeriesDetector(ModalityDetector):
         streams = scaled_streams(data, scaler)
         return scaler, streams, plan_windows(streams, self.config, panel=data.kind == "panel", held_back=held_back)
 
-    # From streams to a fitted engine
-
-    def _fit_unsupervised(
-        self, data: SeriesSet, show_progress: bool, checkpoint_dir: Path | None, resume: bool
-    ) -> tuple[list[Stream], list[StreamScore]]:
-        scaler, streams, plan = self._prepare(data, held_back=0.0)
-        engine = self._build(plan, streams, data.n_channels, show_progress)
-        scored = engine.fit(streams, None, show_progress=show_progress, checkpoint_dir=checkpoint_dir, resume=resume)
-        assert scored is not None
-        scored = engine.ranged(scored)
-        own = calibrating(scored, streams, data.kind)
-        own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
-        self._finish(data, scaler, engine, own, "the data themselves, without their outliers", len(streams))
-        self.meta["num_train_points"] = int(sum(len(s) for s in streams))
-        scored = on_items(data.items, streams, scored, scaler, self.kind)
-        self.decision_scores_ = joined_rows(data.items, scored, self.kind)
-        return streams, scored
-
     def _build(self, plan: WindowPlan, streams: Sequence[Stream], n_channels: int, show_progress: bool) -> SeriesModel:
         started = time.process_time()
         config, evidence = self.config, None
         if config.series.representation == "auto":
             config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
-        engine = SeriesModel.build(config, plan, n_channels)
-        check_memory(plan, streams, n_channels, config, engine.net.feature_width)
-        engine.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
+        model = SeriesModel.build(config, plan, n_channels)
+        check_memory(plan, streams, n_channels, config, model.net.feature_width)
+        model.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
         if evidence is not None:
-            engine.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
-        return engine
+            model.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
+        return model
 
-    def _finish(
+    def _settled(
         self,
         data: SeriesSet,
         scaler: SeriesScaler,
-        engine: SeriesModel,
+        model: SeriesModel,
         scores: list[Float[np.ndarray, " _"]],
         source: str,
-        num_items: int,
-    ) -> None:
-        block = 1 if engine.plan.panel else sorted(engine.plan.sizes)[len(engine.plan.sizes) // 2]
-        self.calibration = Calibration.fit(ties_lifted(scores), block, source)
+        learnt_from: Sequence[Stream],
+    ) -> Calibration:
+        """Take over a fitted model, and return the calibration by these scores."""
+        block = 1 if model.plan.panel else sorted(model.plan.sizes)[len(model.plan.sizes) // 2]
+        calibration = Calibration.fit(ties_lifted(scores), block, source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
-        self.decision_scores_ = self.calibration.scores
-        self.engine, self.config = engine, engine.config
-        self.choices = engine.evidence
+        self.model, self.config, self.choices = model, model.config, model.evidence
         self.meta = {
-            **self.common_meta(data.fingerprint),
             "kind": self.kind,
             "channel_names": list(self.channel_names),
-            "num_train_items": num_items,
+            "num_train_items": len(learnt_from),
+            "num_train_points": int(sum(len(stream) for stream in learnt_from)),
             "day_first": next((item.day_first for item in data.items if item.day_first is not None), None),
         }
+        return calibration
 
-    def _fitted(self) -> tuple[SeriesModel, SeriesScaler, Calibration]:
-        calibration = self.fitted_calibration()
-        assert self.engine is not None
+    def _fitted(self) -> tuple[SeriesModel, SeriesScaler]:
+        self.fitted_calibration()
+        assert self.model is not None
         assert self.scaler is not None
-        return self.engine, self.scaler, calibration
+        return self.model, self.scaler
 
-    # From scores to results
+    # From data to scores
 
-    def _result(
-        self,
-        items: Sequence[SeriesItem],
-        streams: Sequence[Stream],
-        scored: Sequence[StreamScore],
-        alpha: float | None,
-        notes: tuple[str, ...] = (),
-    ) -> DetectionResult:
-        engine, scaler, calibration = self._fitted()
-        used = calibration.checked_alpha(alpha, self.config.calibration.alpha)
-        normal = normal_versions(engine, scaler, items, streams, scored)
-        results = tuple(
-            self._item_result(
-                replace(item, notes=(*item.notes, *size_notes(stream, engine), *notes)),
-                own,
-                normal.get(number),
-                used,
-                too_short(stream, engine),
+    def _parts(self, data: SeriesSet, entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[Scored | Unjudged]:
+        flattered: tuple[str, ...] = ()
+        if data.fingerprint == self.meta.get("data_fingerprint"):
+            flattered = (
+                "these are the very data the model was fitted on: their scores are flattered; use detect instead",
             )
-            for number, (item, stream, own) in enumerate(zip(items, streams, scored, strict=True))
-        )
-        unseen = not_monitored(items, scored, scaler, engine)
-        return DetectionResult("series", self.kind, results, calibration.summary(used), unseen, self._model_facts())
+        for block in _blocks(entries):
+            scored = self._scored(data, [entry for entry in block if isinstance(entry, SeriesItem)], flattered)
+            for entry in block:
+                yield Unjudged(entry.id, entry.reason) if isinstance(entry, SeriesFailure) else next(scored)
 
-    def _item_result(
-        self,
-        item: SeriesItem,
-        own: StreamScore,
-        normal: Float[np.ndarray, "n C"] | None,
-        alpha: float,
-        error: str,
-    ) -> SeriesResult:
-        _, scaler, calibration = self._fitted()
-        scores = per_item(own.scores, self.kind)
-        p_values = calibration.p_values(scores)
-        labels = calibration.labels(p_values, alpha)
-        events: tuple[SeriesEvent, ...] = ()
-        if self.kind == "stream":
-            found = find_events(item.id, scores, labels, calibration, max_gap=_gap(self.engine))
-            events = found if normal is None else with_bands(found, item, normal, scaler)
+    def _scored(
+        self, data: SeriesSet, items: Sequence[SeriesItem], notes: tuple[str, ...]
+    ) -> Iterator[Scored | Unjudged]:
+        """Score items together; a panel's instances of another length than the model's have no score."""
+        model, scaler = self._fitted()
+        block = replace(data, items=tuple(match_channels(item, self.channel_names) for item in items), failures=())
+        streams = scaled_streams(block, scaler)
+        faults = [length_fault(stream, model.plan) for stream in streams]
+        fitting = [number for number, fault in enumerate(faults) if not (fault and model.plan.panel)]
+        kept, own_items = [streams[n] for n in fitting], [block.items[n] for n in fitting]
+        scored = iter(self._on_items(own_items, kept, model.score(kept)) if kept else ())
+        for stream, fault in zip(streams, faults, strict=True):
+            if fault and model.plan.panel:
+                yield Unjudged(stream.id, fault)
+                continue
+            own = next(scored)
+            told = (*own.item.notes, *size_notes(stream, model), *notes)
+            yield replace(own, item=replace(own.item, notes=told), fault=fault)
+
+    def _on_items(
+        self, items: Sequence[SeriesItem], streams: Sequence[Stream], scored: Sequence[StreamScore]
+    ) -> list[Scored]:
+        """Bring the scores of streams to the points of their items."""
+        _, scaler = self._fitted()
+        on_points = on_items(items, streams, scored, scaler, self.kind)
+        return [
+            ScoredSeries(
+                item,
+                per_item(own.scores, self.kind),
+                {name: per_item(values, self.kind) for name, values in own.parts.items()},
+                stream=stream,
+                kind=self.kind,
+            )
+            for item, stream, own in zip(items, streams, on_points, strict=True)
+        ]
+
+    # From scores to records
+
+    def _join(self, scored: Scored, alpha: float) -> SeriesResult:
+        assert isinstance(scored, ScoredSeries)
+        assert scored.stream is not None
+        model, _ = self._fitted()
+        calibration, item = self.fitted_calibration(), scored.item
+        labels = calibration.labels(scored.scores, alpha)
+        gap = min(model.plan.sizes) // 2  # events closer than half the smallest window are one
+        events = find_events(item.id, scored.scores, labels, calibration, max_gap=gap) if self.kind == "stream" else ()
         return SeriesResult(
             id=item.id,
-            scores=scores,
-            p_values=p_values,
+            scores=scored.scores,
+            p_values=calibration.p_values(scored.scores),
             labels=labels,
             values=item.values,
             observed=item.observed,
             channel_names=item.channel_names,
             timestamps=item.timestamps,
-            reconstruction=normal,
-            parts={name: per_item(values, self.kind) for name, values in own.parts.items()},
+            parts=scored.parts,
             events=events,
             notes=item.notes,
             sample_period_s=item.sample_period_s,
             row_index=item.row_index,
             row_timestamps=item.row_timestamps,
             timezone=item.timezone,
-            error=error,
+            error=too_short(scored.stream, model),
         )
 
+    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> SeriesResult:
+        """Add the normal version, in the data's own units, and to each event its channel and its wavelet bands."""
+        assert isinstance(scored, ScoredSeries)
+        assert isinstance(result, SeriesResult)
+        assert scored.stream is not None
+        model, scaler = self._fitted()
+        normal = normal_version(model, scaler, scored.item, scored.stream)
+        return replace(result, reconstruction=normal, events=with_bands(result.events, scored.item, normal, scaler))
+
+    def _unjudged(self, failure: Unjudged) -> SeriesResult:
+        return SeriesResult.unread(failure.id, failure.reason, self.channel_names)
+
+    def _nothing_judged(self, first: str) -> str:
+        return first
+
+    def _not_monitored(self, data: SeriesSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
+        model, scaler = self._fitted()
+        return not_monitored([item for item in items if isinstance(item, SeriesResult)], scaler, model)
+
+    # What is saved, and what is told
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
+        model, scaler = self._fitted()
+        tensors, constants = model_state(model)
+        return tensors, {**constants, "scale": scaler.to_dict()}
+
+    def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
+        """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
+        self.kind, self.channel_names = self.meta["kind"], tuple(self.meta["channel_names"])
+        self.scaler = SeriesScaler.from_dict(constants["scale"])
+        self.model = restored_model(self.config, len(self.channel_names), tensors, constants)
+        self.model.evidence = self.choices
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        """Give the one denoiser of all window sizes. Raises: NotFittedError."""
+        return (self._fitted()[0].net,)
+
+    def facts(self) -> dict[str, str]:
+        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+        model, _ = self._fitted()
+        sizes, period = ", ".join(map(str, model.plan.sizes)), model.plan.period
+        return {
+            "channels": ", ".join(self.channel_names),
+            "trained on": f"{self.meta['num_train_items']} item(s), {self.meta['num_train_points']:,} points",
+            "windows": f"{sizes} points" + (f", period {period}" if period else ""),
+            "weights": f"reconstruction {model.fusion.reconstruction_weight:.3g}, "
+            f"memory {model.fusion.memory_weight:.3g}",
+        }
+
     def _model_facts(self) -> dict[str, Any]:
-        engine, _, _ = self._fitted()
+        model, _ = self._fitted()
         return {
             **self.meta,
-            "window_sizes": list(engine.plan.sizes),
-            "representation": engine.scorers[0].representation.kind,
-            "reconstruction_weight": engine.fusion.reconstruction_weight,
-            "memory_weight": engine.fusion.memory_weight,
-            "memory_spaces": list(engine.scorers[0].memories),
-            "noise_levels": list(engine.scorers[0].noise_levels),
+            "window_sizes": list(model.plan.sizes),
+            "representation": model.scorers[0].representation.kind,
+            "reconstruction_weight": model.fusion.reconstruction_weight,
+            "memory_weight": model.fusion.memory_weight,
+            "memory_spaces": list(model.scorers[0].memories),
+            "noise_levels": list(model.scorers[0].noise_levels),
             "choices": self.choices,
         }
 
 
-def _gap(engine: SeriesModel | None) -> int:
-    """Events closer than half the smallest window are one."""
-    return 0 if engine is None else min(engine.plan.sizes) // 2
+def _blocks(entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[list[SeriesItem | SeriesFailure]]:
+    """Yield entries in order, as many together as are scored quickly in bounded memory."""
+    block: list[SeriesItem | SeriesFailure] = []
+    points = 0
+    for entry in entries:
+        block.append(entry)
+        points += entry.n_timepoints if isinstance(entry, SeriesItem) else 0
+        if len(block) >= _BLOCK_ITEMS or points >= _BLOCK_POINTS:
+            yield block
+            block, points = [], 0
+    if block:
+        yield block

@@ -13,7 +13,6 @@ from jaxtyping import Float
 
 from oddwave.detection.series.model import SeriesModel
 from oddwave.detection.series.points import at_items_points
-from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream, cut_streams
 from oddwave.detection.threads import one_thread
 from oddwave.diffusion.samplers import reconstruct
@@ -23,54 +22,44 @@ from oddwave.tensors.series_scale import SeriesScaler
 from oddwave.tensors.series_windows import join_windows
 from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
 
-__all__ = ["band_shares", "band_signals", "normal_versions", "reconstruct_streams", "with_bands"]
+__all__ = ["band_shares", "band_signals", "normal_version", "reconstruct_streams", "with_bands"]
 
 _MOST_LEVELS = 8
 _WAVELET = "db2"
 _BATCH = 512
-_MOST_INSTANCES = 200
 
 
-def normal_versions(
-    engine: SeriesModel,
-    scaler: SeriesScaler,
-    items: Sequence[SeriesItem],
-    streams: Sequence[Stream],
-    scored: Sequence[StreamScore],
-) -> dict[int, Float[np.ndarray, "n C"]]:
-    """Give items' normal versions in the data's own units; of a large panel, of its most abnormal instances only."""
-    chosen = list(range(len(streams)))
-    if engine.plan.panel and len(chosen) > _MOST_INSTANCES:
-        order = np.argsort([-np.nan_to_num(s.scores[0], nan=-np.inf) for s in scored])
-        chosen = sorted(order[:_MOST_INSTANCES].tolist())
-    scaled = reconstruct_streams(engine, [streams[i] for i in chosen])
-    normal = {i: scaler.inverse(values) for i, values in zip(chosen, scaled, strict=True)}
-    return {i: at_items_points(values, streams[i], items[i].n_timepoints) for i, values in normal.items()}
+def normal_version(
+    model: SeriesModel, scaler: SeriesScaler, item: SeriesItem, stream: Stream
+) -> Float[np.ndarray, "n C"]:
+    """Return what an item would be if it were normal, in the data's own units; NaN where no window looks."""
+    (scaled,) = reconstruct_streams(model, [stream])
+    return at_items_points(scaler.inverse(scaled), stream, item.n_timepoints)
 
 
 @one_thread()
-def reconstruct_streams(engine: SeriesModel, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
+def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
     """Give each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
 
     Every window gets the same noise, so a stream's version does not depend on the streams beside it.
     """
-    scorer = engine.scorers[0]
+    scorer = model.scorers[0]
     size = scorer.window_size
     cut = scorer.completed(cut_streams(streams, size, max(1, size // 2)))
-    settings = engine.config.reconstruction
+    settings = model.config.reconstruction
     blocks = []
     for x0 in torch.split(scorer.representation.encode(cut.windows), _BATCH) if len(cut) else ():
         blocks.append(
             reconstruct(
-                engine.net,
+                model.net,
                 x0,
-                engine.schedule,
+                model.schedule,
                 sampler=settings.sampler,
                 noise_level=settings.noise_level,
                 num_inference_steps=settings.num_inference_steps,
                 guidance_weight=settings.guidance_weight,
-                prediction_type=engine.config.training.prediction_type,
-                noise=partial(_shared_noise, shape=x0.shape, seed=engine.config.seed),
+                prediction_type=model.config.training.prediction_type,
+                noise=partial(_shared_noise, shape=x0.shape, seed=model.config.seed),
             )
         )
     if not blocks:

@@ -1,4 +1,4 @@
-"""The engine for series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
+"""The model of series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
 
 Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> remember
 what was held out -> calibrate by it, each window compared with all that do not overlap it.
@@ -13,7 +13,6 @@ Legend: n points, C channels, N windows, L points per window.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import torch
 from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.plan import WindowPlan
 from oddwave.detection.series.stream_scores import StreamScore, learnt_ranges, over_sizes
@@ -32,7 +32,6 @@ from oddwave.errors import DataError
 from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
 from oddwave.planted.series_windows import make_synthetic_windows
-from oddwave.progress import progress
 from oddwave.scoring.error_maps import DenoiserTerms
 from oddwave.scoring.fusion import Fusion
 from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
@@ -61,7 +60,7 @@ class Normals:
 
 @dataclass
 class SeriesModel:
-    """A fitted (or being fitted) engine; `evidence` tells why every automatic choice fell as it did.
+    """A fitted (or being fitted) model; `evidence` tells why every automatic choice fell as it did.
 
     `ranges` are the usual score and its distance to a high one where only the shortest, the two shortest, ... window
     sizes look: what makes scores of short stretches comparable with the others.
@@ -81,7 +80,7 @@ class SeriesModel:
     def build(
         cls, config: DetectorConfig, plan: WindowPlan, n_channels: int, *, outline: bool = False
     ) -> "SeriesModel":
-        """Make an untrained engine; the network's first weights follow from the seed.
+        """Make an untrained model; the network's first weights follow from the seed.
 
         An `outline` has a network without memory for its weights: it only tells their names and shapes.
         """
@@ -95,19 +94,18 @@ class SeriesModel:
             net = UNet(first.in_channels, grid_dims=first.grid_dims, **config.network.model_dump())
         schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
         levels = tuple(config.scoring.noise_levels)
-        scorers = [WindowScorer(representation, config, levels) for representation in representations]
-        return cls(config, plan, n_channels, net.eval(), schedule, scorers)
+        net.eval()
+        scorers = [WindowScorer(each, config, net, schedule, levels) for each in representations]
+        return cls(config, plan, n_channels, net, schedule, scorers)
 
     @one_thread()
     def fit(
         self,
         streams: Sequence[Stream],
         reference: Sequence[Stream] | None,
+        job: FitJob = QUIET,
         *,
         remember_reference: bool = False,
-        show_progress: bool = False,
-        checkpoint_dir: Path | None = None,
-        resume: bool = False,
     ) -> list[StreamScore] | None:
         """Learn from normal streams; `reference` are held-out normals for standardising and selection.
 
@@ -119,7 +117,7 @@ class SeriesModel:
             DataError: no stream yields a window.
         """
         cuts, others = self._training_cuts(streams)
-        self._train(cuts, show_progress, checkpoint_dir, resume)
+        self._train(cuts, job)
         self._choose_noise_levels(cuts)
         denoised = self._fit_memories(cuts, reference if remember_reference else None)
         normals = self._normals(cuts, reference, remember_reference)
@@ -139,9 +137,7 @@ class SeriesModel:
         return self._combine(streams, cuts, own)
 
     @one_thread()
-    def score(
-        self, streams: Sequence[Stream], *, self_join: bool = False, show_progress: bool = False
-    ) -> list[StreamScore]:
+    def score(self, streams: Sequence[Stream], *, self_join: bool = False) -> list[StreamScore]:
         """Score each point of each stream; a stream's scores do not depend on the streams beside it.
 
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
@@ -150,10 +146,8 @@ class SeriesModel:
             scorer.completed(cut_streams(streams, scorer.window_size, _stride(scorer.window_size)), self_join=self_join)
             for scorer in self.scorers
         ]
-        shown = progress(
-            list(zip(self.scorers, cuts, strict=True)), "scoring, window size by window size", show_progress
-        )
-        return self._combine(streams, cuts, [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in shown])
+        terms = [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in zip(self.scorers, cuts, strict=True)]
+        return self._combine(streams, cuts, terms)
 
     @one_thread()
     def remember(self, streams: Sequence[Stream]) -> None:
@@ -164,7 +158,7 @@ class SeriesModel:
         for scorer, stride in zip(self.scorers, self.plan.strides, strict=True):
             cut = self._learnable(scorer, streams, stride, self_join=False)
             if len(cut):
-                scorer.extend_memory(cut, scorer.denoise(self.net, self.schedule, cut.windows))
+                scorer.extend_memory(cut, scorer.denoise(cut.windows))
 
     def _training_cuts(self, streams: Sequence[Stream]) -> tuple[list[WindowSet], list[WindowSet]]:
         """Cut the training windows, and those that lack too much to learn from, missing values lent.
@@ -206,7 +200,7 @@ class SeriesModel:
             return cut
         return scorer.completed(cut.take(np.flatnonzero(cut.learnable(self._max_missing))), self_join=self_join)
 
-    def _train(self, cuts: Sequence[WindowSet], show: bool, checkpoint_dir: Path | None, resume: bool) -> None:
+    def _train(self, cuts: Sequence[WindowSet], job: FitJob) -> None:
         started = time.process_time()
         training, validation = [], []
         for scorer, cut in zip(self.scorers, cuts, strict=True):
@@ -221,10 +215,10 @@ class SeriesModel:
             self.schedule,
             self.config.training_settings,
             validation=TensorSource(held_out) if len(held_out) else None,
-            checkpoint_dir=checkpoint_dir,
-            resume=resume,
+            checkpoint_dir=job.checkpoint_dir,
+            resume=job.resume,
         )
-        last = run_with_progress(steps, "training the denoiser", show=show)
+        last = run_with_progress(steps, "training the denoiser", show=job.show_progress)
         self.net.eval()
         self.evidence["training"] = {
             "num_steps": last.step,
@@ -242,8 +236,10 @@ class SeriesModel:
         index = len(cuts) // 2
         scorer, cut = self.scorers[index], self._sample(cuts[index], index)
         synthetic, _ = self._synthetic(cut, index)
-        normal, odd = (scorer.denoise(self.net, self.schedule, c.windows).recon for c in (cut, synthetic))
-        values = {f"{t:g}": separation(normal[:, k], odd[:, k]) for k, t in enumerate(scorer.noise_levels)}
+        normal, odd = (scorer.denoise(c.windows).recon for c in (cut, synthetic))
+        values = {
+            f"{t:g}": separation(normal[:, k].numpy(), odd[:, k].numpy()) for k, t in enumerate(scorer.noise_levels)
+        }
         levels = tuple(float(name) for name in near_best(values))
         self.evidence["noise_levels"] = {"chosen": list(levels), "synthetic_auroc": values}
         for each in self.scorers:
@@ -256,7 +252,7 @@ class SeriesModel:
         for scorer, cut in zip(self.scorers, cuts, strict=True):
             if more is not None:
                 cut = cut.joined(self._learnable(scorer, more, _stride(scorer.window_size), self_join=False))
-            result.append(scorer.denoise(self.net, self.schedule, cut.windows))
+            result.append(scorer.denoise(cut.windows))
             scorer.fit_memory(cut, result[-1], spaces)
         return result
 
@@ -287,7 +283,7 @@ class SeriesModel:
         for first in range(0, len(normals.cut), _TERM_BLOCK):
             index = np.arange(first, min(first + _TERM_BLOCK, len(normals.cut)))
             part = normals.cut.take(index)
-            known = scorer.denoise(self.net, self.schedule, part.windows) if denoised is None else denoised.take(index)
+            known = scorer.denoise(part.windows) if denoised is None else denoised.take(index)
             blocks.append(scorer.terms(part, known, self_join=normals.self_join))
         return TermSet.joined(blocks)
 
@@ -338,8 +334,8 @@ class SeriesModel:
         for scorer, cut, own in zip(self.scorers, cuts, terms, strict=True):
             if not len(cut):
                 continue
-            groups = scorer.groups(own.terms)
-            named = {"score": self.fusion.score(groups), **groups}
+            found = scorer.part_scores(own, self.fusion)
+            named = {"score": found.score.numpy(), **{name: values.numpy() for name, values in found.groups.items()}}
             layer = {k: points_from_windows(v, cut, streams, scorer.window_size) for k, v in named.items()}
             if self.config.scoring.aggregate != "window" and not self.plan.panel:  # an instance has one score
                 layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.job import FitJob
 from oddwave.detection.series.model import SeriesModel
 from oddwave.detection.series.plan import WindowPlan, fold_plan
 from oddwave.detection.series.streams import Stream
@@ -37,14 +38,14 @@ def choose_representation(
         trial = _with_representation(config, kind, max(1, round(config.training.num_steps * _SHARE_OF_STEPS)))
         try:
             plans[kind] = fold_plan(plan) if kind == "folded" else plan
-            engine = SeriesModel.build(trial, plans[kind], n_channels)
-            engine.fit(streams, None, show_progress=show_progress)
+            model = SeriesModel.build(trial, plans[kind], n_channels)
+            model.fit(streams, None, FitJob(show_progress))
         except DataError as reason:
             if kind == "window":
                 raise
             skipped[kind] = str(reason)
             continue
-        values[kind] = engine.evidence["weights"]["term_auroc"]["recon"]
+        values[kind] = model.evidence["weights"]["term_auroc"]["recon"]
     best = max(values, key=lambda kind: values[kind])
     error = auroc_error(values[best], 192, 192)
     chosen = best if values[best] > values["window"] + error else "window"

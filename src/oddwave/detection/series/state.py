@@ -1,4 +1,4 @@
-"""The series engine as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
+"""The series model as tensors and constants, and back: what `model.safetensors` and `calibration.json` hold of it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,19 +16,19 @@ from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.tensors.representation import MAP_SPACES, map_width
 
-__all__ = ["engine_state", "restored_engine"]
+__all__ = ["model_state", "restored_model"]
 
 
-def engine_state(engine: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Give an engine's tensors and its constants."""
-    tensors = {f"net.{name}": tensor for name, tensor in engine.net.state_dict().items()}
-    for number, scorer in enumerate(engine.scorers):
+def model_state(model: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Give a model's tensors and its constants."""
+    tensors = {f"net.{name}": tensor for name, tensor in model.net.state_dict().items()}
+    for number, scorer in enumerate(model.scorers):
         tensors |= scorer.to_arrays(f"memory.{number}")
-    plan = engine.plan
+    plan = model.plan
     return tensors, {
         "fusion": {
-            "reconstruction_weight": engine.fusion.reconstruction_weight,
-            "memory_weight": engine.fusion.memory_weight,
+            "reconstruction_weight": model.fusion.reconstruction_weight,
+            "memory_weight": model.fusion.memory_weight,
         },
         "plan": {
             "sizes": list(plan.sizes),
@@ -37,15 +37,13 @@ def engine_state(engine: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str
             "period": plan.period,
             "panel": plan.panel,
         },
-        "scorers": [_scorer_constants(scorer) for scorer in engine.scorers],
-        "ranges": [list(pair) for pair in engine.ranges],
+        "scorers": [_scorer_constants(scorer) for scorer in model.scorers],
+        "ranges": [list(pair) for pair in model.ranges],
     }
 
 
-def restored_engine(
-    config: DetectorConfig, n_channels: int, file: TensorFile, constants: dict[str, Any]
-) -> SeriesModel:
-    """Build the engine that `engine_state` described, from constants that keep to the schema of `model_schema.py`.
+def restored_model(config: DetectorConfig, n_channels: int, file: TensorFile, constants: dict[str, Any]) -> SeriesModel:
+    """Build the model that `model_state` described, from constants that keep to the schema of `model_schema.py`.
 
     Raises:
         CheckpointError: the tensors are not those that settings and constants imply.
@@ -62,12 +60,12 @@ def restored_engine(
     outline = SeriesModel.build(config, plan, n_channels, outline=True)
     num_levels = len(constants["scorers"][0]["noise_levels"])
     tensors = file.checked(_expected(config, outline, num_levels))
-    engine = SeriesModel.build(config, plan, n_channels)
-    engine.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
-    engine.net.eval()
-    engine.fusion = Fusion(**constants["fusion"])
-    engine.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
-    for number, (scorer, saved) in enumerate(zip(engine.scorers, constants["scorers"], strict=True)):
+    model = SeriesModel.build(config, plan, n_channels)
+    model.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
+    model.net.eval()
+    model.fusion = Fusion(**constants["fusion"])
+    model.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
+    for number, (scorer, saved) in enumerate(zip(model.scorers, constants["scorers"], strict=True)):
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
         scorer.point_statistics = (saved["point_statistics"][0], saved["point_statistics"][1])
@@ -76,7 +74,7 @@ def restored_engine(
         scorer.bank = Bank(**_parts(own, "bank"))
         for space in config.memory_spaces(panel=plan.panel):
             scorer.memories[space] = Memory(**_parts(own, space), num_neighbors=saved["num_neighbors"])
-    return engine
+    return model
 
 
 def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray]:

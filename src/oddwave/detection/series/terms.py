@@ -1,8 +1,11 @@
 """The scorer of one window size: raw terms of windows, and what standardises them.
 
 A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from
-the denoiser, `memory.<space>` from nearest neighbours. Read `scoring/error_maps.py` and `scoring/memory.py` for the
-terms themselves, `model.py` next for how scorers of several window sizes are trained and combined.
+the denoiser, `memory.<space>` from nearest neighbours. `WindowScorer` is what is fitted; `SeriesScorer` is the graph
+that it makes (`scoring/scorer.py`). Read `scoring/error_maps.py` and `scoring/memory.py` for the terms themselves,
+`model.py` next for how scorers of several window sizes are trained and combined.
+
+Legend: N windows, C channels, L points of a window, K noise levels, D dimensions of a memory's space.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.series.missing_values import Bank
@@ -20,12 +24,15 @@ from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
+from oddwave.scoring.scorer import CommonNoise, NearestDistance, PartScores, Scorer
 from oddwave.tensors.representation import Representation, map_vectors
 from oddwave.tensors.series_windows import resample_windows, window_statistics
 
-__all__ = ["STANDARDISED", "TermSet", "WindowScorer"]
+__all__ = ["STANDARDISED", "SeriesScorer", "TermSet", "WindowScorer", "WindowTerms"]
 
 STANDARDISED = ("feature", "statistics")  # the spaces whose dimensions have units of their own
+
+Vectors = Mapping[str, Float[Tensor, "N D"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +53,80 @@ class TermSet:
         return TermSet({name: values[index] for name, values in self.terms.items()}, self.error_map[index])
 
 
+class WindowTerms(nn.Module):
+    """The denoiser and the memories of one window size, and the terms that they give of windows."""
+
+    def __init__(
+        self, net: UNet, schedule: NoiseSchedule, config: DetectorConfig, noise_levels: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.net, self.schedule, self.config, self.noise_levels = net, schedule, config, tuple(noise_levels)
+        self.noise, self.memories = CommonNoise(), nn.ModuleDict()
+
+    def denoised(self, x0: Float[Tensor, "N C *grid"]) -> DenoiserTerms:
+        """Run the denoiser over windows that the representation has made tensors of."""
+        return denoiser_terms(
+            self.net,
+            x0,
+            self.schedule,
+            prediction_type=self.config.training.prediction_type,
+            noise_levels=self.noise_levels,
+            noise=self.noise((len(self.noise_levels), self.config.scoring.num_noise_draws, *x0.shape[1:]), self._seed),
+        )
+
+    @property
+    def _seed(self) -> int:
+        return self.config.seed
+
+    def forward(
+        self,
+        denoised: DenoiserTerms,
+        vectors: Vectors,
+        groups: Int[Tensor, " N"] | None = None,
+        starts: Int[Tensor, " N"] | None = None,
+        exclusion: int = 0,
+    ) -> dict[str, Float[Tensor, "N *K"]]:
+        """Return all raw terms; with `exclusion`, a window is not compared with those that begin near it."""
+        terms = {"recon": denoised.recon, "feature": denoised.feature}
+        for space, memory in self.memories.items():
+            own = denoised.features if space == "feature" else vectors[space]
+            terms[f"memory.{space}"] = memory(own, groups, starts, exclusion)
+        return terms
+
+
+class SeriesScorer(Scorer):
+    """The scorer of one window size: windows as tensors, and as vectors in the memories' spaces, to fused scores."""
+
+    def __init__(self, terms: WindowTerms, standardiser: Standardiser, fusion: Fusion) -> None:
+        super().__init__(standardiser, fusion)
+        self.terms = terms
+
+    def forward(
+        self,
+        x: Float[Tensor, "N C *grid"],
+        vectors: Vectors,
+        groups: Int[Tensor, " N"] | None = None,
+        starts: Int[Tensor, " N"] | None = None,
+        exclusion: int = 0,
+    ) -> PartScores:
+        """Score windows; the map is the denoiser's error at each place, averaged over noise levels."""
+        denoised = self.terms.denoised(x)
+        return self.of_terms(self.terms(denoised, vectors, groups, starts, exclusion), denoised.recon_maps.mean(1))
+
+    def of_terms(self, terms: Mapping[str, Float[Tensor, "N *K"]], error_map: Float[Tensor, "N *grid"]) -> PartScores:
+        """Score windows whose terms are at hand."""
+        groups = self.standardise(terms)
+        return PartScores(self.fuse(groups), error_map, groups)
+
+
 @dataclass
 class WindowScorer:
     """Everything needed to score windows of `representation.window_size` points with a given network."""
 
     representation: Representation
     config: DetectorConfig
+    net: UNet
+    schedule: NoiseSchedule
     noise_levels: tuple[float, ...]
     memories: dict[str, Memory] = field(default_factory=dict)
     bank: Bank | None = None
@@ -63,17 +138,21 @@ class WindowScorer:
         """Points per window, L."""
         return self.representation.window_size
 
-    def denoise(self, net: UNet, schedule: NoiseSchedule, windows: Float[np.ndarray, "N C L"]) -> DenoiserTerms:
+    def graph(self) -> WindowTerms:
+        """Return the terms of this window size as a module."""
+        terms = WindowTerms(self.net, self.schedule, self.config, self.noise_levels)
+        terms.memories.update({space: NearestDistance(memory) for space, memory in self.memories.items()})
+        return terms
+
+    def scorer(self, fusion: Fusion) -> SeriesScorer:
+        """Return the scorer of what has been learnt and chosen."""
+        assert self.standardiser is not None
+        return SeriesScorer(self.graph(), self.standardiser, fusion)
+
+    @torch.inference_mode()
+    def denoise(self, windows: Float[np.ndarray, "N C L"]) -> DenoiserTerms:
         """Run the denoiser over the windows."""
-        return denoiser_terms(
-            net,
-            self.representation.encode(windows),
-            schedule,
-            prediction_type=self.config.training.prediction_type,
-            noise_levels=self.noise_levels,
-            num_noise_draws=self.config.scoring.num_noise_draws,
-            seed=self.config.seed,
-        )
+        return self.graph().denoised(self.representation.encode(windows))
 
     def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
         """Give the windows with what they lack lent by remembered ones."""
@@ -83,7 +162,7 @@ class WindowScorer:
         """Remember the training windows in each space (see `_vectors`)."""
         self.memories = {
             space: Memory.fit(
-                self._vectors(space, cut.windows, denoised),
+                self._remembered(space, cut.windows, denoised),
                 cut.groups,
                 cut.starts,
                 num_neighbors=self.config.scoring.num_neighbors,
@@ -99,7 +178,7 @@ class WindowScorer:
         self.bank = self.bank.joined(cut)
         self.memories = {
             space: memory.joined(
-                self._vectors(space, cut.windows, denoised), cut.groups, cut.starts, **self._memory_bounds()
+                self._remembered(space, cut.windows, denoised), cut.groups, cut.starts, **self._memory_bounds()
             )
             for space, memory in self.memories.items()
         }
@@ -118,39 +197,45 @@ class WindowScorer:
     def fit_score(self, basis: TermSet, fusion: Fusion) -> None:
         """Learn what is usual for the fused score of normal windows, so that window sizes can be compared."""
         assert self.standardiser is not None
-        self.standardiser = self.standardiser.with_score(fusion.score(self.groups(basis.terms)))
+        self.standardiser = self.standardiser.with_score(self.part_scores(basis, fusion).score.numpy())
 
     def standardised_score(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """Bring fused scores (of windows, or their means) to robust deviations from what is usual."""
         assert self.standardiser is not None
         return self.standardiser.standardised_score(scores)
 
+    @torch.inference_mode()
     def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
         """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its stream."""
-        terms = {"recon": denoised.recon, "feature": denoised.feature}
-        exclusion = self.window_size if self_join else 0
-        for space, memory in self.memories.items():
-            vectors = self._vectors(space, cut.windows, denoised)
-            terms[f"memory.{space}"] = memory.distance(
-                vectors, groups=cut.groups, starts=cut.starts, exclusion=exclusion
-            )
-        return TermSet(terms, denoised.recon_maps.mean(1))
+        vectors = {
+            space: torch.from_numpy(self._vectors(space, cut.windows)) for space in self.memories if space != "feature"
+        }
+        places = [torch.from_numpy(np.ascontiguousarray(values)) for values in (cut.groups, cut.starts)]
+        terms = self.graph()(denoised, vectors, *places, exclusion=self.window_size if self_join else 0)
+        return TermSet({name: values.numpy() for name, values in terms.items()}, denoised.recon_maps.mean(1).numpy())
+
+    @torch.inference_mode()
+    def part_scores(self, terms: TermSet, fusion: Fusion) -> PartScores:
+        """Score windows by their terms."""
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in terms.terms.items()}
+        return self.scorer(fusion).of_terms(tensors, torch.from_numpy(terms.error_map))
 
     def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
         """Standardise the terms and average them by group."""
         assert self.standardiser is not None
         return self.standardiser.transform(terms)
 
-    def _vectors(
+    def _remembered(
         self, space: str, windows: Float[np.ndarray, "N C L"], denoised: DenoiserTerms
     ) -> Float[np.ndarray, "N D"]:
-        """Describe windows in a memory space.
+        return denoised.features.numpy() if space == "feature" else self._vectors(space, windows)
 
-        `input`: the window's points (pooled when long); `feature`: the denoiser's features at all noise levels;
-        `complex`, `mexican_hat`, `log_magnitude`: wavelet maps; `statistics`: window mean and log deviation.
+    def _vectors(self, space: str, windows: Float[np.ndarray, "N C L"]) -> Float[np.ndarray, "N D"]:
+        """Describe windows in a memory space; the denoiser's features make a space of their own.
+
+        `input`: the window's points (pooled when long); `complex`, `mexican_hat`, `log_magnitude`: wavelet maps;
+        `statistics`: window mean and log deviation.
         """
-        if space == "feature":
-            return denoised.features
         if space == "statistics":
             return window_statistics(windows).astype(np.float32)
         if space == "input":

@@ -21,7 +21,7 @@ from oddwave.lab.bench.protocol import ImageTask, Outcome, Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from oddwave.detection.image.terms import ImageScorer
+    from oddwave.detection.image.terms import MapTerms
 
 __all__ = ["score_sampled_images", "score_sampled_series"]
 
@@ -34,27 +34,27 @@ def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
 
     from oddwave.detection.image.detector import ImageDetector
     from oddwave.detection.image.tiles import cut_image, join_maps
-    from oddwave.scoring.image_maps import common_map, top_mean
+    from oddwave.scoring.maps import common_map, top_mean
 
     clock = Clock()
     work = ImageDetector(settings, {"on_error": "stop"})
     work.fit(list(task.split.train_paths))
     clock.lap()
-    engine = work.engine
+    engine = work.model
     assert engine is not None
     items = work.read(list(task.split.test_paths)).items
     scores, maps = [], []
     for some in (items[first : first + _BATCH] for first in range(0, len(items), _BATCH)):
         cut = [cut_image(item.pixels(), engine.frame, settings.image, None) for item in some]
-        x0 = engine.scorer.pixel_x0(torch.from_numpy(np.concatenate([squares.tensors for squares in cut])))
-        error = (x0 - _sampled_version(engine.scorer, x0)).square().mean(1)
-        for squares, own in zip(cut, common_map(error.numpy()), strict=True):  # without tiles an image is one square
-            scores.append(float(top_mean(own, engine.top_share)))
-            maps.append(join_maps(own[None], squares.size, squares.boxes, engine.frame))
+        x0 = engine.terms.pixel_x0(torch.from_numpy(np.concatenate([squares.tensors for squares in cut])))
+        error = (x0 - _sampled_version(engine.terms, x0)).square().mean(1)
+        for squares, own in zip(cut, common_map(error), strict=True):  # without tiles an image is one square
+            scores.append(float(top_mean(own[None], engine.top_share)))
+            maps.append(join_maps(own[None].numpy(), squares.size, squares.boxes, engine.frame))
     return clock.outcome(np.array(scores), maps, settings.model_dump(mode="json"))
 
 
-def _sampled_version(scorer: "ImageScorer", x0: "Tensor") -> "Tensor":
+def _sampled_version(scorer: "MapTerms", x0: "Tensor") -> "Tensor":
     """Give the reconstruction that the settings describe; all items see the same noise."""
     import torch
 
@@ -88,11 +88,11 @@ def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
     else:
         work.fit(streams_of(task.train, task.train_ends))
     clock.lap()
-    assert work.engine is not None
+    assert work.model is not None
     assert work.scaler is not None
     streams = scaled_streams(work.read(streams_of(task.test, task.test_ends)), work.scaler)
-    normal = reconstruct_streams(work.engine, streams)
-    size = min(work.engine.plan.sizes)
+    normal = reconstruct_streams(work.model, streams)
+    size = min(work.model.plan.sizes)
     parts = [
         _window_means(np.square(stream.values - own).mean(1).astype(np.float64), None if task.is_panel else size)
         for stream, own in zip(streams, normal, strict=True)

@@ -35,9 +35,9 @@ __all__ = ["PAPER_SETTING", "run_own_method", "score_task", "streams_of"]
 AnyResult = TypeVar("AnyResult", ImageResult, AudioResult)
 
 PAPER_SETTING = (
-    "image.space=pixel",
-    "image.patch_memory=false",
-    "image.statistics=false",
+    "maps.space=pixel",
+    "maps.patch_memory=false",
+    "maps.statistics=false",
     "training.prediction_type=epsilon",
     "network.base_channels=16",
     "network.max_tokens=256",
@@ -100,8 +100,8 @@ def _series_scores(detector: "Detector", task: Task, clock: Clock) -> Float[np.n
     from oddwave.detection.series.detector import SeriesDetector
 
     if task.train is None:
-        assert isinstance(detector.work, SeriesDetector)
-        return np.concatenate([stream.scores for stream in detector.work.fit_scores(task.test)])
+        assert isinstance(detector.inner, SeriesDetector)
+        return np.concatenate([stream.scores for stream in detector.inner.fit_scores(task.test)])
     detector.fit(streams_of(task.train, task.train_ends))
     clock.lap()
     return detector.decision_function(streams_of(task.test, task.test_ends))

@@ -34,7 +34,7 @@ from oddwave.lab.rivals.learned.method import LearnedMethod
 from oddwave.lab.rivals.series_base import WindowBaseline, evenly_spaced
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
-from oddwave.scoring.image_maps import top_mean
+from oddwave.scoring.maps import top_mean
 
 __all__ = [
     "ByMethod",
@@ -108,7 +108,7 @@ class ImagesByMethod(ByMethod, ImageBaseline):
         maps = self.learned.error_maps(self._scaled(self._raw(batch)))
         pixels = F.interpolate(maps[:, None], size=(side, side), mode="bilinear", align_corners=False)[:, 0]
         smooth = ndimage.gaussian_filter(pixels.detach().numpy(), (0.0, _BLUR_SHARE * side, _BLUR_SHARE * side))
-        return top_mean(smooth, _TOP_SHARE).astype(np.float64), smooth
+        return top_mean(torch.from_numpy(smooth), _TOP_SHARE).double().numpy(), smooth
 
     def _raw(self, batch: Float[np.ndarray, "b C S S"]) -> Tensor:
         images = torch.from_numpy(batch)

@@ -10,9 +10,10 @@ from oddwave.errors import ConfigError, ShapeError
 from oddwave.nets.decoder import FeatureDecoder
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
-from oddwave.scoring.image_maps import MAP_SIZE, common_map, hidden, top_mean
+from oddwave.scoring.maps import MAP_SIZE, common_map, hidden, top_mean
 from oddwave.scoring.one_step import one_step_estimates
 from oddwave.scoring.position_gaussian import PositionGaussian
+from oddwave.scoring.scorer import CommonNoise
 
 
 def test_position_gaussian_is_the_mahalanobis_distance_at_each_place():
@@ -32,22 +33,22 @@ def test_position_gaussian_is_the_mahalanobis_distance_at_each_place():
 
 
 def test_common_maps_keep_level_and_place():
-    constant = common_map(np.full((2, 8, 8), 3.0, np.float32))
+    constant = common_map(torch.full((2, 8, 8), 3.0))
     np.testing.assert_allclose(constant, 3.0, rtol=1e-6)
     for size in (16, 32, 256):
         spot = np.zeros((1, size, size), np.float32)
         spot[0, size // 4, size // 2] = 1.0
-        row, column = np.unravel_index(common_map(spot)[0].argmax(), (MAP_SIZE, MAP_SIZE))
+        row, column = np.unravel_index(common_map(torch.from_numpy(spot))[0].numpy().argmax(), (MAP_SIZE, MAP_SIZE))
         assert abs((row + 0.5) / MAP_SIZE - (size // 4 + 0.5) / size) < 1.5 / min(size, MAP_SIZE)
         assert abs((column + 0.5) / MAP_SIZE - (size // 2 + 0.5) / size) < 1.5 / min(size, MAP_SIZE)
 
 
 def test_top_mean_takes_the_highest_share_and_nothing_hidden():
-    values = np.arange(100.0).reshape(1, 10, 10)
-    assert top_mean(values, 0.05)[0] == pytest.approx(np.mean([95, 96, 97, 98, 99]))
+    values = torch.arange(100.0).reshape(1, 10, 10)
+    assert float(top_mean(values, 0.05)[0]) == pytest.approx(np.mean([95, 96, 97, 98, 99]))
     assert top_mean(values, 1e-9)[0] == 99
     monitored = values[0] < 50
-    assert top_mean(hidden(values, monitored), 0.01)[0] == 49
+    assert top_mean(hidden(values, monitored[None]), 0.01)[0] == 49
 
 
 def test_one_step_estimates_average_draws_and_know_silence():
@@ -58,13 +59,20 @@ def test_one_step_estimates_average_draws_and_know_silence():
         return 0.5 * x_t
 
     (silent,) = one_step_estimates(
-        net, x0, schedule, prediction_type="sample", noise_levels=(0.5,), num_noise_draws=0, seed=0
+        net, x0, schedule, prediction_type="sample", noise_levels=(0.5,), num_noise_draws=0, seed=0, noise=CommonNoise()
     )
     t = torch.full((2,), schedule.timestep_at(0.5))
     torch.testing.assert_close(silent, 0.5 * schedule.scales(t, x0)[0] * x0)
     many = list(
         one_step_estimates(
-            net, x0, schedule, prediction_type="sample", noise_levels=(0.2, 0.5), num_noise_draws=400, seed=0
+            net,
+            x0,
+            schedule,
+            prediction_type="sample",
+            noise_levels=(0.2, 0.5),
+            num_noise_draws=400,
+            seed=0,
+            noise=CommonNoise(),
         )
     )
     assert len(many) == 2

@@ -24,12 +24,13 @@ from oddwave.config import DetectorConfig
 from oddwave.detection.base import ModalityDetector
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
 from oddwave.detection.model_json import digest_of, plain_json, validated
-from oddwave.detection.model_schema import CONSTANTS, META, SavedSettings, check_agreement
+from oddwave.detection.model_schema import SavedSettings, check_agreement
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
 from oddwave.errors import CheckpointError
+from oddwave.registry import MODALITIES, detector_class
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_work", "read_model_facts", "save_work"]
+__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "read_model_facts", "save_detector"]
 
 MODEL_FILES = ("model.safetensors", "config.json", "calibration.json")
 _SEAL = "facts_sha256"  # of everything else in meta.json
@@ -37,27 +38,27 @@ _ABOUT_THE_FILE = (_SEAL, "modality", "read_options")
 _OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
 
 
-def save_work(work: ModalityDetector, directory: Path) -> Path:
+def save_detector(detector: ModalityDetector, directory: Path) -> Path:
     """Write all files, whole or not at all; an existing model is replaced only when the new one is complete.
 
     Raises:
         NotFittedError: there is nothing to save yet.
         CheckpointError: the directory cannot be written, or a value lies beyond what a model may hold.
     """
-    calibration = work.fitted_calibration()
-    tensors, constants = work.state()
+    calibration = detector.fitted_calibration()
+    tensors, constants = detector.state()
     constants |= {
         "scores": calibration.scores.tolist(),
         "blocks": calibration.blocks.tolist(),
         "block_size": calibration.block_size,
         "source": calibration.source,
     }
-    facts = _plain({"modality": work.modality, **work.meta, "read_options": work.read_options})
+    facts = _plain({"modality": detector.modality, **detector.meta, "read_options": detector.read_options})
     meta = {**facts, _SEAL: digest_of(facts)}
-    settings = work.config.model_dump(mode="json")
+    settings = detector.config.model_dump(mode="json")
     files = {
         "model.safetensors": tensor_bytes(tensors),
-        "config.json": _json_bytes({**settings, "choices": work.choices}),
+        "config.json": _json_bytes({**settings, "choices": detector.choices}),
         "calibration.json": _json_bytes(constants),
     }
     try:
@@ -68,38 +69,36 @@ def save_work(work: ModalityDetector, directory: Path) -> Path:
     return directory
 
 
-def load_work(
-    kinds: Mapping[str, type[ModalityDetector]], directory: Path, *, allow_external: bool = False
-) -> ModalityDetector:
-    """Read a model directory back; `kinds` says which class serves which modality.
+def load_detector(directory: Path, *, allow_external: bool = False) -> ModalityDetector:
+    """Read a model directory back.
 
     Raises:
         CheckpointError: a file is missing, damaged, of another format version or an unknown modality, or the model asks
             for a network from elsewhere and `allow_external` was not given.
     """
     meta, files = read_model(directory)
-    if meta.get("modality") not in kinds:
+    if meta.get("modality") not in MODALITIES:
         modality = f"{meta.get('modality')!r:.40}"
-        raise CheckpointError(f"{directory} holds a model for {modality}, expected one for {' or '.join(kinds)}")
+        raise CheckpointError(f"{directory} holds a model for {modality}, expected one for {' or '.join(MODALITIES)}")
     config, choices, constants = _read(meta, files, directory)
     if not allow_external and meta["modality"] != "series":
         _refuse_external(config, directory)
     tensors = TensorFile(files["model.safetensors"], _place(directory, "model.safetensors"))
     try:
-        work = kinds[meta["modality"]](config, meta["read_options"])
-        work.choices = choices
-        work.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
-        work.calibration = Calibration(
+        detector: ModalityDetector = detector_class(meta["modality"])(config, meta["read_options"])
+        detector.choices = choices
+        detector.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
+        detector.calibration = Calibration(
             np.array(constants["scores"], float),
             np.array(constants["blocks"], float),
             constants["block_size"],
             constants["source"],
         )
-        work.decision_scores_ = work.calibration.scores
-        work.restore(tensors, constants)
+        detector.decision_scores_ = detector.calibration.scores
+        detector.restore(tensors, constants)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # ours among them: ConfigError is a ValueError
         raise _does_not_fit(directory, error) from None
-    return work
+    return detector
 
 
 def read_model_facts(directory: Path) -> dict[str, Any]:
@@ -117,9 +116,11 @@ def _read(
     if digest_of(facts) != meta.get(_SEAL):
         raise CheckpointError(f"{directory / 'meta.json'} is damaged: not what was saved; copy or fit the model again")
     modality = meta["modality"]
-    about = validated(META[modality], _json_bytes(meta), str(directory / "meta.json"))
+    about = validated(detector_class(modality).meta_schema, _json_bytes(meta), str(directory / "meta.json"))
     config = validated(SavedSettings, files["config.json"], _place(directory, "config.json"))
-    saved = validated(CONSTANTS[modality], files["calibration.json"], _place(directory, "calibration.json"))
+    saved = validated(
+        detector_class(modality).constants_schema, files["calibration.json"], _place(directory, "calibration.json")
+    )
     try:
         check_agreement(about, config, saved)
     except ValueError as error:
@@ -129,11 +130,11 @@ def _read(
 
 def _refuse_external(config: DetectorConfig, directory: Path) -> None:
     """A stranger's model must not make us fetch a network or open a file of theirs."""
-    image = config.image
-    if image.perceptual in _OWN_NETWORKS and image.perceptual_path is None:
+    maps = config.maps
+    if maps.perceptual in _OWN_NETWORKS and maps.perceptual_path is None:
         return
-    wanted = f"the network '{image.perceptual:.80}'"
-    wanted += "" if image.perceptual_path is None else f" with weights from '{image.perceptual_path:.200}'"
+    wanted = f"the network '{maps.perceptual:.80}'"
+    wanted += "" if maps.perceptual_path is None else f" with weights from '{maps.perceptual_path:.200}'"
     raise CheckpointError(
         f"{directory} asks for {wanted}, which does not come with oddwave: if you trust where the model comes from, "
         "allow it with --allow-external, in Python with load(directory, allow_external=True)"
