@@ -118,8 +118,8 @@ class CommonNoise(nn.Module):
 class NearestDistance(nn.Module):
     """What `Memory.distance` does: the weighed mean distance to the nearest remembered vectors, over sqrt(D).
 
-    The nearest are found by squares, |q|^2 - 2 q v + |v|^2, which is quick but cancels in single precision where vectors
-    lie near each other; the distances to those few are then taken by their differences.
+    The nearest are found by squares, |q|^2 - 2 q v + |v|^2, which is quick but cancels in single precision where
+    vectors lie near each other; the distances to those few are then taken by their differences.
     """
 
     vectors: Tensor
