@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from oddwave.report.audio_words import hertz_text, moment_text
 from oddwave.report.histogram import ScoreAxis, round_numbers
-from oddwave.report.image_figures import MapScale, heat_map, signed_colours
+from oddwave.report.kinds.audio_words import hertz_text, moment_text
+from oddwave.report.kinds.image_figures import MapScale, heat_map, signed_colours
 from oddwave.results import AudioExcerpt, AudioResult, CalibrationSummary
 
 __all__ = [
