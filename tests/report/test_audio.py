@@ -223,19 +223,19 @@ def test_the_tone_shows_where_it_is_in_all_layers_and_its_box_frames_it() -> Non
     item = recording("b", 9.0, excerpt=excerpt(), events=0)
     item = replace(item, events=(event("b", 0.5, 1.5, low=910.0),))
     (view,) = audio_page.audio_content(result_of(item))["views"]
-    layers, (row,) = view.layers, view.findings
-    left, top, width, height = (share / 100 for share in row.box)
+    layers, (row,) = view["layers"], view["findings"]
+    left, top, width, height = (share / 100 for share in row["box"])
     assert (left, width) == pytest.approx((0.25, 0.5), abs=0.001)
-    middle = (round((left + width / 2) * layers.width), round((top + height / 2) * layers.height))
+    middle = (round((left + width / 2) * layers["width"]), round((top + height / 2) * layers["height"]))
     inside = (slice(middle[1] - 1, middle[1] + 2), slice(middle[0] - 2, middle[0] + 3))
-    images = {name: image(getattr(layers, name)) for name in ("original", "normal", "difference")}
+    images = {name: image(layers[name]) for name in ("original", "normal", "difference")}
     assert images["original"][inside].mean() > 150 > 60 > images["normal"][inside].mean()
     red, _, blue = images["difference"][inside].mean((0, 1))
     assert red > blue + 60  # orange: louder
-    elsewhere = images["difference"][: layers.height // 4, : layers.width // 6]
+    elsewhere = images["difference"][: layers["height"] // 4, : layers["width"] // 6]
     assert np.ptp(elsewhere.mean((0, 1))) < 6
-    heat = np.asarray(Image.open(io.BytesIO(base64.b64decode(layers.heat.partition(",")[2]))))
-    assert heat[inside][..., 3].mean() > 200 > 20 > heat[: layers.height // 4, : layers.width // 6, 3].mean()
+    heat = np.asarray(Image.open(io.BytesIO(base64.b64decode(layers["heat"].partition(",")[2]))))
+    assert heat[inside][..., 3].mean() > 200 > 20 > heat[: layers["height"] // 4, : layers["width"] // 6, 3].mean()
 
 
 def test_missing_audio_is_blue_and_silence_on_both_sides_is_no_difference() -> None:
@@ -253,7 +253,7 @@ def test_missing_audio_is_blue_and_silence_on_both_sides_is_no_difference() -> N
 def test_a_flat_map_can_be_drawn() -> None:
     flat = replace(excerpt(), levels_db=np.zeros((ROWS, COLUMNS)), normal_levels_db=np.zeros((ROWS, COLUMNS)))
     (view,) = audio_page.audio_content(result_of(recording("b", 9.0, excerpt=flat)))["views"]
-    assert image(view.layers.original).shape == (256, COLUMNS, 3)
+    assert image(view["layers"]["original"]).shape == (256, COLUMNS, 3)
 
 
 def test_the_course_of_a_long_recording_keeps_every_peak_and_marks_the_excerpt() -> None:

@@ -229,11 +229,11 @@ def test_flagged_images_precede_higher_scores_that_are_not() -> None:
 
 def test_layers_have_one_size_and_the_normal_version_only_where_there_is_one() -> None:
     with_normal = image("a", 9.0, reconstruction=gradient(20, 30))
-    first, second = image_page.image_content(result_of(with_normal, image("b", 8.0)))["views"]
-    sizes = {opened(uri).size for uri in (first.layers.original, first.layers.heat, first.layers.normal)}
+    views = image_page.image_content(result_of(with_normal, image("b", 8.0)))["views"]
+    first, second = (view["layers"] for view in views)
+    sizes = {opened(first[name]).size for name in ("original", "heat", "normal", "difference")}
     assert sizes == {(300, 200)}  # magnified in whole steps up to 256 px and more
-    assert opened(first.layers.difference).size == (300, 200)
-    assert second.layers.normal == second.layers.difference == ""
+    assert second["normal"] == second["difference"] == ""
 
 
 def test_image_that_has_gone_is_said_and_the_rest_stands() -> None:

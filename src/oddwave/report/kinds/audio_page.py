@@ -21,18 +21,7 @@ from oddwave.report.kinds.audio_figures import (
 from oddwave.report.kinds.audio_files import AudioPlan, embedded_part, loudness_db, part_names, plan_audio
 from oddwave.report.kinds.audio_words import band_text, describe, moment_text, place_text, rarity_text
 from oddwave.report.kinds.image_figures import MapScale, encoded, map_legend, map_scale
-from oddwave.report.kinds.views import (
-    Box,
-    Finding,
-    Layers,
-    View,
-    by_score,
-    items_content,
-    num_details,
-    part_bars,
-    peak_parts,
-    ranked,
-)
+from oddwave.report.kinds.views import Box, item_view, items_content, num_details, ranked
 from oddwave.results import AudioEvent, AudioExcerpt, AudioResult, CalibrationSummary, DetectionResult
 
 __all__ = ["audio_content"]
@@ -68,7 +57,7 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
     items, plans = ranked(result.items), plan_audio(result.recordings)
     scale = map_scale(result, lambda item: None if item.excerpt is None else item.excerpt.anomaly_map)
     views = [
-        _view(item, index, scale, result.calibration, plans.get(item.id), audio_folder)
+        _view(item, index, scale, result.calibration) | _sound(item, plans.get(item.id), audio_folder)
         for index, item in enumerate(items[: num_details(items, LEAST_DETAILS)])
     ]
     linked = audio_folder is not None and any(not plan.embed for plan in plans.values())
@@ -88,33 +77,18 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
     return content
 
 
-def _view(
-    item: AudioResult,
-    index: int,
-    scale: MapScale,
-    normal: CalibrationSummary,
-    plan: AudioPlan | None,
-    audio_folder: str | None,
-) -> View:
+def _view(item: AudioResult, index: int, scale: MapScale, normal: CalibrationSummary) -> dict[str, Any]:
     excerpt = item.excerpt
     axis = None if excerpt is None else FrequencyAxis.of(excerpt.frequencies_hz)
-    players = [] if excerpt is None or plan is None else _players(excerpt, plan, audio_folder)
-    return View(
-        item=item,
-        index=index,
-        score=wording.score_text(item.score),
-        p_value=wording.p_value_text(item.p_value),
+    return item_view(
+        item,
+        index,
+        PART_LABELS,
+        lambda event: _finding(event, excerpt, axis, normal.num_blocks),
         rarity=rarity_text(item, normal.num_points),
         facts=_facts(item),
         layers=None if excerpt is None or axis is None else _layers(excerpt, axis, scale),
         problem="No excerpt was made of this recording: only the most abnormal ones are explained.",
-        findings=[
-            _finding(rank, event, excerpt, axis, normal.num_blocks, heard=bool(players))
-            for rank, event in enumerate(by_score(item), start=1)
-        ],
-        parts=tuple(part_bars(peak_parts(item), PART_LABELS)),
-        players=players,
-        hearing="" if excerpt is None or plan is None else _hearing(excerpt, plan, bool(players)),
         course=score_course(item, normal),
     )
 
@@ -135,35 +109,37 @@ def _facts(item: AudioResult) -> list[tuple[str, str]]:
     return facts
 
 
-def _layers(excerpt: AudioExcerpt, axis: FrequencyAxis, scale: MapScale) -> Layers:
+def _layers(excerpt: AudioExcerpt, axis: FrequencyAxis, scale: MapScale) -> dict[str, Any]:
     levels = LevelScale.of(excerpt)
     drawn = level_image(excerpt.levels_db, axis, excerpt, levels)
     heat = heat_image(axis, excerpt, scale)
-    return Layers(
-        width=drawn.width,
-        height=drawn.height,
-        original=encoded(drawn),
-        normal=encoded(level_image(excerpt.normal_levels_db, axis, excerpt, levels)),
-        difference=encoded(difference_image(axis, excerpt, levels)),
-        heat="" if heat is None else encoded(heat),
-        difference_hint=(
+    return {
+        "width": drawn.width,
+        "height": drawn.height,
+        "original": encoded(drawn),
+        "normal": encoded(level_image(excerpt.normal_levels_db, axis, excerpt, levels)),
+        "difference": encoded(difference_image(axis, excerpt, levels)),
+        "heat": "" if heat is None else encoded(heat),
+        "difference_hint": (
             f"Orange is louder than normal, blue quieter; full colour from {levels.full_difference_db:.0f} dB."
         ),
-        axes={
+        "hint": "",
+        "axes": {
             "hz": axis.ticks(),
             "s": time_ticks(excerpt.start_s, excerpt.end_s),
             "span": f"{excerpt.start_s} {excerpt.end_s}",
             "quietest": f"{levels.quietest_db:.0f} dB",
             "loudest": f"{levels.loudest_db:.0f} dB",
         },
-    )
+    }
 
 
-def _players(excerpt: AudioExcerpt, plan: AudioPlan, audio_folder: str | None) -> list[dict[str, str]]:
-    """Return the three parts of an excerpt that can be played: what each is, and where it comes from."""
-    if not plan.embed and audio_folder is None:
-        return []
-    return [
+def _sound(item: AudioResult, plan: AudioPlan | None, audio_folder: str | None) -> dict[str, Any]:
+    """Return the players of an excerpt's three parts, and how loud they play or why there are none."""
+    excerpt = item.excerpt
+    if excerpt is None or plan is None:
+        return {"players": [], "hearing": ""}
+    players = [
         {
             "part": part,
             "title": _HEARD[part][0],
@@ -171,7 +147,9 @@ def _players(excerpt: AudioExcerpt, plan: AudioPlan, audio_folder: str | None) -
             "source": embedded_part(excerpt, part) if plan.embed else f"{audio_folder}/{name}",
         }
         for part, name in part_names(plan.stem).items()
+        if plan.embed or audio_folder is not None
     ]
+    return {"players": players, "hearing": _hearing(excerpt, plan, bool(players))}
 
 
 def _hearing(excerpt: AudioExcerpt, plan: AudioPlan, has_players: bool) -> str:
@@ -189,21 +167,14 @@ def _hearing(excerpt: AudioExcerpt, plan: AudioPlan, has_players: bool) -> str:
 
 
 def _finding(
-    rank: int,
-    event: AudioEvent,
-    excerpt: AudioExcerpt | None,
-    axis: FrequencyAxis | None,
-    num_normals: int,
-    *,
-    heard: bool,
-) -> Finding:
+    event: AudioEvent, excerpt: AudioExcerpt | None, axis: FrequencyAxis | None, num_normals: int
+) -> dict[str, Any]:
     box = None if axis is None or excerpt is None else _box(event, axis, excerpt)
     rarity = wording.rarity_text(event.p_value, num_normals, "clips", "peak this high")
     score, p_value, band = wording.score_text(event.score), wording.p_value_text(event.p_value), band_text(event)
-    facts = f"{band[0].upper()}{band[1:]}; peak {score}, p {p_value}. {rarity}"
-    if excerpt is not None and box is None:
-        facts += " It lies outside the excerpt."
-    return Finding(rank, describe(event), facts, box, event.start_s if heard and box is not None else None)
+    outside = " It lies outside the excerpt." if excerpt is not None and box is None else ""
+    facts = f"{band[0].upper()}{band[1:]}; peak {score}, p {p_value}. {rarity}{outside}"
+    return {"text": describe(event), "facts": facts, "box": box, "start_s": event.start_s}
 
 
 def _box(event: AudioEvent, axis: FrequencyAxis, excerpt: AudioExcerpt) -> Box | None:

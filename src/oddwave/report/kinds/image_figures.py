@@ -28,6 +28,7 @@ __all__ = [
     "difference",
     "encoded",
     "heat_map",
+    "interpolated",
     "map_legend",
     "map_scale",
     "shown",
@@ -68,9 +69,14 @@ def colour_ramp(num_colours: int = 256) -> UInt8[np.ndarray, "n 3"]:
 
     Their lightness in OKLab (Ottosson 2020) rises evenly, so equal steps of the map look equally large.
     """
-    at, stops = np.linspace(0.0, 1.0, num_colours), np.linspace(0.0, 1.0, len(_RAMP))
-    channels = [np.interp(at, stops, _RAMP[:, channel]) for channel in range(3)]
-    return np.asarray(np.round(np.stack(channels, axis=1)), dtype=np.uint8)
+    return interpolated(_RAMP, np.linspace(0.0, 1.0, num_colours))
+
+
+def interpolated(stops: np.ndarray, place: np.ndarray) -> UInt8[np.ndarray, "*shape 3"]:
+    """Return the colours at places in [0, 1] between even stops, the first at 0 and the last at 1."""
+    at = np.linspace(0.0, 1.0, len(stops))
+    channels = [np.interp(np.clip(place, 0.0, 1.0), at, stops[:, channel]) for channel in range(3)]
+    return np.asarray(np.round(np.stack(channels, axis=-1)), dtype=np.uint8)
 
 
 def _opacity(values: Float[np.ndarray, "*shape"], scale: MapScale) -> Float[np.ndarray, "*shape"]:

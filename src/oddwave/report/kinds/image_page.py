@@ -26,15 +26,11 @@ from oddwave.report.kinds.image_figures import (
 from oddwave.report.kinds.image_words import place_text, region_text, wavelet_text
 from oddwave.report.kinds.views import (
     Box,
-    Finding,
-    Layers,
-    View,
     by_score,
     item_row,
+    item_view,
     items_content,
     num_details,
-    part_bars,
-    peak_parts,
     ranked,
     share_bars,
 )
@@ -61,7 +57,7 @@ def image_content(result: DetectionResult) -> dict[str, Any]:
     items, scale = ranked(result.items), map_scale(result, lambda item: item.anomaly_map)
     num_views = num_details(items, LEAST_DETAILS)
     entries: list[dict[str, Any]] = []
-    views: list[View] = []
+    views: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         pixels, problem = _pixels(item) if index < max(num_views, MAX_THUMBNAILS) else (None, "")
         entries.append(_entry(item, index, pixels, index < num_views))
@@ -99,28 +95,26 @@ def _entry(item: ImageResult, index: int, pixels: np.ndarray | None, has_view: b
 
 def _view(
     item: ImageResult, index: int, pixels: np.ndarray | None, problem: str, scale: MapScale, normal: CalibrationSummary
-) -> View:
-    score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
+) -> dict[str, Any]:
     size = f"{item.size[1]:,} x {item.size[0]:,} px" if min(item.size) > 0 else "unknown"
     bands = sorted(item.bands, key=lambda band: (band.orientation == "coarse", band.level))  # from fine to coarse
     shares = [(wavelet_text(band), band.share) for band in bands]
-    return View(
-        item=item,
-        index=index,
-        score=score,
-        p_value=p_value,
+    score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
+    return item_view(
+        item,
+        index,
+        PART_LABELS,
+        lambda region: _finding(item, region, normal.num_blocks),
         rarity=wording.rarity_text(item.p_value, normal.num_points, "images", "score this high"),
         facts=[("Size", size), ("Score", score), ("p-value", p_value)],
         layers=None if pixels is None else _layers(item, pixels, scale),
         problem=problem,
-        findings=[_finding(item, rank, region, normal) for rank, region in enumerate(by_score(item), start=1)],
-        parts=tuple(part_bars(peak_parts(item), PART_LABELS)),
         bands=share_bars(shares),
         largest_bands=wording.shares_sentence(shares),
     )
 
 
-def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale) -> Layers:
+def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale) -> dict[str, Any]:
     height, width, num_channels = pixels.shape
     size = detail_size((width, height))
     sharp = Image.Resampling.NEAREST if size[0] > width else Image.Resampling.LANCZOS  # magnified pixels stay square
@@ -129,30 +123,32 @@ def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale) -> Layers:
         normal = encoded(shown(item.reconstruction).resize(size, Image.Resampling.BICUBIC))
         drawn, full = difference(pixels, item.reconstruction, size)
         gap = encoded(drawn)
-    return Layers(
-        width=size[0],
-        height=size[1],
-        original=encoded(shown(pixels).resize(size, sharp)),
-        normal=normal,
-        difference=gap,
-        heat=encoded(heat_map(item.anomaly_map, size, scale)) if item.anomaly_map.size else "",
-        difference_hint=(
-            f"Orange is brighter than normal, blue darker; full colour from a difference of "
+    hints = ["" if normal else "No normal version was made of this image.", channels_text(num_channels)]
+    return {
+        "width": size[0],
+        "height": size[1],
+        "original": encoded(shown(pixels).resize(size, sharp)),
+        "normal": normal,
+        "difference": gap,
+        "heat": encoded(heat_map(item.anomaly_map, size, scale)) if item.anomaly_map.size else "",
+        "difference_hint": (
+            "Orange is brighter than normal, blue darker; full colour from a difference of "
             f"{wording.fixed_text(full, 2)} (1 is black to white)."
         ),
-        hint=f"{'' if normal else 'No normal version was made of this image. '}{channels_text(num_channels)}",
-    )
+        "hint": " ".join(filter(None, hints)),
+        "axes": None,
+    }
 
 
-def _finding(item: ImageResult, rank: int, region: ImageRegion, normal: CalibrationSummary) -> Finding:
+def _finding(item: ImageResult, region: ImageRegion, num_normals: int) -> dict[str, Any]:
     pixels = item.size[0] * item.size[1]
     share = f" ({wording.percent_text(region.area_px / pixels)})" if pixels else ""
-    rarity = wording.rarity_text(region.p_value, normal.num_blocks, "images", "peak this high")
     facts = (
         f"area {region.area_px:,} px{share}, peak {wording.score_text(region.score)} at x {region.peak_x_px:,}, "
-        f"y {region.peak_y_px:,}; p {wording.p_value_text(region.p_value)}. {rarity}"
+        f"y {region.peak_y_px:,}; p {wording.p_value_text(region.p_value)}. "
+        f"{wording.rarity_text(region.p_value, num_normals, 'images', 'peak this high')}"
     )
-    return Finding(rank, region_text(region), facts, _box(item, region))
+    return {"text": region_text(region), "facts": facts, "box": _box(item, region), "start_s": None}
 
 
 def _box(item: ImageResult, region: ImageRegion) -> Box:

@@ -1,6 +1,6 @@
 """What the pages of several kinds share: bars, ranked items, the table of all, and the most abnormal in detail.
 
-`items_content` is what `templates/items.html` shows; a kind that has more than a table of scores adds `View`s, which
+`items_content` is what `templates/items.html` shows; a kind that has more than a table of scores adds views, which
 `templates/detail.html` draws. Read `image_page.py` next, which does so.
 """
 
@@ -16,17 +16,14 @@ from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
 __all__ = [
-    "MAX_OPEN",
+    "MAX_DETAILS",
     "BandBar",
     "Box",
-    "Finding",
-    "Layers",
-    "View",
     "by_score",
     "item_row",
+    "item_view",
     "items_content",
     "num_details",
-    "part_bars",
     "peak_parts",
     "ranked",
     "share_bars",
@@ -48,56 +45,6 @@ class BandBar:
     percent: str
     share: float
     strongest: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One region or event; `box` is left, top, width and height in percent of the view, None where it lies outside."""
-
-    rank: int
-    text: str
-    facts: str
-    box: Box | None
-    start_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """What is drawn of one item, as data URIs of one size; a text is empty where there is no such layer.
-
-    `axes` holds the ticks and the scale of levels around a map; an image has none.
-    """
-
-    width: int
-    height: int
-    original: str
-    normal: str
-    difference: str
-    heat: str
-    difference_hint: str
-    hint: str = ""
-    axes: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One item in detail; `layers` is None where it cannot be drawn, `problem` then says why."""
-
-    item: Any
-    index: int
-    score: str
-    p_value: str
-    rarity: str
-    facts: Sequence[tuple[str, str]]
-    layers: Layers | None
-    problem: str
-    findings: Sequence[Finding]
-    parts: Sequence[BandBar]
-    bands: Sequence[BandBar] = ()
-    largest_bands: str = ""
-    players: Sequence[Mapping[str, str]] = ()
-    hearing: str = ""
-    course: Mapping[str, Any] | None = None
 
 
 def ranked(items: Sequence[Any]) -> list[Any]:
@@ -122,15 +69,6 @@ def peak_parts(item: Any) -> dict[str, float]:
     return {name: float(values[peak]) for name, values in item.parts.items() if len(values) > peak}
 
 
-def part_bars(parts: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[BandBar]:
-    """Yield the terms of a score, the largest first; the length of a bar is relative to the largest."""
-    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
-    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
-        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
-        label = labels.get(name, name.replace("_", " "))
-        yield BandBar(label, wording.score_text(value), share, strongest=value == largest)
-
-
 def share_bars(shares: Sequence[tuple[str, float]]) -> tuple[BandBar, ...]:
     """Return shares of a whole in the order given, the strongest marked."""
     strongest = max((share for _, share in shares), default=0.0)
@@ -138,7 +76,7 @@ def share_bars(shares: Sequence[tuple[str, float]]) -> tuple[BandBar, ...]:
 
 
 def items_content(
-    result: DetectionResult, place: Callable[[Any], str], views: Sequence[View] = (), **changes: Any
+    result: DetectionResult, place: Callable[[Any], str], views: Sequence[Mapping[str, Any]] = (), **changes: Any
 ) -> dict[str, Any]:
     """Return what `templates/items.html` shows beyond the shell of every page; `changes` replace or add entries."""
     items = ranked(result.items)
@@ -168,3 +106,33 @@ def item_row(item: Any, index: int, place: Callable[[Any], str], has_view: bool)
         "view": index if has_view else None,
         "cells": (),
     }
+
+
+def item_view(
+    item: Any, index: int, labels: Mapping[str, str], finding: Callable[[Any], dict[str, Any]], **shown: Any
+) -> dict[str, Any]:
+    """Return an item in detail: what `finding` says of each event, the terms of its score, and what is `shown`.
+
+    `layers` are images of one size as data URIs, an empty text for one that there is not; `layers` is None where the
+    item cannot be drawn, and `problem` then says why. A finding's `box` is None where it lies outside what is drawn.
+    """
+    return {
+        "item": item,
+        "index": index,
+        "score": wording.score_text(item.score),
+        "p_value": wording.p_value_text(item.p_value),
+        "findings": [{"rank": rank, **finding(event)} for rank, event in enumerate(by_score(item), start=1)],
+        "parts": tuple(_part_bars(peak_parts(item), labels)),
+        "bands": (),
+        "players": (),
+        "course": None,
+    } | shown
+
+
+def _part_bars(parts: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[BandBar]:
+    """Yield the terms of a score, the largest first; the length of a bar is relative to the largest."""
+    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
+    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
+        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
+        label = labels.get(name, name.replace("_", " "))
+        yield BandBar(label, wording.score_text(value), share, strongest=value == largest)
