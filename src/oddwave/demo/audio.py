@@ -128,7 +128,7 @@ def run_audio(folder: Path, *, preset_name: str = "fast", show_progress: bool = 
 
 
 def match_audio(planted: Sequence[PlantedAudio | None], recordings: Sequence[AudioResult]) -> list[AudioComparison]:
-    """Say of each recording, in order, whether it was flagged, and whether where the fault is.
+    """Return for each recording, in order, whether it was flagged, and whether at the place of the fault.
 
     Raises: ValueError where there are not as many results as recordings.
     """

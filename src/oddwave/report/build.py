@@ -18,6 +18,7 @@ from oddwave.files import write_bytes_atomic
 from oddwave.folders import atomic_directory
 from oddwave.report import wording
 from oddwave.report.facts import choices, gathered_notes, model_facts
+from oddwave.report.histogram import histogram_figure
 from oddwave.report.kinds import ReportKind, kind_of
 from oddwave.report.kinds.views import items_content
 from oddwave.report.verdict import calibration_sentences, verdict_sentences
@@ -34,7 +35,7 @@ MAX_FAILURES = 200
 def write_report(result: DetectionResult, path: Path, *, title: str | None = None) -> None:
     """Write the report of `result` to `path` as one HTML file that needs no network; replaces a file already there.
 
-    The file appears whole or not at all. What would make it too large, such as sound, goes into a folder beside it.
+    The file appears whole or not at all. What would make it too large, such as audio, goes into a folder beside it.
 
     Raises:
         MissingExtraError: jinja2, or for series plotly, is not installed.
@@ -53,7 +54,7 @@ def write_report(result: DetectionResult, path: Path, *, title: str | None = Non
 def render_report(result: DetectionResult, *, title: str | None = None, media_folder: str | None = None) -> str:
     """Return the report of `result` as the text of one HTML page; `title` stands above the verdict.
 
-    What would make the page too large, such as sound, is linked to below `media_folder`, where its kind writes it.
+    What would make the page too large, such as audio, is linked to below `media_folder`, where its kind writes it.
 
     Raises:
         MissingExtraError: jinja2, or for series plotly, is not installed.
@@ -137,6 +138,7 @@ def _page_content(result: DetectionResult, kind: ReportKind, media_folder: str |
     warnings = result.model.get("warnings", ())
     return {
         "media_sources": "",
+        "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
         "limit": "",
         **content,
         "kind": kind,

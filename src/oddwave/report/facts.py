@@ -18,8 +18,6 @@ __all__ = ["Choice", "choices", "gathered_notes", "model_facts"]
 
 _SIZES = ("image_size", "grid")
 _LISTED_ELSEWHERE = ("choices", "warnings")
-_CHOSEN = ("chosen", "choice", "value")
-_WHY = ("why", "reason", "because")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +32,19 @@ class Choice:
 
 def choices(chosen_automatically: Any) -> list[Choice]:
     """Return a nested mapping of choices, one record a setting; `chosen` and `why` within it are told apart."""
-    if not _is_mapping(chosen_automatically):
+    if not isinstance(chosen_automatically, Mapping):
         return []
     found = []
     for name, entry in chosen_automatically.items():
         label = CHOICES.get(name, _words(name))
-        if not _is_mapping(entry):
+        if not isinstance(entry, Mapping):
             found.append(Choice(label, _value_text(entry, name), "", ()))
             continue
-        chosen = next((key for key in _CHOSEN if key in entry), None)
-        why = next((key for key in _WHY if key in entry), None)
-        evidence = {key: value for key, value in entry.items() if key not in (chosen, why)}
+        evidence = {key: value for key, value in entry.items() if key not in ("chosen", "why")}
         if name in SHARES:
             evidence = {key: _named_by_share(value) for key, value in evidence.items()}
-        found.append(
-            Choice(
-                name=label,
-                chosen="" if chosen is None else _value_text(entry[chosen], name),
-                why="" if why is None else _reason(str(entry[why])),
-                evidence=tuple(_unnested(evidence)),
-            )
-        )
+        chosen = _value_text(entry["chosen"], name) if "chosen" in entry else ""
+        found.append(Choice(label, chosen, _reason(str(entry.get("why", ""))), tuple(_unnested(evidence))))
     return found
 
 
@@ -95,10 +85,6 @@ def _windows_text(value: Any, period_s: float | None) -> str:
     return text
 
 
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
 def _words(name: Any) -> str:
     return str(name).replace("_", " ")
 
@@ -110,7 +96,11 @@ def _reason(text: str) -> str:
 
 
 def _named_by_share(value: Any) -> Any:
-    return {wording.percent_text(float(name)): inner for name, inner in value.items()} if _is_mapping(value) else value
+    return (
+        {wording.percent_text(float(name)): inner for name, inner in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def _unnested(entries: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -118,7 +108,7 @@ def _unnested(entries: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
     found: list[tuple[str, str]] = []
     for name, value in entries.items():
         label = ENTRIES.get(name, _words(name))
-        if _is_mapping(value) and any(_is_mapping(inner) for inner in value.values()):
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
             found += _unnested(value, prefix if name == "evidence" else f"{prefix}{label}, ")
         else:
             found.append((prefix + label, _value_text(value, name)))

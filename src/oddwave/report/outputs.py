@@ -101,7 +101,7 @@ def require_writable(folder: Path, holds: Literal["model", "results"] | None = N
 def summary_of(result: DetectionResult, *, media_folder: str | None = None) -> dict[str, Any]:
     """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null.
 
-    `media_folder` is where the files of its media, such as the sound of recordings, lie if they were written.
+    `media_folder` is where the files of its media, such as the audio of recordings, lie if they were written.
     """
     kind = kind_of(result)
     tone, headline, detail = verdict_sentences(result)
@@ -155,7 +155,7 @@ def _json_escaped(line: str) -> str:
 def _add_media(
     media: Media, items: list[dict[str, Any]], result: DetectionResult, folder: str | None
 ) -> dict[str, Any]:
-    """Put the names of its files into each item's summary; return the folder's name and all files in it."""
+    """Add the names of its files to each item's summary; return the folder's name and all files in it."""
     files = media.names(result) if folder else {}
     for entry in items:
         entry[media.folder] = {part: f"{folder}/{name}" for part, name in files.get(entry["id"], {}).items()}
@@ -194,7 +194,7 @@ def _cell(value: Any) -> Any:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula; plain numbers stay as they are."""
+    """Prefix text that a spreadsheet would take for a formula with an apostrophe; plain numbers stay as they are."""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 

@@ -61,7 +61,7 @@ def count_text(count: int, singular: str, plural: str | None = None) -> str:
 
 
 def with_article(text: str) -> str:
-    """Put the article before a noun or a number as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
+    """Prefix a noun or a number with its article as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
     return f"{'an' if _SPOKEN_VOWEL.match(text) else 'a'} {text}"
 
 
@@ -144,7 +144,7 @@ def duration_text(seconds: float) -> str:
 
 
 def shares_sentence(shares: Sequence[tuple[str, float]]) -> str:
-    """Name the largest one or two of several shares of what differs; an empty text where there are none."""
+    """Return a sentence on the largest one or two of several shares of what differs; an empty text for none."""
     largest = sorted(shares, key=lambda named: -named[1])[:2]
     if not largest:
         return ""

@@ -1,4 +1,4 @@
-"""Recordings in the report: their rows in the tables, and the files of sound; `audio_page.py` makes the page.
+"""Recordings in the report: their rows in the tables, their record; `audio_page.py` makes the page.
 
 Read `audio_words.py` next (how findings become words), then `audio_files.py`.
 """

@@ -1,4 +1,4 @@
-"""The sound that goes with a report: embedded in the page while it fits, else files beside it.
+"""The audio that goes with a report: embedded in the page while it fits, else files beside it.
 
 What is written beside scores is 32-bit float WAV, so that normal and odd part add up to the input and nothing is
 clipped; what is embedded is 16-bit WAV, half as large. Both are named by what they hold: "pump_normal.wav". Read
@@ -21,28 +21,28 @@ from oddwave.results import AudioExcerpt, AudioResult, DetectionResult
 
 __all__ = ["AUDIO_FILES", "AudioPlan", "embedded_part", "loudness_db", "part_names", "plan_audio"]
 
-EMBEDDED_BYTES = 12_000_000  # of the page, for all sound in it
+EMBEDDED_BYTES = 12_000_000  # of the page, for all audio in it
 PARTS = ("input", "normal", "odd")
-_LOUDEST_DB = -3.0  # embedded sound is raised so far, below full scale
+_LOUDEST_DB = -3.0  # embedded audio is raised so far, below full scale
 _MOST_GAIN_DB = 40.0
 _LONGEST_STEM = 80  # characters, of what a file is called
 
 
 @dataclass(frozen=True, slots=True)
 class AudioPlan:
-    """What a recording's sound files are called (without "_normal.wav"), and whether the page holds them itself."""
+    """What a recording's audio files are called (without "_normal.wav"), and whether the page holds them itself."""
 
     stem: str
     embed: bool
 
 
 def plan_audio(items: Sequence[AudioResult]) -> dict[str, AudioPlan]:
-    """Return by id where the sound of each recording with an excerpt goes, the most abnormal embedded first."""
+    """Return by id where the audio of each recording with an excerpt goes, the most abnormal embedded first."""
     plans: dict[str, AudioPlan] = {}
     stems: set[str] = set()
     left = EMBEDDED_BYTES
     for item in ranked(items):
-        if item.excerpt is None or item.id in plans:  # listed twice: the same sound
+        if item.excerpt is None or item.id in plans:  # listed twice: the same audio
             continue
         size = len(PARTS) * (2 * len(item.excerpt.samples) + 44) * 4 // 3
         stem = _unused(_safe_name(item.id), stems)

@@ -52,7 +52,7 @@ _LIMIT = (
 def audio_content(result: DetectionResult, audio_folder: str | None = None) -> dict[str, Any]:
     """Return what the page of recordings shows beyond the shell of every page.
 
-    Sound that does not fit into the page is linked to below `audio_folder`; without one it has no players.
+    Audio that does not fit into the page is linked to below `audio_folder`; without one it has no players.
     """
     items, plans = ranked(result.items), plan_audio(result.recordings)
     scale = map_scale(result, lambda item: None if item.excerpt is None else item.excerpt.anomaly_map)
@@ -155,7 +155,7 @@ def _sound(item: AudioResult, plan: AudioPlan | None, audio_folder: str | None) 
 def _hearing(excerpt: AudioExcerpt, plan: AudioPlan, has_players: bool) -> str:
     """Return how loud the players play, or why there are none."""
     if not has_players:
-        return "Its sound is too large for this page; oddwave score writes it beside the report."
+        return "Its audio is too large for this page; oddwave score writes it beside the report."
     if not np.any(excerpt.odd):
         return "No odd part could be told from the recording: the normal version is the recording itself."
     if not plan.embed:

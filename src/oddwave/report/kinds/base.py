@@ -30,7 +30,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A folder of files that belongs to the results, such as the sound of recordings.
+    """A folder of files that belongs to the results, such as the audio of recordings.
 
     `names` returns item id -> part -> file name, `linked` whether the page links to files, `write` writes all files
     or, with `only_linked`, those that the page does not hold itself.

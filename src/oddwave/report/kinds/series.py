@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from oddwave.report import wording
-from oddwave.report.histogram import histogram_figure
 from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, Verdict
 from oddwave.report.kinds.series_figures import MAX_CHANNELS, item_figure, point_budget, sparkline
 from oddwave.report.kinds.series_words import axis_offset, band_text, duration_s, event_length_text, moment_text
@@ -50,7 +49,6 @@ def _content(
         "with_bands": any(row["bands"] for row in events),
         "with_missing": any(not item.observed.all() for item in result.series if not item.error),
         "with_normal": any(item.reconstruction is not None for item in result.series),
-        "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
         "missing": _missing(result, "point" if with_score else "instance"),
         "max_open": most_open,
         "max_cards": MAX_EVENT_CARDS,
@@ -63,7 +61,6 @@ def _peak_score(item: SeriesResult) -> float:
 
 def _section(item: SeriesResult, index: int, ranks: Mapping[int, int]) -> dict[str, Any]:
     """Return one stream or instance as the page shows it; `ranks` are the numbers of its events."""
-    judged = bool(np.isfinite(item.score))
     rows = [_event_row(item, place, rank, index) for place, rank in ranks.items()]
     return {
         "item": item,
@@ -72,8 +69,8 @@ def _section(item: SeriesResult, index: int, ranks: Mapping[int, int]) -> dict[s
         "events": sorted(rows, key=lambda row: row["rank"]),
         "flagged": item.flagged or bool(item.events),
         "peak_score": wording.score_text(_peak_score(item)),
-        "sort_score": item.score if judged else -1e300,
-        "p_value": wording.p_value_text(float(item.p_values[np.nanargmax(item.scores)])) if judged else "n/a",
+        "sort_score": item.score if np.isfinite(item.score) else -1e300,
+        "p_value": wording.p_value_text(item.p_value),
         "spark": sparkline(item) if index < MAX_ROWS else {},
         "num_rows": min(item.values.shape[1], MAX_CHANNELS),
     }
@@ -137,24 +134,16 @@ def _headline(result: DetectionResult) -> Verdict:
         highest = max((item for item in result.series if item.status == "judged"), key=lambda item: item.score)
         peak = int(np.nanargmax(highest.scores))
         where = f" of {highest.id}" if several else ""
-        evidence = wording.evidence_text(highest.score, float(highest.p_values[peak]), result.calibration)
-        return (
-            "clear",
-            "Nothing above the threshold",
-            (f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."),
-        )
+        evidence = wording.evidence_text(highest.score, highest.p_value, result.calibration)
+        detail = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
+        return "clear", "Nothing above the threshold", detail
     item, strongest = _by_strength(result)[0]
     subject = "It" if len(result.events) == 1 else "The strongest"
     where = f" in {item.id}" if several else ""
     evidence = wording.evidence_text(strongest.score, strongest.p_value, result.calibration)
-    return (
-        "found",
-        wording.count_text(len(result.events), "anomalous stretch", "anomalous stretches"),
-        (
-            f"{subject} starts{where} at {moment_text(item, strongest.start)} and lasts "
-            f"{event_length_text(item, strongest)} ({evidence})."
-        ),
-    )
+    moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
+    headline = wording.count_text(len(result.events), "anomalous stretch", "anomalous stretches")
+    return "found", headline, f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
 
 
 def _by_strength(result: DetectionResult) -> list[tuple[SeriesResult, SeriesEvent]]:

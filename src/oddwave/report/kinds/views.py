@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from oddwave.report import wording
-from oddwave.report.histogram import histogram_figure
 from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
@@ -88,7 +87,6 @@ def items_content(
         "place_head": "Where" if any(item.events for item in items) else "",
         "columns": (),
         "sheets": (),
-        "histogram": histogram_figure(result.calibration, result.scores) if result.items else None,
         "max_open": MAX_OPEN,
         "max_findings": MAX_FINDINGS,
     } | changes
