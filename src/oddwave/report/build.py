@@ -168,12 +168,12 @@ def _tiles(result: DetectionResult, kind: ReportKind, num_scored: int) -> list[t
     lost = int(np.isnan(result.scores).sum()) if result.items else 0
     unjudged = []
     if failed or lost:
-        what = kind.items if failed > 1 else kind.item if failed else f"{kind.noun}{'s' * (lost > 1)}"
+        what = kind.items if failed > 1 else kind.item if failed else kind.nouns if lost > 1 else kind.noun
         unjudged = [(f"{failed or lost:,}", f"{what} not judged")]
     return [
-        (f"{num_scored:,}", f"{kind.noun}s scored{several}"),
+        (f"{num_scored:,}", f"{kind.nouns} scored{several}"),
         *unjudged,
-        (wording.percent_text(flagged), f"of {kind.noun}s above the threshold"),
+        (wording.percent_text(flagged), f"of {kind.nouns} above the threshold"),
         (wording.score_text(result.calibration.threshold), "threshold on the score"),
         (wording.percent_text(result.calibration.alpha), "alpha: false alarms expected among normal data"),
     ]

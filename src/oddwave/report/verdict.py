@@ -48,7 +48,7 @@ def unjudged_text(result: DetectionResult) -> str:
         total, lost = sum(map(len, judged)), sum(int(np.isnan(scores).sum()) for scores in judged)
         if lost:
             share = percent_text(lost / total)
-            texts.append(f"{lost:,} of {count_text(total, kind.noun)} ({share}) could not be judged.")
+            texts.append(f"{lost:,} of {count_text(total, kind.noun, kind.nouns)} ({share}) could not be judged.")
     return " ".join(texts)
 
 
@@ -71,20 +71,19 @@ def _verdict(result: DetectionResult) -> Verdict:
 
 def calibration_sentences(kind: ReportKind, calibration: CalibrationSummary, num_scored: int) -> list[str]:
     """Return where the threshold comes from, what alpha means for this data, and how far p-values reach."""
-    noun, alpha = kind.noun, percent_text(calibration.alpha)
-    size = count_text(calibration.num_points, f"score of normal {noun}s", f"scores of normal {noun}s")
+    noun, nouns, alpha = kind.noun, kind.nouns, percent_text(calibration.alpha)
+    size = count_text(calibration.num_points, f"score of normal {nouns}", f"scores of normal {nouns}")
     blocks = ""
     if calibration.block_size > 1:
-        blocks = (
-            f" Neighbouring {noun}s resemble one another, so they count as about "
-            f"{count_text(calibration.num_blocks, 'independent block')} of {count_text(calibration.block_size, noun)}."
-        )
-    expected = number_text(calibration.alpha * num_scored, 2)
+        independent = count_text(calibration.num_blocks, "independent block")
+        per_block = count_text(calibration.block_size, noun, nouns)
+        blocks = f" Neighbouring {nouns} resemble one another, so they count as about {independent} of {per_block}."
+    scored, expected = count_text(num_scored, noun, nouns), number_text(calibration.alpha * num_scored, 2)
     sentences = [
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
-        f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
-        f"chance. If all {count_text(num_scored, noun)} here were normal, about {expected} would still be flagged.",
-        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and "
+        f"Alpha is {alpha}: among normal {nouns}, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
+        f"chance. If all {scored} here were normal, about {expected} would still be flagged.",
+        f"{with_article(noun).capitalize()}'s p-value is the share of normal {nouns} that score at least as high, and "
         f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
         f"{kind.finding_sentence(calibration)}".rstrip(),
     ]

@@ -85,6 +85,11 @@ class ReportKind:
     tables: Mapping[str, Table] = field(default_factory=dict)  # file name -> table
     media: Media | None = None
 
+    @property
+    def nouns(self) -> str:
+        """The plural of `noun`."""
+        return self.items if self.noun == self.item else f"{self.noun}s"
+
     def findings(self, result: DetectionResult) -> list[str]:
         """Return what was found for the terminal, a line each, the strongest first."""
         if self.lines is not None:
