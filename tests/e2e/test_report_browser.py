@@ -193,7 +193,10 @@ def test_page_opens_silently_without_network_light_and_dark(browser, reports, na
     stroke = "document.querySelector('.plot.drawn .js-line').style.stroke"
     light = visit.page.evaluate(stroke)
     visit.page.emulate_media(color_scheme="dark")
-    visit.page.wait_for_timeout(500)  # the page's policy forbids the evaluated conditions that waiting would need
+    for _ in range(100):  # the page's policy forbids the evaluated conditions that waiting would need
+        if visit.page.evaluate(stroke) != light:
+            break
+        visit.page.wait_for_timeout(100)
     assert visit.page.evaluate(stroke) != light
     assert visit.page.locator(".plot.drawn .scatterlayer .trace").count() > 0
     assert visit.messages == []

@@ -97,12 +97,10 @@ def _facts(item: AudioResult) -> list[tuple[str, str]]:
     facts = [
         ("Length", wording.duration_text(item.duration_s) if item.duration_s > 0 else "unknown"),
         ("Recorded at", f"{item.sample_rate:,} Hz"),
-        ("Score", wording.score_text(item.score)),
-        ("p-value", wording.p_value_text(item.p_value)),
     ]
     if len(item.scores) > 1:
         over = int(np.sum(item.labels == 1))
-        facts.insert(2, ("Clips above the threshold", f"{over:,} of {len(item.scores):,}"))
+        facts.append(("Clips above the threshold", f"{over:,} of {len(item.scores):,}"))
     excerpt = item.excerpt
     if excerpt is not None and len(excerpt.samples) < 0.98 * item.duration_s * excerpt.sample_rate:
         facts.append(("Shown", f"{moment_text(excerpt.start_s)} to {moment_text(excerpt.end_s)}"))

@@ -99,14 +99,13 @@ def _view(
     size = f"{item.size[1]:,} x {item.size[0]:,} px" if min(item.size) > 0 else "unknown"
     bands = sorted(item.bands, key=lambda band: (band.orientation == "coarse", band.level))  # from fine to coarse
     shares = [(wavelet_text(band), band.share) for band in bands]
-    score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
     return item_view(
         item,
         index,
         PART_LABELS,
         lambda region: _finding(item, region, normal.num_blocks),
         rarity=wording.rarity_text(item.p_value, normal.num_points, "images", "score this high"),
-        facts=[("Size", size), ("Score", score), ("p-value", p_value)],
+        facts=[("Size", size)],
         layers=None if pixels is None else _layers(item, pixels, scale),
         problem=problem,
         bands=share_bars(shares),
