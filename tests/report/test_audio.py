@@ -179,7 +179,7 @@ def test_a_recordings_rarity_is_a_bound_and_admits_what_few_normals_cannot_tell(
 def test_calibration_speaks_of_clips_recordings_and_events() -> None:
     text = " ".join(calibration_sentences(KINDS["recording"], result_of().calibration, 30))
     assert "rests on 49 scores of normal clips" in text
-    assert "A recording's p-value is the smallest of its clips' times their number" in text
+    assert "A recording's p-value is the smallest p-value of its clips times their number" in text
     assert "Events are where the anomaly map passes 4.00, which 5 % of normal clips do anywhere." in text
 
 

@@ -30,8 +30,8 @@ def _content(result: DetectionResult, audio_folder: str | None) -> dict[str, Any
 def _finding_sentence(calibration: CalibrationSummary) -> str:
     """Return what the p-values of a recording and of an event compare."""
     return (
-        "A recording's p-value is the smallest of its clips' times their number, so that long recordings are not "
-        "suspect for their length. " + wording.peaks_sentence(calibration, "event", "clips", "anomaly map")
+        "A recording's p-value is the smallest p-value of its clips times their number, so that its length alone does "
+        "not make it suspect. " + wording.peaks_sentence(calibration, "event", "clips", "anomaly map")
     )
 
 

@@ -157,11 +157,11 @@ def _hearing(excerpt: AudioExcerpt, plan: AudioPlan, has_players: bool) -> str:
     if not np.any(excerpt.odd):
         return "No odd part could be told from the recording: the normal version is the recording itself."
     if not plan.embed:
-        return "These play from files beside this page, as loud as they were recorded: move them together."
+        return "These play from files beside this page, as loud as recorded: keep the page and its folder together."
     gain = round(loudness_db(excerpt))
     if gain == 0:
-        return "All three play as loud as they were recorded."
-    return f"All three play {abs(gain)} dB {'louder' if gain > 0 else 'quieter'} than they were recorded, alike."
+        return "All three play as loud as recorded."
+    return f"All three play {abs(gain)} dB {'louder' if gain > 0 else 'quieter'} than recorded."
 
 
 def _finding(

@@ -123,7 +123,7 @@ def _missing(result: DetectionResult, noun: str) -> list[str]:
     missing, total = sum(int((~item.observed).sum()) for item in read), sum(item.observed.size for item in read)
     if missing:
         share = wording.percent_text(missing / total)
-        lines.append(f"Missing readings ({missing:,} of {total:,}, {share}): what is not there cannot be judged.")
+        lines.append(f"Missing readings ({missing:,} of {total:,}, {share}) cannot be judged.")
     return lines
 
 
