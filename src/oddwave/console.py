@@ -7,7 +7,6 @@ Results go to standard output, everything else to standard error. Names that oth
 import re
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,42 +169,22 @@ def print_found(
 
     _, headline, detail = verdict_sentences(result)
     say(f"{headline}. {detail}", to=to)
-    if result.kind == "stream":
-        _print_events(result, to)
-    else:
-        _print_flagged(result, to)
+    _print_findings(result, to)
     _print_unjudged(result, to)
     print_notes([*source_notes, *_item_notes(result)], to=to)
     say("Written: " + ", ".join(str(path) for path in files), to=to)
 
 
-def _print_events(result: "DetectionResult", to: TextIO | None) -> None:
-    from oddwave.report import wording
+def _print_findings(result: "DetectionResult", to: TextIO | None) -> None:
+    """Print the strongest findings: events of streams, otherwise the items that were flagged, and where in them."""
+    from oddwave.report.kinds import kind_of
 
-    found = sorted(((item, event) for item in result.series for event in item.events), key=lambda pair: -pair[1].score)
-    for item, event in found[:_MOST_EVENTS]:
-        where = f"{event.item}: " if len(result.items) > 1 else ""
-        channel = f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else ""
-        say(
-            f"  {where}{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
-            f"  score {wording.score_text(event.score)}  p {wording.p_value_text(event.p_value)}{channel}",
-            to=to,
-        )
+    kind = kind_of(result)
+    found = kind.findings(result)
+    for line in found[:_MOST_EVENTS]:
+        say(f"  {line}".rstrip(), to=to)
     if len(found) > _MOST_EVENTS:
-        say(f"  ... and {len(found) - _MOST_EVENTS} more, in events.csv", to=to)
-
-
-def _print_flagged(result: "DetectionResult", to: TextIO | None) -> None:
-    """Print the most abnormal items that were flagged, and where in them."""
-    from oddwave.report import wording
-    from oddwave.report.verdict import where_text
-
-    found = sorted(result.flagged, key=lambda item: -item.score)
-    for item in found[:_MOST_EVENTS]:
-        score, p_value = wording.score_text(item.score), wording.p_value_text(item.p_value)
-        say(f"  {item.id}  score {score}  p {p_value}  {where_text(item)}".rstrip(), to=to)
-    if len(found) > _MOST_EVENTS:
-        say(f"  ... and {len(found) - _MOST_EVENTS} more, in scores.csv", to=to)
+        say(f"  ... and {len(found) - _MOST_EVENTS} more, in {kind.findings_file}", to=to)
 
 
 def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:
@@ -217,14 +196,11 @@ def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:
 
 
 def _item_notes(result: "DetectionResult") -> list[str]:
-    """Return what was noted of the items; a note that several images or recordings share is said once."""
+    """Return what was noted of the items; a note that several of them share is said once."""
+    from oddwave.report.facts import gathered_notes
+
     alone = len(result.items) == 1
-    if result.kind in ("image", "recording"):
-        counts = Counter(note for item in result.items for note in dict.fromkeys(item.notes))
-        owner = {note: item.id for item in result.items for note in item.notes}
-        several = f"{result.kind}s"
-        return [f"{owner[note] if count == 1 else f'{count:,} {several}'}: {note}" for note, count in counts.items()]
-    return [note if alone else f"{item.id}: {note}" for item in result.items for note in item.notes]
+    return [note if alone else f"{whose}: {note}" for whose, note in gathered_notes(result)]
 
 
 def print_notes(notes: Sequence[str], *, to: TextIO | None = None) -> None:

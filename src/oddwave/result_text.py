@@ -16,7 +16,6 @@ from oddwave.visible import visible
 __all__ = ["result_html", "result_text"]
 
 _MOST = 5
-_NOUNS = {"stream": "stream", "panel": "instance", "image": "image", "recording": "recording"}
 
 
 def result_text(kind: Kind, items: Sequence[AnyResult], calibration: CalibrationSummary) -> str:
@@ -41,7 +40,7 @@ def result_html(kind: Kind, items: Sequence[AnyResult], calibration: Calibration
 
 def _headline(kind: Kind, items: Sequence[AnyResult], calibration: CalibrationSummary) -> str:
     """Say how many items are anomalous, normal and not judged: what was not judged is never passed over."""
-    counts, noun = Counter(item.label for item in items), _NOUNS[kind]
+    counts, noun = Counter(item.label for item in items), "instance" if kind == "panel" else kind
     told = [f"{counts[label]:,} {VERDICTS[label]}" for label in (1, 0, -1) if counts[label]]
     num_events = sum(item.num_events for item in items)
     events = f"; {count_text(num_events, 'event')}" if num_events else ""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from oddwave.report import wording
-from oddwave.report.figures import item_figure
+from oddwave.report.kinds.series_figures import item_figure
+from oddwave.report.kinds.series_words import moment_text
 from oddwave.report.outputs import write_outputs
 from oddwave.result_times import clock_text, local_times
 from oddwave.results import AudioResult, CalibrationSummary, DetectionResult, ImageResult, SeriesEvent, SeriesResult
@@ -115,14 +116,14 @@ def test_tables_page_and_terminal_show_local_time(tmp_path) -> None:
     write_outputs(result_of("stream", item), tmp_path)
     assert (tmp_path / "scores.csv").read_text().splitlines()[1].startswith("pump.csv,0,2024-10-27T02:00:00+02:00,0.5")
     assert (tmp_path / "events.csv").read_text().splitlines()[1].startswith("pump.csv,2024-10-27T03:00:00+01:00,")
-    assert wording.moment_text(item, 2) == "2024-10-27 03:00 +01:00"
-    assert wording.moment_text(replace(item, timezone=None), 2) == "2024-10-27 02:00"
+    assert moment_text(item, 2) == "2024-10-27 03:00 +01:00"
+    assert moment_text(replace(item, timezone=None), 2) == "2024-10-27 02:00"
 
 
 def test_days_that_begin_at_local_midnight_are_written_as_days() -> None:
     days = np.datetime64("2024-01-01T23:00", "ns") + np.timedelta64(24, "h") * np.arange(3)
     item = replace(stream("+01:00"), timestamps=days)
-    assert wording.moment_text(item, 1) == "2024-01-03 +01:00"
+    assert moment_text(item, 1) == "2024-01-03 +01:00"
 
 
 def test_the_drawn_axis_is_local_and_never_jumps() -> None:

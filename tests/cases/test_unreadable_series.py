@@ -12,6 +12,7 @@ from oddwave.detector import Detector
 from oddwave.errors import ConfigError, DataError
 from oddwave.files import RESULT_FILES
 from oddwave.report import outputs
+from oddwave.report.kinds import KINDS
 from oddwave.sources.series.reader import read_series
 
 TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
@@ -97,10 +98,8 @@ def test_a_misspelt_reading_option_is_refused_at_the_door(options, expected) -> 
     [
         ("item", "index", "timestamp", "score", "p_value", "label"),
         ("item", "score", "p_value", "label"),
-        outputs.CLIP_COLUMNS,
-        outputs.EVENT_COLUMNS,
-        outputs.REGION_COLUMNS,
-        outputs.AUDIO_COLUMNS,
+        KINDS["recording"].tables["clips.csv"].columns,
+        *(kind.event_columns for kind in KINDS.values()),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("status", "reason")])

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddwave.report import audio_files, write_report
+from oddwave.report import write_report
+from oddwave.report.kinds import audio_files
 from oddwave.results import AudioEvent, AudioExcerpt, AudioResult, CalibrationSummary, DetectionResult
 
 pytest.importorskip("jinja2")
@@ -100,7 +101,7 @@ class Visit:
 
     def states(self, place: int) -> list[tuple[bool, float, float]]:
         """Give of each player of a recording whether it plays, at which second, and how many there are."""
-        audio = self.page.locator(f"#image-{place} audio")
+        audio = self.page.locator(f"#item-{place} audio")
         return audio.evaluate_all("(all) => all.map((one) => [!one.paused, one.currentTime, one.duration])")
 
     def settle(self, place: int) -> None:
@@ -122,15 +123,15 @@ def test_page_opens_silently_without_network(browser, report) -> None:
     assert visit.messages == []
     beside = report.parent.as_uri()
     assert all(url.startswith(("data:", beside)) for url in visit.requests)
-    assert visit.page.locator("#recordings tbody tr").count() == 200
+    assert visit.page.locator("#overview tbody tr").count() == 200
     visit.page.close()
 
 
 def test_all_three_players_load_embedded_or_beside_the_page(browser, report) -> None:
     visit = Visit(browser, report)
     for place in (0, 4):
-        players = visit.page.locator(f"#image-{place} audio")
-        visit.page.locator(f"#image-{place}").evaluate("(box) => { box.open = true; }")
+        players = visit.page.locator(f"#item-{place} audio")
+        visit.page.locator(f"#item-{place}").evaluate("(box) => { box.open = true; }")
         source = players.first.get_attribute("src") or ""
         assert source.startswith("data:audio/wav" if place == 0 else "report_audio/")
         for number in range(3):
@@ -145,18 +146,18 @@ def test_all_three_players_load_embedded_or_beside_the_page(browser, report) -> 
 
 def test_a_click_into_the_map_plays_from_there_and_the_cursor_follows(browser, report) -> None:
     visit = Visit(browser, report)
-    stage = visit.page.locator("#image-0 .stage")
-    visit.page.locator("#image-0 input[value=normal]").check()
-    assert visit.page.locator("#image-0 .layer.normal").is_visible()
+    stage = visit.page.locator("#item-0 .stage")
+    visit.page.locator("#item-0 input[value=normal]").check()
+    assert visit.page.locator("#item-0 .layer.normal").is_visible()
     stage.scroll_into_view_if_needed()
     box = stage.bounding_box()
     assert box is not None
     visit.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.9 * box["height"])
     visit.settle(0)
-    visit.page.locator("#image-0 audio").first.evaluate("(one) => one.pause()")
+    visit.page.locator("#item-0 audio").first.evaluate("(one) => one.pause()")
     at = visit.states(0)[0][1]
     assert 0.5 * CLIP_S <= at <= CLIP_S
-    cursor = visit.page.locator("#image-0 .cursor").bounding_box()
+    cursor = visit.page.locator("#item-0 .cursor").bounding_box()
     assert cursor is not None
     assert (cursor["x"] + 1 - box["x"]) / box["width"] == pytest.approx(at / CLIP_S, abs=0.06)
     assert visit.messages == []
@@ -165,14 +166,14 @@ def test_a_click_into_the_map_plays_from_there_and_the_cursor_follows(browser, r
 
 def test_an_event_is_framed_pointed_out_and_heard(browser, report) -> None:
     visit = Visit(browser, report)
-    stage, box = (visit.page.locator(f"#image-0 {part}").bounding_box() for part in (".stage", ".box"))
+    stage, box = (visit.page.locator(f"#item-0 {part}").bounding_box() for part in (".stage", ".box"))
     assert stage is not None
     assert box is not None
     assert (box["x"] - stage["x"]) / stage["width"] == pytest.approx(0.25, abs=0.01)
     assert box["width"] / stage["width"] == pytest.approx(0.5, abs=0.01)
-    visit.page.locator("#image-0 [data-region='1']").click()
-    assert visit.page.locator("#image-0 .box.current").count() == 1
-    visit.page.locator("#image-0 [data-hear]").click()
+    visit.page.locator("#item-0 [data-region='1']").click()
+    assert visit.page.locator("#item-0 .box.current").count() == 1
+    visit.page.locator("#item-0 [data-hear]").click()
     visit.settle(0)
     assert 0.7 <= visit.states(0)[0][1] <= 2.5  # a little before the event begins
     visit.page.close()
@@ -180,12 +181,12 @@ def test_an_event_is_framed_pointed_out_and_heard(browser, report) -> None:
 
 def test_a_row_opens_its_recording_and_a_name_is_found(browser, report) -> None:
     visit = Visit(browser, report)
-    assert not visit.page.locator("#image-4 .stage").is_visible()
+    assert not visit.page.locator("#item-4 .stage").is_visible()
     visit.page.fill("input[type=search]", "line 1/4")
-    rows = visit.page.locator("#recordings tbody tr:visible")
+    rows = visit.page.locator("#overview tbody tr:visible")
     assert rows.count() == 11
     rows.first.locator("button").click()
-    assert visit.page.locator("#image-4 .stage").is_visible()
+    assert visit.page.locator("#item-4 .stage").is_visible()
     visit.page.close()
 
 
@@ -198,7 +199,7 @@ def test_phone_width_never_scrolls_sideways(browser, report) -> None:
 
 def test_without_scripts_the_maps_players_and_tables_stand(browser, report) -> None:
     visit = Visit(browser, report, java_script_enabled=False)
-    assert visit.page.get_by_role("heading", name="5 of 200 recordings do not belong").is_visible()
-    assert visit.page.locator("#image-0 .stage img").first.is_visible()
-    assert visit.page.locator("#image-0 audio").count() == 3
+    assert visit.page.get_by_role("heading", name="5 of 200 recordings are anomalous").is_visible()
+    assert visit.page.locator("#item-0 .stage img").first.is_visible()
+    assert visit.page.locator("#item-0 audio").count() == 3
     visit.page.close()

@@ -193,7 +193,10 @@ def test_page_opens_silently_without_network_light_and_dark(browser, reports, na
     stroke = "document.querySelector('.plot.drawn .js-line').style.stroke"
     light = visit.page.evaluate(stroke)
     visit.page.emulate_media(color_scheme="dark")
-    visit.page.wait_for_timeout(500)  # the page's policy forbids the evaluated conditions that waiting would need
+    for _ in range(100):  # the page's policy forbids the evaluated conditions that waiting would need
+        if visit.page.evaluate(stroke) != light:
+            break
+        visit.page.wait_for_timeout(100)
     assert visit.page.evaluate(stroke) != light
     assert visit.page.locator(".plot.drawn .scatterlayer .trace").count() > 0
     assert visit.messages == []
@@ -290,7 +293,7 @@ def test_table_sorts_by_a_header(browser, reports) -> None:
 
 def test_without_scripts_the_verdict_and_tables_stand(browser, reports) -> None:
     visit = Visit(browser, reports["single"], java_script_enabled=False)
-    assert visit.page.get_by_role("heading", name="2 stretches do not belong").is_visible()
+    assert visit.page.get_by_role("heading", name="2 anomalous stretches").is_visible()
     assert visit.page.locator(".event-row").count() == 2
     visit.page.close()
 
@@ -316,7 +319,7 @@ def test_page_of_images_fits_a_phone(browser, images) -> None:
 
 def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, images) -> None:
     visit = Visit(browser, images)
-    thumbs, status = visit.page.locator(".thumb"), visit.page.locator("#sheet .status")
+    thumbs, status = visit.page.locator(".thumb"), visit.page.locator("#overview .status")
     assert thumbs.count() == visit.page.locator(".thumb.flagged").count() == 5
     visit.page.locator("[data-only=all]").click()
     assert (thumbs.count(), status.inner_text()) == (60, "1 to 60 of 150")
@@ -328,17 +331,17 @@ def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, images) -
     assert [name for _, name in shown] == ["part 14.png", "part 140.png"]
     assert all(tray.startswith("tray ") for tray, _ in shown)  # the folder tells parts of one name apart
     visit.page.get_by_label("Find").fill("part 4.png")
-    assert not visit.page.locator("#image-4 .viewer").is_visible()
+    assert not visit.page.locator("#item-4 .viewer").is_visible()
     thumbs.first.focus()
     visit.page.keyboard.press("Enter")
-    assert visit.page.locator("#image-4 .viewer").is_visible()
-    assert visit.page.evaluate("document.activeElement.closest('details').id") == "image-4"
+    assert visit.page.locator("#item-4 .viewer").is_visible()
+    assert visit.page.evaluate("document.activeElement.closest('details').id") == "item-4"
     visit.page.close()
 
 
 def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, images) -> None:
     visit = Visit(browser, images)
-    viewer = visit.page.locator("#image-0 .viewer")
+    viewer = visit.page.locator("#item-0 .viewer")
     layer = {name: viewer.locator(f".layer.{name}") for name in ("heat", "normal", "difference")}
     assert [name for name in layer if layer[name].is_visible()] == ["heat"]
     viewer.locator("input[value=heat]").focus()
@@ -358,7 +361,7 @@ def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, ima
 
 def test_dragging_moves_the_border_to_the_normal_version(browser, images) -> None:
     visit = Visit(browser, images)
-    viewer = visit.page.locator("#image-0 .viewer")
+    viewer = visit.page.locator("#item-0 .viewer")
     viewer.locator("input[value=normal]").check()
     viewer.locator(".stage").scroll_into_view_if_needed()
     box = viewer.locator(".stage").bounding_box()
@@ -377,19 +380,19 @@ def test_dragging_moves_the_border_to_the_normal_version(browser, images) -> Non
 def test_regions_lie_where_they_belong_and_can_be_pointed_out(browser, images) -> None:
     visit = Visit(browser, images)
     parts = (".stage", ".box[data-rank='2']")
-    stage, box = (visit.page.locator(f"#image-0 {part}").bounding_box() for part in parts)
+    stage, box = (visit.page.locator(f"#item-0 {part}").bounding_box() for part in parts)
     assert stage is not None
     assert box is not None
     assert (box["x"] - stage["x"]) / stage["width"] == pytest.approx(30 / 300, abs=0.01)
     assert (box["y"] + box["height"] - stage["y"]) / stage["height"] == pytest.approx(150 / 200, abs=0.01)
-    visit.page.locator("#image-0 [data-region='2']").click()
-    assert visit.page.locator("#image-0 .box.current").get_attribute("data-rank") == "2"
+    visit.page.locator("#item-0 [data-region='2']").click()
+    assert visit.page.locator("#item-0 .box.current").get_attribute("data-rank") == "2"
     visit.page.close()
 
 
 def test_without_scripts_the_images_and_their_heat_maps_stand(browser, images) -> None:
     visit = Visit(browser, images, java_script_enabled=False)
-    assert visit.page.get_by_role("heading", name="5 of 150 images do not belong").is_visible()
-    assert visit.page.locator("#image-0 .layer.heat").is_visible()
-    assert visit.page.locator("#sheet tbody tr").count() == 150
+    assert visit.page.get_by_role("heading", name="5 of 150 images are anomalous").is_visible()
+    assert visit.page.locator("#item-0 .layer.heat").is_visible()
+    assert visit.page.locator("#overview tbody tr").count() == 150
     visit.page.close()

@@ -16,12 +16,14 @@ from scipy.io import wavfile
 
 from oddwave.console import print_found
 from oddwave.errors import CheckpointError
-from oddwave.report import audio, audio_figures, audio_files, audio_words, render_report, wording, write_report
-from oddwave.report.audio_figures import FrequencyAxis, LevelScale, score_course, time_ticks
-from oddwave.report.audio_files import embedded_part, free_name, loudness_db, own_entries, plan_audio, wav_bytes
-from oddwave.report.audio_words import describe, moment_text, rarity_text
-from oddwave.report.outputs import summary_of, write_outputs
-from oddwave.report.verdict import verdict_sentences
+from oddwave.report import render_report, write_report
+from oddwave.report.kinds import KINDS, audio_figures, audio_files, audio_page
+from oddwave.report.kinds.audio_figures import FrequencyAxis, LevelScale, score_course, time_ticks
+from oddwave.report.kinds.audio_files import embedded_part, loudness_db, plan_audio, wav_bytes
+from oddwave.report.kinds.audio_words import describe, moment_text, rarity_text
+from oddwave.report.kinds.views import MAX_DETAILS, ranked
+from oddwave.report.outputs import free_name, own_entries, summary_of, write_outputs
+from oddwave.report.verdict import calibration_sentences, verdict_sentences
 from oddwave.results import AudioEvent, AudioExcerpt, AudioResult, CalibrationSummary, DetectionResult
 
 pytest.importorskip("jinja2")
@@ -36,7 +38,7 @@ def event(name: str, start_s: float = 0.5, end_s: float = 1.5, low: float = 900.
 
 
 def excerpt(start_s: float = 0.0, level: float = 0.01) -> AudioExcerpt:
-    """Two seconds of hum; from 0.5 s to 1.5 s a tone of 1 kHz that does not belong, 20 dB above what is normal."""
+    """Two seconds of hum; from 0.5 s to 1.5 s a anomalous tone of 1 kHz, 20 dB above what is normal."""
     time_s = np.arange(round(CLIP_S * RATE)) / RATE
     normal = (level * np.sin(2 * np.pi * 100 * time_s)).astype(np.float32)
     tone = np.where((time_s >= 0.5) & (time_s < 1.5), 0.5 * level * np.sin(2 * np.pi * 1000 * time_s), 0.0)
@@ -152,7 +154,7 @@ def test_moments_carry_over_when_they_are_rounded(time_s, decimals, text) -> Non
 
 def test_verdict_counts_judged_recordings_and_describes_the_strongest_event() -> None:
     tone, headline, detail = verdict_sentences(result_of(*MIXED))
-    assert (tone, headline) == ("found", "2 of 3 recordings do not belong")
+    assert (tone, headline) == ("found", "2 of 3 recordings are anomalous")
     assert detail == (
         "The most abnormal is bad/b (score 9.00, threshold 2.00, p = 0.040): a 1.3 kHz tone from 0.5 s to 1.5 s, 14 dB "
         "above normal, and 1 more event. 1 of 4 recordings could not be judged."
@@ -175,9 +177,9 @@ def test_a_recordings_rarity_is_a_bound_and_admits_what_few_normals_cannot_tell(
 
 
 def test_calibration_speaks_of_clips_recordings_and_events() -> None:
-    text = " ".join(wording.calibration_sentences(result_of().calibration, "recording", 30))
+    text = " ".join(calibration_sentences(KINDS["recording"], result_of().calibration, 30))
     assert "rests on 49 scores of normal clips" in text
-    assert "A recording's p-value is the smallest of its clips' times their number" in text
+    assert "A recording's p-value is the smallest p-value of its clips times their number" in text
     assert "Events are where the anomaly map passes 4.00, which 5 % of normal clips do anywhere." in text
 
 
@@ -220,20 +222,20 @@ def test_time_ticks_are_round_on_a_clock(start, end, texts) -> None:
 def test_the_tone_shows_where_it_is_in_all_layers_and_its_box_frames_it() -> None:
     item = recording("b", 9.0, excerpt=excerpt(), events=0)
     item = replace(item, events=(event("b", 0.5, 1.5, low=910.0),))
-    (view,) = audio.audio_content(result_of(item))["views"]
-    layers, (row,) = view.layers, view.events
-    left, top, width, height = (share / 100 for share in row.box)
+    (view,) = audio_page.audio_content(result_of(item))["views"]
+    layers, (row,) = view["layers"], view["findings"]
+    left, top, width, height = (share / 100 for share in row["box"])
     assert (left, width) == pytest.approx((0.25, 0.5), abs=0.001)
-    middle = (round((left + width / 2) * layers.width), round((top + height / 2) * layers.height))
+    middle = (round((left + width / 2) * layers["width"]), round((top + height / 2) * layers["height"]))
     inside = (slice(middle[1] - 1, middle[1] + 2), slice(middle[0] - 2, middle[0] + 3))
-    images = {name: image(getattr(layers, name)) for name in ("input", "normal", "difference")}
-    assert images["input"][inside].mean() > 150 > 60 > images["normal"][inside].mean()
+    images = {name: image(layers[name]) for name in ("original", "normal", "difference")}
+    assert images["original"][inside].mean() > 150 > 60 > images["normal"][inside].mean()
     red, _, blue = images["difference"][inside].mean((0, 1))
     assert red > blue + 60  # orange: louder
-    elsewhere = images["difference"][: layers.height // 4, : layers.width // 6]
+    elsewhere = images["difference"][: layers["height"] // 4, : layers["width"] // 6]
     assert np.ptp(elsewhere.mean((0, 1))) < 6
-    heat = np.asarray(Image.open(io.BytesIO(base64.b64decode(layers.heat.partition(",")[2]))))
-    assert heat[inside][..., 3].mean() > 200 > 20 > heat[: layers.height // 4, : layers.width // 6, 3].mean()
+    heat = np.asarray(Image.open(io.BytesIO(base64.b64decode(layers["heat"].partition(",")[2]))))
+    assert heat[inside][..., 3].mean() > 200 > 20 > heat[: layers["height"] // 4, : layers["width"] // 6, 3].mean()
 
 
 def test_missing_audio_is_blue_and_silence_on_both_sides_is_no_difference() -> None:
@@ -250,8 +252,8 @@ def test_missing_audio_is_blue_and_silence_on_both_sides_is_no_difference() -> N
 
 def test_a_flat_map_can_be_drawn() -> None:
     flat = replace(excerpt(), levels_db=np.zeros((ROWS, COLUMNS)), normal_levels_db=np.zeros((ROWS, COLUMNS)))
-    (view,) = audio.audio_content(result_of(recording("b", 9.0, excerpt=flat)))["views"]
-    assert image(view.layers.input).shape == (256, COLUMNS, 3)
+    (view,) = audio_page.audio_content(result_of(recording("b", 9.0, excerpt=flat)))["views"]
+    assert image(view["layers"]["original"]).shape == (256, COLUMNS, 3)
 
 
 def test_the_course_of_a_long_recording_keeps_every_peak_and_marks_the_excerpt() -> None:
@@ -280,8 +282,9 @@ def test_page_shows_the_most_abnormal_first_and_says_why_others_were_not_judged(
     assert names == ["bad/b", "bad/c", "good/a"]
     text = visible(page)
     assert "clips scored in 3 recordings 5" in text
+    assert "2 of 3 recordings are anomalous The most abnormal is bad/b (score 9.00" in text
     assert "1 recording could not be judged d is empty (0 bytes): copy it again" in text
-    assert "distance to normal patches of sound 4.50" in text
+    assert "distance to normal patches of audio 4.50" in text
     assert "denoiser's error on the map 9.00" in text
     assert "Clips above the threshold 1 of 2" in text
 
@@ -329,8 +332,8 @@ def test_page_admits_it_where_no_odd_part_was_told_apart() -> None:
 def test_a_long_page_explains_some_and_lists_the_rest() -> None:
     items = [recording(f"r{n}", 3.0 + n, events=1, excerpt=excerpt() if n > 40 else None) for n in range(80)]
     page = render_report(result_of(*items))
-    assert page.count('<details class="card stream image recording"') == audio.MAX_DETAILS
-    assert page.count('class="flag">does not belong</span></td>') == 80
+    assert page.count('<details class="card stream detail recording"') == MAX_DETAILS
+    assert page.count('class="flag">anomalous</span></td>') == 80
     assert page.count("<audio") == 3 * 39
     assert "No excerpt was made of this recording" in visible(page)
 
@@ -436,7 +439,7 @@ def test_a_strange_summary_hands_over_no_folder(tmp_path: Path, summary: str) ->
     (tmp_path / "audio").mkdir()
     (tmp_path / "summary.json").write_text(summary)
     assert set(own_entries(tmp_path)) <= {"clips.csv"}
-    assert free_name(tmp_path, own_entries(tmp_path)) == "audio_2"
+    assert free_name(tmp_path, "audio", own_entries(tmp_path)) == "audio_2"
 
 
 def test_audio_beyond_the_limit_lies_beside_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,7 +465,7 @@ def test_a_failure_leaves_no_audio_and_no_page(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(audio_files, "wav_bytes", full)
-    monkeypatch.setattr(audio, "embedded_part", lambda *_: "data:,")
+    monkeypatch.setattr(audio_page, "embedded_part", lambda *_: "data:,")
     with pytest.raises(CheckpointError, match="No space left on device"):
         write_outputs(result_of(*MIXED), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -478,7 +481,7 @@ def test_terminal_lines_name_what_and_when(capsys: pytest.CaptureFixture[str]) -
     noted = tuple(replace(item, notes=("clipped",)) for item in MIXED[:2])
     print_found(result_of(*noted, *MIXED[2:]), [Path("out/scores.csv")])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("2 of 3 recordings do not belong. The most abnormal is bad/b")
+    assert lines[0].startswith("2 of 3 recordings are anomalous. The most abnormal is bad/b")
     assert lines[1] == (
         "  bad/b  score 9.00  p 0.040  a 1.3 kHz tone from 0.5 s to 1.5 s, 14 dB above normal, and 1 more event"
     )
@@ -491,11 +494,11 @@ def test_model_facts_have_names() -> None:
     text = visible(
         render_report(result_of(*MIXED, model={"sample_rate": 16000, "num_train_recordings": 48, "transform": "cwt"}))
     )
-    assert "Recordings trained on 48" in text
-    assert "Heard at (Hz) 16,000" in text
+    assert "Training recordings 48" in text
+    assert "Sample rate (Hz) 16,000" in text
     assert "Map of a clip continuous wavelet transform" in text
 
 
 def test_ranking_puts_flagged_recordings_first() -> None:
     low = replace(recording("low", 1.5), labels=np.array([1]))
-    assert [item.id for item in audio_words.ranked([recording("high", 1.9), low, failed("d", "x")])] == ["low", "high"]
+    assert [item.id for item in ranked([recording("high", 1.9), low, failed("d", "x")])] == ["low", "high"]

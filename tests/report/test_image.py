@@ -15,10 +15,11 @@ from PIL import Image
 
 from oddwave.console import print_found
 from oddwave.errors import DataError
-from oddwave.report import facts, histogram, image_figures, render_report, wording
-from oddwave.report import image as image_page
+from oddwave.report import facts, histogram, render_report, wording
+from oddwave.report.kinds import KINDS, image_figures, image_page
+from oddwave.report.kinds.image_words import wavelet_text
 from oddwave.report.outputs import summary_of, write_outputs
-from oddwave.report.verdict import verdict_sentences
+from oddwave.report.verdict import calibration_sentences, verdict_sentences
 from oddwave.results import CalibrationSummary, DetectionResult, ImageRegion, ImageResult, WaveletShare
 
 pytest.importorskip("jinja2")
@@ -102,7 +103,7 @@ def opened(uri: str) -> Image.Image:
 
 def test_verdict_counts_judged_images_and_places_the_strongest() -> None:
     tone, headline, detail = verdict_sentences(result_of(*MIXED))
-    assert (tone, headline) == ("found", "2 of 3 images do not belong")
+    assert (tone, headline) == ("found", "2 of 3 images are anomalous")
     assert detail == (
         "The most abnormal is b.png (score 9.00, threshold 2.00, p = 0.020): region of 8 x 12 px at x 10, y 20 and "
         "1 more region. 1 of 4 images could not be judged."
@@ -127,7 +128,7 @@ def test_verdict_without_findings_or_scores() -> None:
     ],
 )
 def test_wavelet_bands_of_images_have_names(band: WaveletShare, text: str) -> None:
-    assert wording.wavelet_text(band) == text
+    assert wavelet_text(band) == text
 
 
 @pytest.mark.parametrize(
@@ -140,11 +141,11 @@ def test_wavelet_bands_of_images_have_names(band: WaveletShare, text: str) -> No
     ],
 )
 def test_rarity_admits_the_smallest_p_value(p_value: float, text: str) -> None:
-    assert wording.rarity_text(p_value, 49, "score this high") == text
+    assert wording.rarity_text(p_value, 49, "images", "score this high") == text
 
 
 def test_calibration_speaks_of_images_and_regions() -> None:
-    text = " ".join(wording.calibration_sentences(result_of().calibration, "image", 3))
+    text = " ".join(calibration_sentences(KINDS["image"], result_of().calibration, 3))
     assert "rests on 49 scores of normal images" in text
     assert "Regions are where the heat map passes 4.00, which 5 % of normal images do anywhere." in text
     assert "block" not in text
@@ -179,7 +180,7 @@ def test_choices_are_in_plain_words_with_units_and_even_decimals() -> None:
     assert terms.chosen == "denoiser's error on features, distance to normal patches"
     assert terms.evidence[0][1] == "distance to normal patches: 1.000"
     assert training.evidence == (
-        ("Processor time in all", "1 min 35 s"),
+        ("Total processor time", "1 min 35 s"),
         ("Denoiser on features", "steps 1,200, loss 0.250"),
     )
     model = {
@@ -191,8 +192,8 @@ def test_choices_are_in_plain_words_with_units_and_even_decimals() -> None:
     }
     assert facts.model_facts(result_of(model=model)) == [
         ("Where the diffusion runs", "on the features of the frozen network and on the pixels"),
-        ("Images are seen at", "256 x 256 px"),
-        ("Other shapes are", "kept in shape, with bars beside them"),
+        ("Image size", "256 x 256 px"),
+        ("Other aspect ratios", "letterboxed"),
         ("Weight of the memory distance", "0.50"),
         ("x y", "memory"),  # a value that means something else
     ]
@@ -205,8 +206,9 @@ def test_page_shows_the_most_abnormal_first_everywhere() -> None:
     page = render_report(result_of(*MIXED))
     assert [entry["id"] for entry in sheet(page)] == ["b.png", "c.png", "a.png"]
     assert [entry["flagged"] for entry in sheet(page)] == [True, True, False]
-    assert re.findall(r'<details class="card stream image" id="image-(\d)" open', page) == ["0", "1", "2"]
+    assert re.findall(r'<details class="card stream detail image" id="item-(\d)" open', page) == ["0", "1", "2"]
     text = visible(page)
+    assert "2 of 3 images are anomalous The most abnormal is b.png (score 9.00" in text
     assert "1 image could not be judged d.png truncated" in text
     assert "Mostly fine vertical detail (2 px): 60 % of what differs. All 3 shares fine vertical" in text
     assert text.index("fine vertical detail (2 px) 60 %") < text.index("medium diagonal detail (4 px)")
@@ -227,11 +229,11 @@ def test_flagged_images_precede_higher_scores_that_are_not() -> None:
 
 def test_layers_have_one_size_and_the_normal_version_only_where_there_is_one() -> None:
     with_normal = image("a", 9.0, reconstruction=gradient(20, 30))
-    first, second = image_page.image_content(result_of(with_normal, image("b", 8.0)))["views"]
-    sizes = {opened(uri).size for uri in (first.layers.original, first.layers.heat, first.layers.normal)}
+    views = image_page.image_content(result_of(with_normal, image("b", 8.0)))["views"]
+    first, second = (view["layers"] for view in views)
+    sizes = {opened(first[name]).size for name in ("original", "heat", "normal", "difference")}
     assert sizes == {(300, 200)}  # magnified in whole steps up to 256 px and more
-    assert opened(first.layers.difference).size == (300, 200)
-    assert second.layers.normal == second.layers.difference == ""
+    assert second["normal"] == second["difference"] == ""
 
 
 def test_image_that_has_gone_is_said_and_the_rest_stands() -> None:
@@ -261,7 +263,7 @@ def test_page_is_light_offline_and_runs_only_its_own_scripts() -> None:
 
 def test_page_does_without_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    assert "do not belong" in render_report(result_of(*MIXED))
+    assert "are anomalous" in render_report(result_of(*MIXED))
 
 
 def test_thousands_of_images_come_in_small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,10 +308,13 @@ def test_heat_map_is_clear_at_normal_level_and_full_from_the_threshold_on() -> N
 
 
 def test_heat_maps_share_a_scale_that_needs_no_threshold() -> None:
+    def map_of(item: ImageResult) -> np.ndarray:
+        return item.anomaly_map
+
     result = result_of(*MIXED)
-    assert image_figures.map_scale(result) == image_figures.MapScale(12.0, 4.0)
+    assert image_figures.map_scale(result, map_of) == image_figures.MapScale(12.0, 4.0)
     without = replace(result.calibration, pixel_threshold=None)
-    assert image_figures.map_scale(replace(result, calibration=without)) == image_figures.MapScale(9.0, None)
+    assert image_figures.map_scale(replace(result, calibration=without), map_of) == image_figures.MapScale(9.0, None)
 
 
 @pytest.mark.parametrize(
@@ -448,7 +453,7 @@ def test_terminal_lists_the_strongest_images_and_the_failures(capsys: pytest.Cap
     noted = [replace(item, notes=("letterboxed",)) for item in MIXED[:3]]
     print_found(result_of(*noted, MIXED[3]), [Path("out/scores.csv")])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("2 of 3 images do not belong. The most abnormal is b.png")
+    assert lines[0].startswith("2 of 3 images are anomalous. The most abnormal is b.png")
     assert lines[1:] == [
         "  b.png  score 9.00  p 0.020  region of 8 x 12 px at x 10, y 20 and 1 more region",
         "  c.png  score 3.00  p 0.020  no single region stands out",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.report import wording
+from oddwave.report.kinds.series_words import band_text, moment_text
 from oddwave.results import BandShare, SeriesResult
 
 
@@ -21,7 +22,7 @@ from oddwave.results import BandShare, SeriesResult
     ],
 )
 def test_bands_are_named_in_human_units(band: BandShare, period_s: float | None, text: str) -> None:
-    assert wording.band_text(band, period_s) == text
+    assert band_text(band, period_s) == text
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def stamps(step: np.timedelta64) -> np.ndarray:
     ],
 )
 def test_moments_show_what_the_timestamps_carry(step: np.timedelta64, text: str) -> None:
-    assert wording.moment_text(item_at(stamps(step)), 3) == text
+    assert moment_text(item_at(stamps(step)), 3) == text
 
 
 def test_unusable_timestamps_fall_back_to_the_index() -> None:
     broken = stamps(np.timedelta64(5, "m"))
     broken[7] = np.datetime64("NaT")
-    assert wording.moment_text(item_at(broken), 3) == "point 3"
-    assert wording.moment_text(item_at(None), 3) == "point 3"
-    assert wording.moment_text(item_at(np.arange(400) * 0.5), 3) == "1.5"
+    assert moment_text(item_at(broken), 3) == "point 3"
+    assert moment_text(item_at(None), 3) == "point 3"
+    assert moment_text(item_at(np.arange(400) * 0.5), 3) == "1.5"

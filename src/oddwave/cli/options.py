@@ -163,7 +163,7 @@ def written(result: "DetectionResult", data: str, out: Path, quiet: bool) -> lis
     from oddwave.report.outputs import write_outputs
 
     with stage("writing the report", not quiet):
-        return write_outputs(result, out, title=f"What does not belong in {Path(data).name}")
+        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}")
 
 
 def tell(

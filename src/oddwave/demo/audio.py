@@ -17,7 +17,7 @@ from oddwave.demo.machine_audio import GRADES, MACHINE_FAULTS, SAMPLE_RATE, Plan
 from oddwave.errors import ConfigError, MissingExtraError
 from oddwave.folders import atomic_directory
 from oddwave.report import wording
-from oddwave.report.audio_words import describe, is_flagged
+from oddwave.report.kinds.audio_words import describe
 from oddwave.report.outputs import write_outputs
 from oddwave.results import AudioEvent, AudioResult
 
@@ -128,13 +128,13 @@ def run_audio(folder: Path, *, preset_name: str = "fast", show_progress: bool = 
 
 
 def match_audio(planted: Sequence[PlantedAudio | None], recordings: Sequence[AudioResult]) -> list[AudioComparison]:
-    """Say of each recording, in order, whether it was flagged, and whether where the fault is.
+    """Return for each recording, in order, whether it was flagged, and whether at the place of the fault.
 
     Raises: ValueError where there are not as many results as recordings.
     """
     found = []
     for fault, item in zip(planted, recordings, strict=True):
-        flagged = is_flagged(item)
+        flagged = item.flagged
         event = max(item.events, key=lambda event: event.score, default=None) if flagged else None
         placed = fault is not None and event is not None and _meets(fault, event)
         found.append(AudioComparison(item.id, fault, flagged, event, placed, item.p_value))

@@ -96,7 +96,7 @@ def run_images(folder: Path, *, preset_name: str = "fast", show_progress: bool =
 
 
 def match_images(split: PlantedImages, images: Sequence[ImageResult]) -> list[ImageComparison]:
-    """Say of each kind of defect, and of the good images last, how many were flagged.
+    """Return for each kind of defect, and for the good images last, how many were flagged.
 
     `images` are the results of the split's test images, in its order. A flagged image counts as placed where its
     strongest region meets the defect.

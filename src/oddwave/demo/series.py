@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 from oddwave.console import print_table
 from oddwave.folders import atomic_directory
 from oddwave.report import wording
+from oddwave.report.kinds.series_words import moment_text
 from oddwave.report.outputs import write_outputs
 from oddwave.result_times import clock_text
 from oddwave.results import DetectionResult, SeriesEvent, SeriesResult
@@ -225,16 +226,16 @@ def _print_comparison(result: DetectionResult, found: Sequence[Comparison], alar
     rows = [["planted", "channel", "from", "to", "found from", "to", "covered", "p"]]
     for each in found:
         fault, event = each.planted, each.event
-        row = [fault.kind, fault.channel, wording.moment_text(item, fault.start), wording.moment_text(item, fault.end)]
+        row = [fault.kind, fault.channel, moment_text(item, fault.start), moment_text(item, fault.end)]
         if event is None:
             rows.append([*row, "MISSED", "", "", ""])
         else:
-            row += [wording.moment_text(item, event.start), wording.moment_text(item, event.end)]
+            row += [moment_text(item, event.start), moment_text(item, event.end)]
             rows.append([*row, f"{each.share:.0%}", wording.p_value_text(event.p_value)])
     print_table(rows)
     events = wording.count_text(len(item.events) - len(alarms), "event")
     num_found = sum(each.found for each in found)
     print(f"Found {num_found} of {len(found)} faults, in {events}; {wording.count_text(len(alarms), 'false alarm')}.")
     for event in alarms:
-        span = f"{wording.moment_text(item, event.start)} to {wording.moment_text(item, event.end)}"
+        span = f"{moment_text(item, event.start)} to {moment_text(item, event.end)}"
         print(f"  false alarm {span}, score {wording.score_text(event.score)}, p {wording.p_value_text(event.p_value)}")

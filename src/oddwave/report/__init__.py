@@ -1,7 +1,7 @@
 """The report: what was found, on one offline HTML page that a person understands in ten seconds.
 
-Read `build.py` first (it assembles the page), then `series.py` or `image.py` (what one modality shows), `figures.py`
-or `image_figures.py` (what is drawn) and `wording.py` (how numbers become words); `templates/` holds the pages.
+Read `build.py` first (it assembles the page), then `kinds/` (what each kind of result adds) and `wording.py` (how
+numbers become words); `templates/` holds the pages.
 """
 
 from oddwave.report.build import render_report, write_report

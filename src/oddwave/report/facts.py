@@ -3,99 +3,21 @@
 Read `plain_words.py` for what names are called, and `wording.py` for how single numbers become words.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from oddwave.report import wording
-from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, MEASURED, SHARES, VALUES
+from oddwave.report.kinds import kind_of
+from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, LABELS, MEASURED, SHARES, VALUES
 from oddwave.results import DetectionResult
 
-__all__ = ["BandBar", "Choice", "choices", "model_facts", "part_bars"]
+__all__ = ["Choice", "choices", "gathered_notes", "model_facts"]
 
-MODEL_LABELS = {
-    "train_source": "Learned normal from",
-    "num_train_points": "Points trained on",
-    "preset": "Preset",
-    "representation": "What is made of a window",
-    "window_sizes": "Window lengths",
-    "reconstruction_weight": "Weight of the reconstruction error",
-    "memory_weight": "Weight of the memory distance",
-    "memory_spaces": "Memory of",
-    "noise_levels": "Noise levels",
-    "kind": "Kind of data",
-    "channel_names": "Channels",
-    "num_train_items": "Items trained on",
-    "fit_s": "Time to fit",
-    "seed": "Seed",
-    "package_version": "oddwave version",
-    "data_fingerprint": "Fingerprint of the data",
-}
-IMAGE_LABELS = {
-    "train_source": "Learned normal from",
-    "num_train_items": "Images trained on",
-    "num_train_images": "Images trained on",
-    "num_calibration_images": "Images held back for the threshold",
-    "preset": "Preset",
-    "space": "Where the diffusion runs",
-    "perceptual": "Frozen network",
-    "taps": "Layers of the frozen network",
-    "image_size": "Images are seen at",
-    "grid": "Feature grid",
-    "fit_mode": "Other shapes are",
-    "tiles": "Tiles of large images",
-    "num_channels": "Channels",
-    "noise_levels": "Noise levels",
-    "reconstruction_weight": "Weight of the reconstruction error",
-    "memory_weight": "Weight of the memory distance",
-    "memory_spaces": "Memory of",
-    "memory_size": "Entries in the memory",
-    "aggregate": "Score of an image",
-    "top_percent": "Share of the map that makes the score",
-    "fit_s": "Time to fit",
-    "seed": "Seed",
-    "package_version": "oddwave version",
-}
-AUDIO_LABELS = {
-    "train_source": "Learned normal from",
-    "num_train_recordings": "Recordings trained on",
-    "train_duration_s": "Sound trained on",
-    "num_train_clips": "Clips trained on",
-    "num_calibration_clips": "Clips held back for the threshold",
-    "preset": "Preset",
-    "sample_rate": "Heard at (Hz)",
-    "clip_s": "Length of a clip",
-    "transform": "Map of a clip",
-    "frequencies_hz": "Frequencies of the map (Hz)",
-    "space": "Where the diffusion runs",
-    "perceptual": "Frozen network",
-    "noise_levels": "Noise levels",
-    "reconstruction_weight": "Weight of the reconstruction error",
-    "memory_weight": "Weight of the memory distance",
-    "clip_weight": "Weight of the whole clip",
-    "top_percent": "Share of the map that makes the score",
-    "fit_s": "Time to fit",
-    "seed": "Seed",
-    "package_version": "oddwave version",
-    "data_fingerprint": "Fingerprint of the data",
-}
-_LABELS = {"image": IMAGE_LABELS, "recording": AUDIO_LABELS}  # by the result's kind; all others are series
 _SIZES = ("image_size", "grid")
 _LISTED_ELSEWHERE = ("choices", "warnings")
-_CHOSEN = ("chosen", "choice", "value")
-_WHY = ("why", "reason", "because")
-
-
-@dataclass(frozen=True, slots=True)
-class BandBar:
-    """One wavelet band of an event or an image, or one term of its score, as words and as a share in [0, 1]."""
-
-    label: str
-    percent: str
-    share: float
-    strongest: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,41 +32,25 @@ class Choice:
 
 def choices(chosen_automatically: Any) -> list[Choice]:
     """Return a nested mapping of choices, one record a setting; `chosen` and `why` within it are told apart."""
-    if not _is_mapping(chosen_automatically):
+    if not isinstance(chosen_automatically, Mapping):
         return []
     found = []
     for name, entry in chosen_automatically.items():
         label = CHOICES.get(name, _words(name))
-        if not _is_mapping(entry):
+        if not isinstance(entry, Mapping):
             found.append(Choice(label, _value_text(entry, name), "", ()))
             continue
-        chosen = next((key for key in _CHOSEN if key in entry), None)
-        why = next((key for key in _WHY if key in entry), None)
-        evidence = {key: value for key, value in entry.items() if key not in (chosen, why)}
+        evidence = {key: value for key, value in entry.items() if key not in ("chosen", "why")}
         if name in SHARES:
             evidence = {key: _named_by_share(value) for key, value in evidence.items()}
-        found.append(
-            Choice(
-                name=label,
-                chosen="" if chosen is None else _value_text(entry[chosen], name),
-                why="" if why is None else _reason(str(entry[why])),
-                evidence=tuple(_unnested(evidence)),
-            )
-        )
+        chosen = _value_text(entry["chosen"], name) if "chosen" in entry else ""
+        found.append(Choice(label, chosen, _reason(str(entry.get("why", ""))), tuple(_unnested(evidence))))
     return found
-
-
-def part_bars(parts: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[BandBar]:
-    """Yield the terms of a score, the largest first; the length of a bar is relative to the largest."""
-    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
-    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
-        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
-        yield BandBar(labels.get(name, _words(name)), wording.score_text(value), share, strongest=value == largest)
 
 
 def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
     """Return what is known of the model, in reading order; settings that have no label of ours come last."""
-    model, labels = result.model, _LABELS.get(result.kind, MODEL_LABELS)
+    model, labels = result.model, {**LABELS, **kind_of(result).labels}
     period_s = next((item.sample_period_s for item in result.series if item.sample_period_s), None)
     facts = []
     for name in [*labels, *(name for name in model if name not in labels)]:
@@ -161,16 +67,22 @@ def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
     return facts
 
 
+def gathered_notes(result: DetectionResult) -> list[tuple[str, str]]:
+    """Return the notes of all items as (whose, what), one line for all that share it."""
+    owners: dict[str, list[str]] = {}
+    for item in result.items:
+        for note in dict.fromkeys(item.notes):
+            owners.setdefault(note, []).append(item.id)
+    several = kind_of(result).items
+    return [(ids[0] if len(ids) == 1 else f"{len(ids):,} {several}", note) for note, ids in owners.items()]
+
+
 def _windows_text(value: Any, period_s: float | None) -> str:
     sizes = [int(size) for size in np.atleast_1d(value)]
     text = f"{', '.join(f'{size:,}' for size in sizes)} points"
     if period_s:
         text += f" ({', '.join(wording.duration_text(size * period_s) for size in sizes)})"
     return text
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _words(name: Any) -> str:
@@ -184,7 +96,11 @@ def _reason(text: str) -> str:
 
 
 def _named_by_share(value: Any) -> Any:
-    return {wording.percent_text(float(name)): inner for name, inner in value.items()} if _is_mapping(value) else value
+    return (
+        {wording.percent_text(float(name)): inner for name, inner in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def _unnested(entries: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -192,7 +108,7 @@ def _unnested(entries: Mapping[str, Any], prefix: str = "") -> list[tuple[str, s
     found: list[tuple[str, str]] = []
     for name, value in entries.items():
         label = ENTRIES.get(name, _words(name))
-        if _is_mapping(value) and any(_is_mapping(inner) for inner in value.values()):
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
             found += _unnested(value, prefix if name == "evidence" else f"{prefix}{label}, ")
         else:
             found.append((prefix + label, _value_text(value, name)))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from oddwave.report import wording
 from oddwave.results import CalibrationSummary
 
-__all__ = ["ScoreAxis", "histogram_figure", "round_numbers"]
+__all__ = ["ScoreAxis", "apart", "histogram_figure", "round_numbers"]
 
 FAR_IN_THRESHOLDS = 4.0  # scores this many threshold distances above the usual one bend the axis
 TICK_GAP = 0.085  # of the axis: closer numbers would run into each other
@@ -67,18 +67,23 @@ class ScoreAxis:
             factors = [lead * 10.0**power for power in powers for lead in (1, 2, 5)]
             beyond = [*factors, *round_numbers(self.bend, self.last)[0]]
             found += [(score, _tick_text(score, decimals)) for score in beyond if self.bend < score <= self.last]
-        kept: list[tuple[float, str]] = []
-        for score, text in found:
-            at = float(self.place(np.array([score]))[0])
-            if all(abs(at - other) >= TICK_GAP for other, _ in kept):
-                kept.append((at, text))
-        return sorted(kept)
+        places = self.place(np.array([score for score, _ in found])).tolist()
+        return sorted(apart([(place, text) for place, (_, text) in zip(places, found, strict=True)], TICK_GAP))
 
     def _bent(self, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         if not self.is_bent:
             return scores
         steps = (scores - self.middle) / (self.bend - self.middle)
         return np.where(steps > 1.0, 1.0 + np.log(np.maximum(steps, 1.0)), steps)  # value and slope agree at 1
+
+
+def apart(ticks: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
+    """Return those ticks (place, text) that lie at least `gap` from all that are kept before them."""
+    kept: list[tuple[float, str]] = []
+    for place, text in ticks:
+        if all(abs(place - other) >= gap for other, _ in kept):
+            kept.append((place, text))
+    return kept
 
 
 def histogram_figure(

@@ -1,12 +1,9 @@
 """The files that a scoring run leaves in its folder: scores.csv, events.csv, summary.json, report.html.
 
-Their columns are the same for every modality, because other programs read them; numbers are written so that reading
+Other programs read them; numbers are written so that reading
 gives back the very same double. Read `build.py` next: it makes the report page.
 
-Recordings have one row in scores.csv and one per clip in clips.csv; `start` and `end` of their events are seconds, and
-`sounds` holds what was heard, as it would have sounded, and the odd part alone. An image's events are regions: `start`
-and `end` are the pixels ("x y") of its box's upper left and lower right corner, both within the box, while `right_px`
-and `bottom_px` lie just outside it.
+Further columns, tables and files are those of the kind of result: see the records in `kinds/`.
 
 What could not be judged has its row too: no score, label -1, status "not judged", and the reason. Text that a
 spreadsheet would take for a formula begins with an apostrophe, and characters of names that do not show are written as
@@ -29,54 +26,18 @@ import numpy as np
 from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.files import cannot, file_table, require_free, require_own
 from oddwave.folders import atomic_directory
-from oddwave.report.audio_files import free_name, own_entries, part_names, plan_audio, write_audio
-from oddwave.report.audio_words import describe
 from oddwave.report.build import render_report
+from oddwave.report.kinds import KINDS, kind_of
+from oddwave.report.kinds.base import Media
 from oddwave.report.verdict import verdict_sentences
 from oddwave.result_rows import score_columns
-from oddwave.result_times import clock_text
-from oddwave.results import (
-    AudioResult,
-    BandShare,
-    DetectionResult,
-    ImageRegion,
-    ImageResult,
-    SeriesEvent,
-    SeriesResult,
-)
+from oddwave.results import AnyResult, DetectionResult
 from oddwave.version import __version__
 from oddwave.visible import as_text, visible
 
-__all__ = [
-    "AUDIO_COLUMNS",
-    "CLIP_COLUMNS",
-    "EVENT_COLUMNS",
-    "OUTPUT_FILES",
-    "REGION_COLUMNS",
-    "require_writable",
-    "spreadsheet_safe",
-    "summary_of",
-    "summary_text",
-    "write_outputs",
-]
+__all__ = ["OUTPUT_FILES", "require_writable", "spreadsheet_safe", "summary_of", "summary_text", "write_outputs"]
 
 OUTPUT_FILES = ("scores.csv", "events.csv", "summary.json", "report.html")
-CLIP_COLUMNS = ("item", "start_s", "end_s", "score", "p_value", "label", "status", "reason")
-_FINDING_COLUMNS = ("item", "start", "end", "peak", "score", "p_value")  # of every modality
-EVENT_COLUMNS = (
-    *_FINDING_COLUMNS,
-    "channel", "band_low_hz", "band_high_hz", "band_period_min", "band_period_max", "band_share",
-)  # fmt: skip
-REGION_COLUMNS = (
-    *_FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px",
-)  # fmt: skip
-AUDIO_COLUMNS = (
-    *_FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text",
-)  # fmt: skip
-_COLUMNS_OF_EVENTS: dict[str, tuple[str, ...]] = {
-    "image": REGION_COLUMNS,
-    "recording": AUDIO_COLUMNS,
-}  # all others: EVENT_COLUMNS
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
@@ -90,28 +51,30 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
         CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
             what was there before is untouched.
     """
-    require_free(folder, (*OUTPUT_FILES, "clips.csv"))
-    own = own_entries(folder)
-    audio = free_name(folder, own)
-    summary = summary_of(result, audio_folder=audio)
+    kind, own = kind_of(result), own_entries(folder)
+    require_free(folder, (*OUTPUT_FILES, *(name for each in KINDS.values() for name in each.tables)))
+    media = free_name(folder, kind.media.folder, own) if kind.media else None
+    summary = summary_of(result, media_folder=media)
     pages: dict[str, str] = {}
     try:
-        pages["report.html"] = render_report(result, title=title, audio_folder=audio)
+        pages["report.html"] = render_report(result, title=title, media_folder=media)
     except MissingExtraError as error:
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
-        scores, names = score_columns(result.kind, result.items), _COLUMNS_OF_EVENTS.get(result.kind, EVENT_COLUMNS)
+        scores = score_columns(result.kind, result.items)
+        events = ([event.get(name) for name in kind.event_columns] for event in _events(result))
         _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
-        _write_table(beside / "events.csv", names, ([event[name] for name in names] for event in _events(result)))
+        _write_table(beside / "events.csv", kind.event_columns, events)
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
-        if result.kind == "recording":
-            _write_table(beside / "clips.csv", CLIP_COLUMNS, _clip_rows(result))
-            write_audio(result, beside / audio)
+        for name, table in kind.tables.items():
+            _write_table(beside / name, table.columns, table.rows(result))
+        if kind.media and media:
+            kind.media.write(result, beside / media, False)
         summary["files"] = file_table(beside)  # by which a reader knows that all of them are of one run
         (beside / "summary.json").write_text(summary_text(summary), encoding="utf-8", newline="\n")
-        written = sorted(entry.name for entry in beside.iterdir())
-    return [folder / name for name in (*OUTPUT_FILES, "clips.csv", audio) if name in written]
+        written = {entry.name for entry in beside.iterdir()}
+    return [folder / name for name in (*OUTPUT_FILES, *kind.tables, media) if name in written]
 
 
 def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
@@ -135,11 +98,12 @@ def require_writable(folder: Path, holds: Literal["model", "results"] | None = N
         cannot("write", folder, error)
 
 
-def summary_of(result: DetectionResult, *, audio_folder: str | None = None) -> dict[str, Any]:
+def summary_of(result: DetectionResult, *, media_folder: str | None = None) -> dict[str, Any]:
     """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null.
 
-    `audio_folder` is where the sound of recordings lies, if it was written.
+    `media_folder` is where the files of its media, such as the audio of recordings, lie if they were written.
     """
+    kind = kind_of(result)
     tone, headline, detail = verdict_sentences(result)
     calibration = result.calibration
     summary: dict[str, Any] = {
@@ -163,16 +127,16 @@ def summary_of(result: DetectionResult, *, audio_folder: str | None = None) -> d
             "num_blocks": calibration.num_blocks,
             "block_size": calibration.block_size,
         },
-        "items": [_item_summary(item) for item in result.items],
+        "items": [_item_summary(item) | kind.item_summary(item) for item in result.items],
         "events": list(_events(result)),
         "failures": [{"item": item.id, "error": item.reason} for item in result.not_judged],
         "not_monitored": list(result.not_monitored),
         "model": dict(result.model),
     }
-    if result.kind in _COLUMNS_OF_EVENTS:
+    if kind.has_map:
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
-    if result.kind == "recording":
-        summary["audio"] = _add_audio(summary["items"], result, audio_folder)
+    if kind.media:
+        summary[kind.media.folder] = _add_media(kind.media, summary["items"], result, media_folder)
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
@@ -188,19 +152,20 @@ def _json_escaped(line: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
 
 
-def _add_audio(items: list[dict[str, Any]], result: DetectionResult, folder: str | None) -> dict[str, Any]:
-    """Put the names of its sound files into each recording's summary; return the folder's name and all files in it."""
-    files = {identifier: part_names(plan.stem) for identifier, plan in plan_audio(result.recordings).items()}
+def _add_media(
+    media: Media, items: list[dict[str, Any]], result: DetectionResult, folder: str | None
+) -> dict[str, Any]:
+    """Add the names of its files to each item's summary; return the folder's name and all files in it."""
+    files = media.names(result) if folder else {}
     for entry in items:
-        own = files.get(entry["id"], {}) if folder else {}
-        entry["audio"] = {part: f"{folder}/{name}" for part, name in own.items()}
-    names = [name for own in files.values() for name in own.values()] if folder else []
+        entry[media.folder] = {part: f"{folder}/{name}" for part, name in files.get(entry["id"], {}).items()}
+    names = [name for own in files.values() for name in own.values()]
     return {"folder": folder if names else None, "files": names}
 
 
-def _item_summary(item: SeriesResult | ImageResult | AudioResult) -> dict[str, Any]:
+def _item_summary(item: AnyResult) -> dict[str, Any]:
     seen = item.scores[np.isfinite(item.scores)]
-    summary = {
+    return {
         "id": item.id,
         "status": item.status,
         "reason": item.reason,
@@ -212,27 +177,6 @@ def _item_summary(item: SeriesResult | ImageResult | AudioResult) -> dict[str, A
         "highest_score": float(seen.max()) if len(seen) else None,
         "notes": list(item.notes),
     }
-    if isinstance(item, ImageResult):
-        summary |= {
-            "size_px": {"height": item.size[0], "width": item.size[1]},
-            "error": item.error,
-            "parts": {name: float(values[0]) for name, values in item.parts.items()},
-            "regions": list(item.events),
-            "bands": list(item.bands),
-        }
-    if isinstance(item, AudioResult):
-        summary |= {
-            "duration_s": item.duration_s,
-            "sample_rate": item.sample_rate,
-            "clips": len(item.scores),
-            "error": item.error,
-            "parts": {
-                name: float(values[np.nan_to_num(item.scores, nan=-np.inf).argmax()])
-                for name, values in item.parts.items()
-            },
-            "audio_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
-        }
-    return summary
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -250,58 +194,44 @@ def _cell(value: Any) -> Any:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula; plain numbers stay as they are."""
+    """Prefix text that a spreadsheet would take for a formula with an apostrophe; plain numbers stay as they are."""
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
-def _clip_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
-    for item in result.recordings:
-        ends = np.minimum(item.starts_s + item.clip_s, max(item.duration_s, 0.0))
-        columns = [values.tolist() for values in (item.starts_s, ends, item.scores, item.p_values, item.labels)]
-        for row in zip(*columns, strict=True):
-            unjudged = row[-1] == -1
-            reason = (item.reason or "no score") if unjudged else ""
-            yield item.id, *row, "not judged" if unjudged else "judged", reason
-
-
 def _events(result: DetectionResult) -> Iterator[dict[str, Any]]:
-    """Yield all events under the names of their columns, whatever their modality, and what else is known of them."""
-    for item in result.series:
-        for event in item.events:
-            where = [event.start, event.end, event.peak]
-            stamps = item.timestamps
-            places: Sequence[Any] = where if stamps is None else clock_text(stamps[where], item.timezone)
-            yield {
-                "item": item.id,
-                **dict(zip(("start", "end", "peak"), places, strict=True)),
-                "score": event.score,
-                "p_value": event.p_value,
-                "channel": event.channel,
-                **_strongest_band(event),
-                "start_index": event.start,
-                "end_index": event.end,
-                "peak_index": event.peak,
-            }
-    for region in (region for item in result.images for region in item.events):
-        yield {**_corners(region), **dataclasses.asdict(region)}
-    for audio in (event for item in result.recordings for event in item.events):
-        seconds = {"start": audio.start_s, "end": audio.end_s, "peak": None}
-        yield {**seconds, **dataclasses.asdict(audio), "text": describe(audio)}
+    """Yield all events under the names of their columns, and what else is known of them."""
+    for item in result.items:
+        yield from kind_of(result).event_rows(item)
 
 
-def _corners(region: ImageRegion) -> dict[str, str]:
-    return {
-        "start": f"{region.left_px} {region.top_px}",
-        "end": f"{region.right_px - 1} {region.bottom_px - 1}",
-        "peak": f"{region.peak_x_px} {region.peak_y_px}",
-    }
+def own_entries(folder: Path) -> tuple[str, ...]:
+    """Return what an earlier run left in a folder beyond the usual files: these may be replaced.
+
+    Its summary tells. A folder of media to which somebody has added a file is theirs now, and is not returned.
+    """
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        kind = KINDS[summary["kind"]]
+        if kind.media is None:
+            return tuple(kind.tables)
+        media, files = summary[kind.media.folder]["folder"], set(summary[kind.media.folder]["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    if not isinstance(media, str) or Path(media).name != media:
+        return tuple(kind.tables)
+    try:
+        unchanged = {entry.name for entry in (folder / media).iterdir()} <= files
+    except OSError:
+        unchanged = False
+    return (*kind.tables, *([media] if unchanged else []))
 
 
-def _strongest_band(event: SeriesEvent) -> dict[str, Any]:
-    """The event's strongest band; its longest period is `inf` for the lowest band, hertz are empty without a clock."""
-    band: BandShare | None = max(event.bands, key=lambda band: band.share, default=None)
-    names = ("low_hz", "high_hz", "period_min", "period_max", "share")
-    return {f"band_{name}": None if band is None else getattr(band, name) for name in names}
+def free_name(folder: Path, wanted: str, own: Sequence[str]) -> str:
+    """Return what a folder of media is called in `folder`: nobody's files are ever replaced by it."""
+    number, name = 2, wanted
+    while (folder / name).exists() and name not in own:
+        name, number = f"{wanted}_{number}", number + 1
+    return name
 
 
 def _plain(value: Any) -> Any:

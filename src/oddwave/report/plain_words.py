@@ -1,24 +1,66 @@
-"""What settings, choices and terms are called on the page: names as they stand in files, in plain words.
+"""What settings, choices and terms are called on the page.
 
-A name that is missing here is shown with its underscores as spaces, so that a new one never breaks the page. Read
-`facts.py` next: it looks names up here.
+A name that is missing here is shown with its underscores as spaces, so a new one never breaks the page. Read `facts.py`
+next: it looks names up here.
 """
 
-__all__ = ["CHOICES", "ENTRIES", "FITS", "MEASURED", "SHARES", "VALUES"]
+__all__ = ["CHOICES", "ENTRIES", "FITS", "LABELS", "MEASURED", "SHARES", "VALUES"]
+
+# What is known of a model, in reading order
+LABELS = {
+    "train_source": "Trained on",
+    "num_train_items": "Training items",
+    "num_train_points": "Training points",
+    "num_train_images": "Training images",
+    "num_train_recordings": "Training recordings",
+    "train_duration_s": "Training audio",
+    "num_train_clips": "Training clips",
+    "num_calibration_images": "Images held back for the threshold",
+    "num_calibration_clips": "Clips held back for the threshold",
+    "preset": "Preset",
+    "kind": "Kind of data",
+    "channel_names": "Channels",
+    "num_channels": "Channels",
+    "sample_rate": "Sample rate (Hz)",
+    "clip_s": "Clip length",
+    "transform": "Map of a clip",
+    "frequencies_hz": "Frequencies of the map (Hz)",
+    "space": "Where the diffusion runs",
+    "perceptual": "Frozen network",
+    "taps": "Layers of the frozen network",
+    "image_size": "Image size",
+    "grid": "Feature-grid resolution",
+    "fit_mode": "Other aspect ratios",
+    "tiles": "Tiles of large images",
+    "window_sizes": "Window lengths",
+    "representation": "Representation of a window",
+    "noise_levels": "Noise levels",
+    "reconstruction_weight": "Weight of the reconstruction error",
+    "memory_weight": "Weight of the memory distance",
+    "memory_spaces": "Memory of",
+    "memory_size": "Entries in the memory",
+    "clip_weight": "Weight of the whole clip",
+    "aggregate": "Score of an image",
+    "top_percent": "Share of the map that makes the score",
+    "fit_s": "Training time",
+    "seed": "Seed",
+    "package_version": "oddwave version",
+    "data_fingerprint": "Fingerprint of the data",
+}
 
 # What was chosen automatically
 CHOICES = {
-    "frame": "How an image becomes a square",
+    "frame": "Fitting an image to a square",
     "windows": "Window lengths",
-    "representation": "What is made of a window",
-    "training": "The training itself",
+    "representation": "Representation of a window",
+    "training": "Training",
     "noise_levels": "Noise levels of the denoiser",
     "noise_levels_feature": "Noise levels of the denoiser on features",
     "noise_levels_pixel": "Noise levels of the denoiser on pixels",
     "terms": "Terms of the score",
     "weights": "Weights of the terms",
     "top_share": "Share of the map that makes the score",
-    "grids": "Places a side that an image is looked at in",
+    "grids": "Feature-grid resolution",
 }
 
 # The evidence for a choice, and the parts of a value; an empty word is left out
@@ -36,12 +78,12 @@ ENTRIES = {
     "size_px": "",
     "fit": "",
     "aspect": "aspect ratio",
-    "num_squares": "Squares learnt from",
-    "num_windows": "Windows learnt from",
-    "num_validation_windows": "Windows to validate on",
+    "num_squares": "Training squares",
+    "num_windows": "Training windows",
+    "num_validation_windows": "Validation windows",
     "features_cpu_s": "Processor time for features",
     "memory_cpu_s": "Processor time for the memory",
-    "cpu_s": "Processor time in all",
+    "cpu_s": "Total processor time",
     "decoder_loss": "Error of the decoder",
     "feature": "Denoiser on features",
     "pixel": "Denoiser on pixels",
@@ -50,7 +92,7 @@ ENTRIES = {
     "spectral_log10_p": "log10 of the p-value in the spectrum",
 }
 
-# What has an AUROC of its own: terms of the score, kinds of planted anomalies
+# Measured by an AUROC: terms of the score, kinds of planted anomalies
 TERMS = {
     "recon": "denoiser's error",
     "memory": "distance to normal data",
@@ -59,12 +101,12 @@ TERMS = {
     "recon.pixel": "denoiser's error on pixels",
     "feature.pixel": "difference of features",
     "memory.patch": "distance to normal patches",
-    "memory.position": "distance from what is usual at the place",
+    "memory.position": "distance from normal at the position",
 }
 KINDS = {"cut_paste": "cut and pasted patch", "perlin_blend": "blended-in texture", "scar": "thin scar"}
 
 # Values, by the setting that has them; what users name themselves, such as channels, must stay as it is
-FITS = {"stretch": "stretched", "letterbox": "kept in shape, with bars beside them"}
+FITS = {"stretch": "stretched", "letterbox": "letterboxed"}
 VALUES = {
     "fit": FITS,
     "fit_mode": FITS,
@@ -75,9 +117,9 @@ VALUES = {
     },
     "transform": {"cwt": "continuous wavelet transform", "stft-mel": "mel spectrogram"},
     "representation": {
-        "window": "the readings themselves",
+        "window": "raw readings",
         "scalogram": "a wavelet map",
-        "folded": "its periods below one another",
+        "folded": "folded by its period",
     },
     "memory_spaces": {
         "input": "windows",

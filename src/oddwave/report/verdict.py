@@ -1,32 +1,33 @@
-"""The verdict on a run: what stands at the top of the page and in the first line on the terminal.
+"""The verdict on a run, and what it rests on: the top of the page and the first line on the terminal.
 
 All clear is only said of what was looked at: whatever could not be judged is counted beside it. Read `wording.py` for
-how single numbers become words.
+how single numbers become words, `kinds/base.py` for what each kind of result adds.
 """
 
-from collections.abc import Sequence
-from typing import Literal, TypeVar
+import math
 
 import numpy as np
 
-from oddwave.report import audio_words
-from oddwave.report.wording import count_text, event_length_text, evidence_text, moment_text, percent_text, place_text
-from oddwave.results import AudioResult, DetectionResult, ImageResult, SeriesResult
+from oddwave.report.kinds import ReportKind, kind_of
+from oddwave.report.kinds.base import Verdict
+from oddwave.report.wording import (
+    count_text,
+    evidence_text,
+    number_text,
+    p_value_text,
+    percent_text,
+    rate_text,
+    score_text,
+    with_article,
+)
+from oddwave.results import CalibrationSummary, DetectionResult
 
-__all__ = ["ITEM_NOUNS", "Tone", "unjudged_text", "verdict_sentences", "where_text"]
+__all__ = ["calibration_sentences", "unjudged_text", "verdict_sentences"]
 
-Tone = Literal["found", "clear", "partial", "empty"]
-ITEM_NOUNS = {  # what is given, by the result's kind: singular and plural
-    "stream": ("series", "series"),
-    "panel": ("instance", "instances"),
-    "image": ("image", "images"),
-    "recording": ("recording", "recordings"),
-}
 _FEW = 0.01  # a share of points without a verdict up to which the rest is taken for the whole
-_Item = TypeVar("_Item", bound=SeriesResult | ImageResult | AudioResult)
 
 
-def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
+def verdict_sentences(result: DetectionResult) -> Verdict:
     """Return the verdict: its tone, the headline, and sentences on the strongest finding and on what was not judged."""
     tone, headline, detail = _verdict(result)
     left = unjudged_text(result)
@@ -38,67 +39,59 @@ def verdict_sentences(result: DetectionResult) -> tuple[Tone, str, str]:
 
 
 def unjudged_text(result: DetectionResult) -> str:
-    """Say how many items, and of judged streams how many points, could not be judged; an empty text for none."""
-    texts, failed = [], len(result.not_judged)
+    """Return how many items, and scores that are verdicts of their own, are missing; an empty text for none."""
+    texts, failed, kind = [], len(result.not_judged), kind_of(result)
     if failed:
-        texts.append(f"{failed:,} of {count_text(len(result.items), *ITEM_NOUNS[result.kind])} could not be judged.")
-    if result.kind == "stream":
+        texts.append(f"{failed:,} of {count_text(len(result.items), kind.item, kind.items)} could not be judged.")
+    if kind.per_score:
         judged = [item.scores for item in result.items if item.status == "judged"]
-        points, lost = sum(map(len, judged)), sum(int(np.isnan(scores).sum()) for scores in judged)
+        total, lost = sum(map(len, judged)), sum(int(np.isnan(scores).sum()) for scores in judged)
         if lost:
-            share = percent_text(lost / points)
-            texts.append(f"{lost:,} of {count_text(points, 'point')} ({share}) could not be judged.")
+            share = percent_text(lost / total)
+            texts.append(f"{lost:,} of {count_text(total, kind.noun, kind.nouns)} ({share}) could not be judged.")
     return " ".join(texts)
 
 
-def _verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    if all(item.status == "not judged" for item in result.items):
-        what = "point of the data" if result.kind == "stream" else ITEM_NOUNS[result.kind][0]
+def _verdict(result: DetectionResult) -> Verdict:
+    kind, judged = kind_of(result), [item for item in result.items if item.status == "judged"]
+    if not judged:
+        what = f"{kind.noun} of the data" if kind.per_score else kind.item
         return "empty", "Nothing could be scored", f"No {what} has a score; the notes below say why."
-    if result.kind != "stream":
-        return _ranking_verdict(result)
-    if result.events:
-        return _events_verdict(result)
-    highest = max(_judged(result.series), key=lambda item: item.score)
-    peak = int(np.nanargmax(highest.scores))
-    where = f" of {highest.id}" if len(result.items) > 1 else ""
-    evidence = evidence_text(highest.score, float(highest.p_values[peak]), result.calibration)
-    sentence = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
-    return "clear", "Nothing above the threshold", sentence
-
-
-def _judged(items: Sequence[_Item]) -> list[_Item]:
-    return [item for item in items if item.status == "judged"]
-
-
-def _events_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    item, strongest = max(
-        ((item, event) for item in result.series for event in item.events), key=lambda pair: pair[1].score
-    )
-    alone = len(result.events) == 1
-    verb = "stretch does not belong" if alone else "stretches do not belong"
-    subject = "It" if alone else "The strongest"
-    where = f" in {item.id}" if len(result.items) > 1 else ""
-    moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
-    evidence = evidence_text(strongest.score, strongest.p_value, result.calibration)
-    sentence = f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
-    return "found", f"{len(result.events):,} {verb}", sentence
-
-
-def _ranking_verdict(result: DetectionResult) -> tuple[Tone, str, str]:
-    """Out of those that could be judged, say how many do not belong, which is the most abnormal, and where in it."""
-    judged, flagged = _judged(result.items), len(result.flagged)
+    if kind.headline is not None:
+        return kind.headline(result)
+    flagged, total = len(result.flagged), count_text(len(judged), kind.item, kind.items)
     top = max(judged, key=lambda item: (item.flagged, item.score))
-    total = count_text(len(judged), *ITEM_NOUNS[result.kind])
     sentence = f"The most abnormal is {top.id} ({evidence_text(top.score, top.p_value, result.calibration)})"
     if not flagged:
         return "clear", f"None of {total} is above the threshold", f"{sentence}."
-    verb, where = "does" if flagged == 1 else "do", where_text(top)
-    return "found", f"{flagged:,} of {total} {verb} not belong", sentence + (f": {where}." if where else ".")
+    where = kind.place(top)
+    headline = f"{flagged:,} of {total} {'is' if flagged == 1 else 'are'} anomalous"
+    return "found", headline, sentence + (f": {where}." if where else ".")
 
 
-def where_text(item: SeriesResult | ImageResult | AudioResult) -> str:
-    """Say where in an item its anomaly lies; an empty text for an instance."""
-    if isinstance(item, ImageResult):
-        return place_text(item)
-    return audio_words.place_text(item) if isinstance(item, AudioResult) else ""
+def calibration_sentences(kind: ReportKind, calibration: CalibrationSummary, num_scored: int) -> list[str]:
+    """Return where the threshold comes from, what alpha means for this data, and how far p-values reach."""
+    noun, nouns, alpha = kind.noun, kind.nouns, percent_text(calibration.alpha)
+    size = count_text(calibration.num_points, f"score of normal {nouns}", f"scores of normal {nouns}")
+    blocks = ""
+    if calibration.block_size > 1:
+        independent = count_text(calibration.num_blocks, "independent block")
+        per_block = count_text(calibration.block_size, noun, nouns)
+        blocks = f" Neighbouring {nouns} resemble one another, so they count as about {independent} of {per_block}."
+    scored, expected = count_text(num_scored, noun, nouns), number_text(calibration.alpha * num_scored, 2)
+    sentences = [
+        f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
+        f"Alpha is {alpha}: among normal {nouns}, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
+        f"chance. If all {scored} here were normal, about {expected} would still be flagged.",
+        f"{with_article(noun).capitalize()}'s p-value is the share of normal {nouns} that score at least as high, and "
+        f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
+        f"{kind.finding_sentence(calibration)}".rstrip(),
+    ]
+    if not math.isfinite(calibration.threshold):
+        sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
+    elif calibration.num_blocks * calibration.alpha < 1:
+        sentences.append(
+            f"Caution: {count_text(calibration.num_blocks, kind.block_noun)} cannot confirm a rate as low as {alpha}; "
+            "take it as approximate, or calibrate on more normal data."
+        )
+    return sentences

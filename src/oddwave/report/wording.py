@@ -1,4 +1,4 @@
-"""How numbers become words: moments, durations, regions, wavelet bands, p-values, and the page's plain sentences.
+"""How numbers become words, whatever the kind of result: scores, counts, durations, p-values, how rare a finding is.
 
 Everything here returns plain text, never markup; the templates escape it. Read `build.py` next: it places these words.
 """
@@ -6,59 +6,28 @@ Everything here returns plain text, never markup; the templates escape it. Read 
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal
 
-import numpy as np
-
-from oddwave.result_times import local_times, offset_text
-from oddwave.results import (
-    BandShare,
-    CalibrationSummary,
-    ImageRegion,
-    ImageResult,
-    SeriesEvent,
-    SeriesResult,
-    WaveletShare,
-)
+from oddwave.results import CalibrationSummary
 
 __all__ = [
-    "NOUNS",
-    "TimeAxis",
-    "band_text",
-    "calibration_sentences",
     "count_text",
-    "duration_s",
     "duration_text",
-    "event_length_text",
     "evidence_text",
     "fixed_text",
-    "moment_text",
     "number_text",
     "p_value_text",
+    "peaks_sentence",
     "percent_text",
-    "place_text",
     "rarity_text",
     "rate_text",
-    "region_text",
     "score_text",
     "shares_sentence",
-    "time_axis",
-    "wavelet_text",
+    "unit_of",
     "with_article",
 ]
 
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-
-NOUNS = {  # what has one score, by the result's kind
-    "stream": "point",
-    "panel": "instance",
-    "image": "image",
-    "recording": "clip",
-}
 _SPOKEN_VOWEL = re.compile(r"[aeio]|8|1[18](?![\d.,])|1[18][.,]\d", re.IGNORECASE)  # eight, eleven, eighteen
-_DETAIL = {1: "fine", 2: "medium"}  # wavelet levels; all further ones are broad
-
-TimeAxis = Literal["time", "number", "index"]
 
 
 def number_text(value: float, digits: int = 3) -> str:
@@ -92,7 +61,7 @@ def count_text(count: int, singular: str, plural: str | None = None) -> str:
 
 
 def with_article(text: str) -> str:
-    """Put the article before a noun or a number as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
+    """Prefix a noun or a number with its article as it is spoken: "an instance", "an 8 kHz", "a 1.1 kHz"."""
     return f"{'an' if _SPOKEN_VOWEL.match(text) else 'a'} {text}"
 
 
@@ -113,7 +82,7 @@ def p_value_text(p_value: float) -> str:
 
 
 def rate_text(p_value: float) -> str:
-    """Say a p-value as a frequency: "about 1 in 830"; an empty text where there is none to say."""
+    """Write a p-value as a frequency: "about 1 in 830"; an empty text where there is none."""
     if not math.isfinite(p_value) or p_value <= 0:
         return ""
     if p_value > 0.5:
@@ -123,18 +92,36 @@ def rate_text(p_value: float) -> str:
     return f"about 1 in {round(one_in / step) * step:,}"
 
 
-def rarity_text(p_value: float, num_normals: int, what: str) -> str:
-    """Say in a sentence how rare something is among normal images; `what` says it of several: "score this high"."""
+def rarity_text(p_value: float, num_normals: int, nouns: str, what: str) -> str:
+    """Return a sentence on how rare something is among normal `nouns` ("images"); `what` is "score this high"."""
     if not math.isfinite(p_value) or num_normals < 1:
         return ""
-    if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: nothing of that kind was seen
-        return f"None of the {num_normals:,} normal images held back {what.replace(' ', 's ', 1)}."
+    one = what.replace(" ", "s ", 1)
+    if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: no normal one did
+        return f"None of the {num_normals:,} normal {nouns} held back {one}."
     if p_value > 0.5:
-        return f"More than half of the normal images {what}."
-    return f"Of normal images, {rate_text(p_value)} {what.replace(' ', 's ', 1)}."
+        return f"More than half of the normal {nouns} {what}."
+    return f"Of normal {nouns}, {rate_text(p_value)} {one}."
 
 
-def _unit_of(seconds: float) -> tuple[str, float]:
+def peaks_sentence(calibration: CalibrationSummary, finding: str, nouns: str, map_name: str) -> str:
+    """Return what a finding's p-value compares, and from which value of the map on there are findings."""
+    smallest = p_value_text(1 / (calibration.num_blocks + 1))
+    sentence = (
+        f"{with_article(finding).capitalize()}'s p-value compares its peak with the highest peaks of normal {nouns}, "
+        f"at least {smallest}."
+    )
+    level = calibration.pixel_threshold
+    if level is None or not math.isfinite(level):
+        return sentence
+    share = percent_text(calibration.alpha)
+    return (
+        f"{sentence} {finding.capitalize()}s are where the {map_name} passes {score_text(level)}, which {share} of "
+        f"normal {nouns} do anywhere."
+    )
+
+
+def unit_of(seconds: float) -> tuple[str, float]:
     """Return the unit (name, seconds) in which a duration reads best: the largest that it fills well."""
     for name, size in _UNITS_S:
         if seconds >= (1.0 if name in ("s", "ms") else 1.5) * size:
@@ -152,91 +139,12 @@ def duration_text(seconds: float) -> str:
         if rest >= per_large:
             whole, part = divmod(rest, per_large)
             return f"{whole} {large} {part} {small}" if part else f"{whole} {large}"
-    name, size = _unit_of(seconds)
+    name, size = unit_of(seconds)
     return f"{number_text(seconds / size)} {name}"
 
 
-def time_axis(item: SeriesResult) -> TimeAxis:
-    """Say what the horizontal axis of an item is: calendar time, its own numbers, or the point index."""
-    stamps = item.timestamps
-    if stamps is None or len(stamps) != len(item.values):
-        return "index"
-    if np.issubdtype(stamps.dtype, np.datetime64):
-        return "index" if np.isnat(stamps).any() else "time"
-    if np.issubdtype(stamps.dtype, np.number) and np.isfinite(stamps).all():
-        return "number"
-    return "index"
-
-
-def moment_text(item: SeriesResult, index: int) -> str:
-    """Write where a point lies: its timestamp, local with its offset where known, as short as it is; or its index."""
-    axis = time_axis(item)
-    if axis == "index" or item.timestamps is None:
-        return f"point {index:,}"
-    stamp, first, offset = item.timestamps[index], item.timestamps[:1000], ""
-    if axis == "number":
-        return f"{float(stamp):.10g}"
-    if item.timezone is not None:
-        (stamp,), (minutes,) = local_times(item.timestamps[index : index + 1], item.timezone)
-        first, offset = local_times(first, item.timezone)[0], f" {offset_text(int(minutes))}"
-    return str(stamp.astype(f"datetime64[{_resolution(first)}]")).replace("T", " ") + offset
-
-
-def _resolution(first: np.ndarray) -> str:
-    """Return the coarsest unit (days, minutes, seconds, milliseconds) that the first timestamps need."""
-    return next((unit for unit in ("D", "m", "s") if np.all(first.astype(f"datetime64[{unit}]") == first)), "ms")
-
-
-def duration_s(item: SeriesResult, start: int, end: int) -> float | None:
-    """Return the seconds from the first to the last point, both included, or None where the item has no time axis."""
-    period_s = item.sample_period_s or 0.0
-    if time_axis(item) == "time" and item.timestamps is not None:
-        return float((item.timestamps[end] - item.timestamps[start]) / np.timedelta64(1, "s")) + period_s
-    return (end - start + 1) * period_s if period_s > 0 else None
-
-
-def event_length_text(item: SeriesResult, event: SeriesEvent) -> str:
-    """Write how long an event lasts, in time where there is a time axis, otherwise in points."""
-    seconds = duration_s(item, event.start, event.end)
-    return duration_text(seconds) if seconds else count_text(event.end - event.start + 1, "point")
-
-
-def _range_text(low: float, high: float, unit: str) -> str:
-    return f"{number_text(low, 2)} to {number_text(high, 2)} {unit}"
-
-
-def band_text(band: BandShare, sample_period_s: float | None = None) -> str:
-    """Name a wavelet band by its periods in human units, by Hz where it is faster than once a second, or by samples."""
-    slowest = math.isinf(band.period_max)
-    if band.low_hz is None and band.high_hz is None:
-        if sample_period_s is None:
-            if slowest:
-                return f"over {number_text(band.period_min, 2)} samples"
-            return _range_text(band.period_min, band.period_max, "samples")
-        shortest_s, longest_s = band.period_min * sample_period_s, band.period_max * sample_period_s
-    else:
-        shortest_s = 1 / band.high_hz if band.high_hz else math.inf
-        longest_s = 1 / band.low_hz if band.low_hz else math.inf
-    if math.isinf(longest_s):
-        name, size = _unit_of(shortest_s)
-        slow = f"over {number_text(shortest_s / size, 2)} {name}"
-        return slow if shortest_s >= 1 else f"below {number_text(1 / shortest_s, 2)} Hz"
-    if shortest_s < 1:
-        return _range_text(1 / longest_s, 1 / shortest_s, "Hz")
-    name, size = _unit_of(longest_s)
-    return _range_text(shortest_s / size, longest_s / size, name)
-
-
-def wavelet_text(band: WaveletShare) -> str:
-    """Name a band of an image's wavelet pyramid: "fine vertical detail (2 px)", "coarse (8 px and wider)"."""
-    size = number_text(band.scale_px, 2)
-    if band.orientation == "coarse":
-        return f"coarse ({size} px and wider)"
-    return f"{_DETAIL.get(band.level, 'broad')} {band.orientation} detail ({size} px)"
-
-
 def shares_sentence(shares: Sequence[tuple[str, float]]) -> str:
-    """Name the largest one or two of several shares of what differs; an empty text where there are none."""
+    """Return a sentence on the largest one or two of several shares of what differs; an empty text for none."""
     largest = sorted(shares, key=lambda named: -named[1])[:2]
     if not largest:
         return ""
@@ -248,21 +156,6 @@ def shares_sentence(shares: Sequence[tuple[str, float]]) -> str:
     return f"The largest shares of what differs: {texts[0]}, and {texts[1]}."
 
 
-def region_text(region: ImageRegion) -> str:
-    """Say how large a region's box is and where its upper left corner lies: "40 x 12 px at x 120, y 34"."""
-    width, height = region.right_px - region.left_px, region.bottom_px - region.top_px
-    return f"{width:,} x {height:,} px at x {region.left_px:,}, y {region.top_px:,}"
-
-
-def place_text(item: ImageResult) -> str:
-    """Say where in an image its anomaly lies: its strongest region, and how many more there are."""
-    if not item.events:
-        return "no single region stands out"
-    strongest = max(item.events, key=lambda region: region.score)
-    more = f" and {count_text(len(item.events) - 1, 'more region')}" if len(item.events) > 1 else ""
-    return f"region of {region_text(strongest)}{more}"
-
-
 def _p_text(p_value: float) -> str:
     return f"p = {p_value_text(p_value)}".replace("= <", "<")
 
@@ -270,71 +163,3 @@ def _p_text(p_value: float) -> str:
 def evidence_text(score: float, p_value: float, calibration: CalibrationSummary) -> str:
     """Write the numbers behind a verdict: "score 9.12, threshold 3.57, p = 0.048"."""
     return f"score {score_text(score)}, threshold {score_text(calibration.threshold)}, {_p_text(p_value)}"
-
-
-def calibration_sentences(calibration: CalibrationSummary, kind: str, num_scored: int) -> list[str]:
-    """Say in plain words where the threshold comes from, what alpha means for this data, and how far p-values reach."""
-    noun = NOUNS[kind]
-    size = count_text(calibration.num_points, f"score of normal {noun}s", f"scores of normal {noun}s")
-    blocks = ""
-    if calibration.block_size > 1:
-        per_block = count_text(calibration.block_size, noun)
-        blocks = (
-            f" Neighbouring {noun}s resemble one another, so they count as about "
-            f"{count_text(calibration.num_blocks, 'independent block')} of {per_block}."
-        )
-    alpha = percent_text(calibration.alpha)
-    expected = number_text(calibration.alpha * num_scored, 2)
-    sentences = [
-        f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
-        f"Alpha is {alpha}: among normal {noun}s, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
-        f"chance. Were all {count_text(num_scored, noun)} here normal, about {expected} would still be flagged.",
-        f"{with_article(noun).capitalize()}'s p-value is the share of normal {noun}s that score at least as high, and "
-        f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
-        f"{_finding_p_sentence(calibration, kind)}",
-    ]
-    if not math.isfinite(calibration.threshold):
-        sentences.append("There is no threshold: the calibration data are too few for this alpha. Raise alpha.")
-    elif calibration.num_blocks * calibration.alpha < 1:
-        blocks_text = count_text(calibration.num_blocks, "image" if kind == "image" else "independent block")
-        sentences.append(
-            f"Caution: {blocks_text} cannot confirm a rate as low as {alpha}; take it as approximate, "
-            f"or calibrate on more normal data."
-        )
-    return sentences
-
-
-def _finding_p_sentence(calibration: CalibrationSummary, kind: str) -> str:
-    """Say what the p-value of an event or a region compares, and from where on an image has regions."""
-    if kind == "recording":
-        return _recording_p_sentence(calibration)
-    smallest = p_value_text(1 / (calibration.num_blocks + 1))
-    if kind != "image":
-        return (
-            "An event's p-value compares its peak with those of independent normal stretches, and cannot be smaller "
-            f"than {smallest}."
-        )
-    sentence = f"A region's p-value compares its peak with the highest peaks of normal images, at least {smallest}."
-    level = calibration.pixel_threshold
-    if level is not None and math.isfinite(level):
-        sentence += (
-            f" Regions are where the heat map passes {score_text(level)}, which {percent_text(calibration.alpha)} of "
-            "normal images do anywhere."
-        )
-    return sentence
-
-
-def _recording_p_sentence(calibration: CalibrationSummary) -> str:
-    """Say what the p-values of an event and of a recording compare, and from where on a recording has events."""
-    smallest = p_value_text(1 / (calibration.num_blocks + 1))
-    level, begins = calibration.pixel_threshold, ""
-    if level is not None and math.isfinite(level):
-        begins = (
-            f" Events are where the anomaly map passes {score_text(level)}, which "
-            f"{percent_text(calibration.alpha)} of normal clips do anywhere."
-        )
-    return (
-        "A recording's p-value is the smallest of its clips' times their number, so that long recordings are not "
-        "suspect for their length. An event's p-value compares its peak with the highest peaks of normal clips, at "
-        f"least {smallest}.{begins}"
-    )

@@ -9,7 +9,7 @@ from oddwave.detection.image import explain as image_explain
 from oddwave.detection.image.explain import normal_version, repair_share, wavelet_shares
 from oddwave.detection.image.terms import new_terms
 from oddwave.detection.image.tiles import cut_image, cut_map, join_maps, join_squares
-from oddwave.report.image_figures import difference
+from oddwave.report.kinds.image_figures import difference
 from oddwave.tensors.image_frame import ImageFrame
 
 TILED = preset("fast", "image").with_overrides(["image.tile_px=64"]).image

@@ -1,6 +1,6 @@
 "use strict";
 /* The players of a recording: one plays at a time, a cursor moves over the map with it, and a click into the map plays
-   from there, as does the button of an event. Switches, boxes and rows are in images.js. */
+   from there, as does the button of an event. Switches, boxes and rows are in items.js. */
 (() => {
   const players = (place) => [...place.closest(".recording").querySelectorAll("audio")];
   const LEAD_S = 0.3; // heard before an event

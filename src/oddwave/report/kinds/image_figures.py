@@ -1,8 +1,8 @@
-"""The images on the page of images: thumbnails, heat maps, normal versions and differences.
+"""What is drawn of images: thumbnails, heat maps, normal versions and differences, as data URIs.
 
-All images become data URIs, scaled down, so that one file holds thousands of images and still opens quickly. Heat
+They are scaled down, so that one file holds thousands of images and still opens quickly. Heat
 maps have one scale for the whole page: 0 is the normal level, `MapScale.top` the end of the colours. Read
-`templates/images.js` next: it switches between these images.
+`../templates/items.js` next: it switches between these images.
 
 Legend: H, W an image's pixels, h, w those of a smaller map of the whole image, C channels, n entries of the ramp.
 """
@@ -10,25 +10,26 @@ Legend: H, W an image's pixels, h, w those of a smaller map of the whole image, 
 import base64
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, features
 
+from oddwave.report import wording
 from oddwave.results import DetectionResult
 
 __all__ = [
-    "DETAIL_PX",
-    "THUMB_PX",
     "MapScale",
     "channels_text",
-    "colour_ramp",
     "detail_size",
     "difference",
     "encoded",
     "heat_map",
-    "legend_stops",
+    "interpolated",
+    "map_legend",
     "map_scale",
     "shown",
     "signed_colours",
@@ -41,6 +42,8 @@ DETAIL_PX = 512
 SMALLEST_DETAIL_PX = 256  # smaller images are magnified in whole steps, so that their pixels can be told apart
 TOP_IN_THRESHOLDS = 3.0
 _BILINEAR = Image.Resampling.BILINEAR
+_RAMP = np.array([(79, 41, 128), (125, 45, 136), (172, 48, 128), (211, 63, 109), (235, 95, 95), (253, 129, 84),
+                  (255, 167, 85), (255, 205, 110), (255, 241, 152)])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +54,29 @@ class MapScale:
     threshold: float | None
 
 
-def map_scale(result: DetectionResult) -> MapScale:
+def map_scale(result: DetectionResult, map_of: Callable[[Any], np.ndarray | None]) -> MapScale:
     """Return the scale common to all heat maps: up to three pixel thresholds, or to the largest value without one."""
     threshold = result.calibration.pixel_threshold
     if threshold is not None and math.isfinite(threshold) and threshold > 0:
         return MapScale(TOP_IN_THRESHOLDS * threshold, threshold)
-    maps = [item.anomaly_map for item in result.images]
-    maps += [item.excerpt.anomaly_map for item in result.recordings if item.excerpt is not None]
-    largest = [each[np.isfinite(each)].max(initial=0.0) for each in maps]
+    maps = [map_of(item) for item in result.items]
+    largest = [each[np.isfinite(each)].max(initial=0.0) for each in maps if each is not None]
     return MapScale(float(max(largest, default=0.0)) or 1.0, None)
 
 
 def colour_ramp(num_colours: int = 256) -> UInt8[np.ndarray, "n 3"]:
     """Return the heat map's colours from violet over red and orange to light yellow, as red, green and blue.
 
-    The lightness of OKLab rises evenly from the first to the last, so equal steps of the map look equally large; hue
-    and chroma pass through four stops of ours.
+    Their lightness in OKLab (Ottosson 2020) rises evenly, so equal steps of the map look equally large.
     """
-    at = np.linspace(0.0, 1.0, num_colours)
-    stops = np.array([0.0, 0.33, 0.66, 1.0])
-    hue = np.radians(np.interp(at, stops, [300.0, 360.0, 405.0, 460.0]))
-    chroma = np.interp(at, stops, [0.14, 0.19, 0.16, 0.11])
-    lab = np.stack([0.38 + 0.57 * at, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
-    return _rgb_of_oklab(lab)
+    return interpolated(_RAMP, np.linspace(0.0, 1.0, num_colours))
 
 
-def _rgb_of_oklab(lab: Float[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 3"]:
-    """Turn OKLab (Ottosson 2020) into 8-bit sRGB, clipped to what a screen can show."""
-    to_cones = np.array(
-        [
-            [1.0, 0.3963377774, 0.2158037573],
-            [1.0, -0.1055613458, -0.0638541728],
-            [1.0, -0.0894841775, -1.291485548],
-        ]
-    )
-    to_linear = np.array(
-        [
-            [4.0767416621, -3.3077115913, 0.2309699292],
-            [-1.2684380046, 2.6097574011, -0.3413193965],
-            [-0.0041960863, -0.7034186147, 1.707614701],
-        ]
-    )
-    linear = np.clip((lab @ to_cones.T) ** 3 @ to_linear.T, 0.0, 1.0)
-    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.asarray(np.round(255 * srgb), dtype=np.uint8)
+def interpolated(stops: np.ndarray, place: np.ndarray) -> UInt8[np.ndarray, "*shape 3"]:
+    """Return the colours at places in [0, 1] between even stops, the first at 0 and the last at 1."""
+    at = np.linspace(0.0, 1.0, len(stops))
+    channels = [np.interp(np.clip(place, 0.0, 1.0), at, stops[:, channel]) for channel in range(3)]
+    return np.asarray(np.round(np.stack(channels, axis=-1)), dtype=np.uint8)
 
 
 def _opacity(values: Float[np.ndarray, "*shape"], scale: MapScale) -> Float[np.ndarray, "*shape"]:
@@ -113,12 +95,22 @@ def heat_map(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale
     return Image.fromarray(np.concatenate([ramp[place.astype(int)], alpha[..., None]], axis=2))
 
 
-def legend_stops(scale: MapScale, num_stops: int = 25) -> str:
-    """Return the colours of the scale as the stops of a CSS gradient, as see-through as the heat map itself."""
-    at = np.linspace(0.0, 1.0, num_stops)
-    alpha = _opacity(at * scale.top, scale)
-    colours = colour_ramp(num_stops)
-    return ", ".join(f"rgb({r} {g} {b} / {a:.2f})" for (r, g, b), a in zip(colours.tolist(), alpha, strict=True))
+def map_legend(scale: MapScale, name: str, finding: str, background: str = "") -> dict[str, Any]:
+    """Return the colour scale that all maps share; `mark` is the threshold's place in percent.
+
+    The stops are those of a CSS gradient, as see-through as the map itself; a `background` may lie under them.
+    """
+    at = np.linspace(0.0, 1.0, 25)
+    colours = zip(colour_ramp(25).tolist(), _opacity(at * scale.top, scale), strict=True)
+    return {
+        "name": name,
+        "finding": finding,
+        "stops": ", ".join(f"rgb({r} {g} {b} / {a:.2f})" for (r, g, b), a in colours),
+        "background": background,
+        "mark": None if scale.threshold is None else 100 * scale.threshold / scale.top,
+        "threshold": "" if scale.threshold is None else wording.score_text(scale.threshold),
+        "top": wording.score_text(scale.top),
+    }
 
 
 def shown(pixels: Float[np.ndarray, "H W C"]) -> Image.Image:
@@ -132,14 +124,12 @@ def shown(pixels: Float[np.ndarray, "H W C"]) -> Image.Image:
 
 
 def channels_text(num_channels: int) -> str:
-    """Say what `shown` leaves out; nothing where it shows all."""
+    """Return what `shown` leaves out; nothing where it shows all."""
     if num_channels in (1, 3):
         return ""
-    return (
-        "The first three of four channels are shown."
-        if num_channels == 4
-        else (f"The mean of {num_channels} channels is shown.")
-    )
+    if num_channels == 4:
+        return "The first three of four channels are shown."
+    return f"The mean of {num_channels} channels is shown."
 
 
 def detail_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -223,7 +223,7 @@
     const pad = Math.max(length * 1.2, (model.whole[1] - model.whole[0]) * 0.01);
     model.current = model.order.indexOf(place);
     show(node, [event.from - pad, event.to + pad]);
-    say(node, `SeriesEvent ${event.rank}`);
+    say(node, `Event ${event.rank}`);
     document.querySelectorAll(".event-row").forEach((row) => {
       if (row.dataset.section === node.dataset.figure && Number(row.dataset.place) === place) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
@@ -283,32 +283,6 @@
     return node;
   }
 
-  /* -- calibration ---------------------------------------------------------------------------------------------- */
-
-  function drawHistogram(node) {
-    const data = JSON.parse(document.getElementById("figure-histogram").textContent);
-    const middles = data.calibration.map((_, at) => (data.edges[at] + data.edges[at + 1]) / 2);
-    const percent = (shares) => shares.map((share) => (share > 0 ? 100 * share : null));
-    const least = Math.min(...[...data.calibration, ...data.scored].filter((share) => share > 0)) * 100;
-    const axis = { gridcolor: colour("grid"), linecolor: colour("line"), zeroline: false, fixedrange: true };
-    Plotly.react(node, [
-      { type: "bar", x: middles, y: percent(data.calibration), name: "normal data held out", width: data.edges[1] - data.edges[0],
-        marker: { color: wash("missing", 0.6) }, hovertemplate: "%{y:.2~g} %" },
-      { type: "scatter", mode: "lines", line: { shape: "hvh", color: colour("normal"), width: 1.8 }, x: middles,
-        y: percent(data.scored).map((share) => (share === null ? least / 2 : share)), name: "this data", hovertemplate: "%{y:.2~g} %" },
-    ], {
-      height: 230, margin: { l: 54, r: 10, t: 8, b: 40 }, showlegend: false, bargap: 0, hovermode: "x unified", dragmode: false,
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour("muted") },
-      hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } },
-      xaxis: { ...axis, title: { text: "score", standoff: 4 }, hoverformat: ".3~g" },
-      yaxis: { ...axis, type: "log", range: [Math.log10(least / 2), 2], dtick: 1, ticksuffix: " %", tickformat: "~g" },
-      shapes: data.threshold === null ? [] : [{ type: "line", yref: "paper", x0: data.threshold, x1: data.threshold, y0: 0, y1: 1,
-        line: { color: colour("event"), width: 1.6, dash: "dash" } }],
-    }, CONFIG);
-    node.classList.add("drawn");
-  }
-
   /* -- clicks and keys ------------------------------------------------------------------------------------------- */
 
   function onClick(event) {
@@ -336,17 +310,16 @@
     document.getElementById("no-plots").hidden = false;
     return;
   }
-  const paint = (node) => ("histogram" in node.dataset ? drawHistogram(node) : draw(node));
   const watcher = new IntersectionObserver((entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
     watcher.unobserve(entry.target);
-    paint(entry.target);
+    draw(entry.target);
   }), { rootMargin: "400px" });
   const plots = document.querySelectorAll(".plot");
   plots.forEach((node) => watcher.observe(node));
-  const repaint = () => document.querySelectorAll(".plot.drawn").forEach(paint);
+  const repaint = () => document.querySelectorAll(".plot.drawn").forEach(draw);
   darkScheme.addEventListener("change", repaint);
   matchMedia("(max-width: 699px)").addEventListener("change", repaint);
-  addEventListener("beforeprint", () => plots.forEach((node) => node.offsetParent && paint(node)));
+  addEventListener("beforeprint", () => plots.forEach((node) => node.offsetParent && draw(node)));
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
 })();

@@ -4,7 +4,7 @@
 (() => {
   /* -- contact sheet: entries lie in one block of JSON per page and are read when they are needed ------------------ */
 
-  const sheet = document.getElementById("sheet");
+  const sheet = document.querySelector("[data-facts]");
   const facts = sheet ? JSON.parse(sheet.dataset.facts) : { total: 0, flagged: 0, size: 1 };
   const blocks = new Map();
   const state = { only: facts.flagged ? "flagged" : "all", wanted: "", page: 0 };
@@ -80,17 +80,17 @@
   /* -- detailed views ---------------------------------------------------------------------------------------------- */
 
   function open(view) {
-    const box = document.getElementById(`image-${view}`);
+    const box = document.getElementById(`item-${view}`);
     box.open = true;
     box.scrollIntoView({ block: "start" });
     box.querySelector("summary").focus({ preventScroll: true });
   }
 
   function pointOut(button) {
-    const image = button.closest(".image");
+    const item = button.closest(".detail");
     const wanted = button.getAttribute("aria-pressed") === "true" ? null : button.dataset.region;
-    image.querySelectorAll("[data-region]").forEach((other) => other.setAttribute("aria-pressed", String(other.dataset.region === wanted)));
-    image.querySelectorAll(".box").forEach((box) => box.classList.toggle("current", box.dataset.rank === wanted));
+    item.querySelectorAll("[data-region]").forEach((other) => other.setAttribute("aria-pressed", String(other.dataset.region === wanted)));
+    item.querySelectorAll(".box").forEach((box) => box.classList.toggle("current", box.dataset.rank === wanted));
   }
 
   function onInput({ target }) {

@@ -1,7 +1,7 @@
-"""The numbers behind every plot: what the page's script draws, thinned so that extremes and events survive.
+"""The numbers behind the plots of series: what the page's script draws, thinned so that extremes and events survive.
 
 Legend: T points of an item, C channels, K buckets, M drawn points. Arrays travel inside the page as base64 of
-little-endian floats, which the script turns back into typed arrays without parsing. Read `templates/report.js` next.
+little-endian floats, which the script turns back into typed arrays without parsing. Read `../templates/series.js` next.
 """
 
 import base64
@@ -12,25 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.report.wording import TimeAxis, time_axis
-from oddwave.result_times import local_times
-from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult
+from oddwave.report.kinds.series_words import TimeAxis, axis_offset, time_axis
+from oddwave.results import DetectionResult, SeriesEvent, SeriesResult
 from oddwave.visible import visible
 
-__all__ = [
-    "MAX_CHANNELS",
-    "axis_offset",
-    "bucket_starts",
-    "channel_order",
-    "detail_regions",
-    "envelope",
-    "item_figure",
-    "missing_runs",
-    "pack",
-    "point_budget",
-    "score_histogram",
-    "sparkline",
-]
+__all__ = ["MAX_CHANNELS", "item_figure", "point_budget", "sparkline"]
 
 FULL_DETAIL_POINTS = 20_000  # streams up to this long are drawn point for point
 NUMBERS_PER_PAGE = 1_500_000  # about 8 MB of base64 float32 for the data of the whole page
@@ -162,13 +148,6 @@ def _axis_values(item: SeriesResult, axis: TimeAxis) -> Float[np.ndarray, " T"]:
     return np.asarray((item.timestamps - epoch + ahead) / np.timedelta64(1, "ms"), dtype=np.float64)
 
 
-def axis_offset(item: SeriesResult) -> int | None:
-    """Return how many minutes the drawn times are ahead of UTC: one offset, so that the axis never jumps."""
-    if item.timezone is None or time_axis(item) != "time" or item.timestamps is None or not len(item.timestamps):
-        return None
-    return int(local_times(item.timestamps[:1], item.timezone)[1][0])
-
-
 def _half_step(x: Float[np.ndarray, " T"]) -> float:
     return float(np.median(np.diff(x))) / 2 if len(x) > 1 else 0.5
 
@@ -248,31 +227,3 @@ def sparkline(item: SeriesResult, width: int = 120, height: int = 28) -> dict[st
         for event in item.events
     ]
     return {"path": "".join(path), "events": bars, "width": width, "height": height}
-
-
-def score_histogram(
-    calibration: CalibrationSummary, scores: Float[np.ndarray, " n"], num_bins: int = 48
-) -> dict[str, Any] | None:
-    """Return calibration and scored data as shares per bin over common bins, or None where there is nothing to count.
-
-    The range ends a few threshold distances above the normal scores; higher scores are gathered in the last bin, and
-    `gathered` says how many those are.
-    """
-    normal = np.asarray(calibration.scores, dtype=np.float64)
-    normal, scored = normal[np.isfinite(normal)], scores[np.isfinite(scores)]
-    both = np.concatenate([normal, scored])
-    if not normal.size or not scored.size:
-        return None
-    threshold = calibration.threshold if math.isfinite(calibration.threshold) else float(np.max(normal))
-    middle = float(np.median(normal))
-    last = min(float(np.max(both)), max(float(np.max(normal)), threshold + 2 * abs(threshold - middle)))
-    first = float(np.min(both))
-    edges = np.linspace(first, last if last > first else first + 1.0, num_bins + 1)
-    counts = [np.histogram(np.minimum(sample, edges[-1]), edges)[0] / len(sample) for sample in (normal, scored)]
-    return {
-        "edges": [float(edge) for edge in edges],
-        "calibration": [float(share) for share in counts[0]],
-        "scored": [float(share) for share in counts[1]],
-        "threshold": calibration.threshold if math.isfinite(calibration.threshold) else None,
-        "gathered": int(np.sum(both > edges[-1])),
-    }

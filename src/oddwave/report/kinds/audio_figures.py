@@ -8,17 +8,16 @@ Legend: F rows of a map, rising in frequency, M columns; f, m those of the image
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
 
-from oddwave.report.audio_words import hertz_text, moment_text
-from oddwave.report.histogram import ScoreAxis, round_numbers
-from oddwave.report.image_figures import MapScale, heat_map, signed_colours
+from oddwave.report.histogram import ScoreAxis, apart, round_numbers
+from oddwave.report.kinds.audio_words import hertz_text, moment_text
+from oddwave.report.kinds.image_figures import MapScale, heat_map, interpolated, signed_colours
 from oddwave.results import AudioExcerpt, AudioResult, CalibrationSummary
 
 __all__ = [
@@ -39,7 +38,7 @@ LEAST_DIFFERENCE_DB = 6.0
 MOST_COURSE_POINTS = 600
 _TICKS_HZ = tuple(float(lead * 10**power) for power in range(5) for lead in (1, 2, 5))
 _CLOCK_STEPS_S = (30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
-_TICK_GAP = 0.075  # of the axis: closer numbers would run into each other
+_TICK_GAP = 7.5  # percent of the axis: closer numbers would run into each other
 # From silence to the loudest: their lightness rises evenly, and no colour of the heat map is among them.
 _LEVEL_COLOURS = np.array([(9, 16, 29), (24, 50, 82), (47, 93, 129), (93, 144, 168), (161, 196, 204), (241, 246, 243)])
 
@@ -64,13 +63,9 @@ class FrequencyAxis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """Return a few round frequencies as (percent from the top, text)."""
-        kept: list[tuple[float, str]] = []
-        for hertz in _TICKS_HZ:
-            place = self.from_top(hertz)
-            inside = self.lowest_hz <= hertz <= self.highest_hz and 0.02 <= place <= 0.98
-            if inside and all(abs(place - other / 100) >= _TICK_GAP for other, _ in kept):
-                kept.append((round(100 * place, 2), hertz_text(hertz)))
-        return kept
+        inside = [hertz for hertz in _TICKS_HZ if self.lowest_hz <= hertz <= self.highest_hz]
+        ticks = [(round(100 * self.from_top(hertz), 2), hertz_text(hertz)) for hertz in inside]
+        return apart([(place, text) for place, text in ticks if 2 <= place <= 98], _TICK_GAP)
 
     def lay_out(self, values: Float[np.ndarray, "F M"], frequencies_hz: Float[np.ndarray, " F"]) -> np.ndarray:
         """Return a map's rows on this axis, the highest frequency first, as float32 of shape (f, M)."""
@@ -122,7 +117,7 @@ def level_image(
     """Return levels as an image: dark where it is silent, light where it is loud."""
     drawn = _fitted(axis.lay_out(np.nan_to_num(levels_db, neginf=scale.quietest_db), excerpt.frequencies_hz))
     place = (drawn - scale.quietest_db) / (scale.loudest_db - scale.quietest_db)
-    return Image.fromarray(_level_colours(place))
+    return Image.fromarray(interpolated(_LEVEL_COLOURS, place))
 
 
 def difference_image(axis: FrequencyAxis, excerpt: AudioExcerpt, scale: LevelScale) -> Image.Image:
@@ -150,13 +145,6 @@ def _fitted(values: np.ndarray) -> np.ndarray:
     """Average columns where there are more than an image shows."""
     size = _image_size(values.shape[1])
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
-
-
-def _level_colours(place: np.ndarray) -> UInt8[np.ndarray, "*shape 3"]:
-    """Return the colours of levels, 0 being the quietest and 1 the loudest."""
-    stops = np.linspace(0.0, 1.0, len(_LEVEL_COLOURS))
-    channels = [np.interp(np.clip(place, 0.0, 1.0), stops, _LEVEL_COLOURS[:, channel]) for channel in range(3)]
-    return np.asarray(np.round(np.stack(channels, axis=-1)), dtype=np.uint8)
 
 
 def level_stops() -> str:
@@ -209,7 +197,7 @@ def score_course(
         "excerpt": None if excerpt is None else (x_of(excerpt.start_s), x_of(min(excerpt.end_s, item.duration_s))),
         "events": [(x_of(event.start_s), x_of(event.end_s)) for event in item.events],
         "x_ticks": [(x_of(place / 100 * item.duration_s), text) for place, text in time_ticks(0.0, item.duration_s, 8)],
-        "y_ticks": _spaced([(y_of(place), text) for place, text in axis.ticks()], 16.0),
+        "y_ticks": apart([(y_of(place), text) for place, text in axis.ticks()], 16.0),
     }
 
 
@@ -220,11 +208,3 @@ def _highest_of_several(
     firsts = np.arange(0, len(scores), per_point)
     kept = [first + int(np.argmax(scores[first : first + per_point])) for first in firsts]
     return times[kept], scores[kept]
-
-
-def _spaced(ticks: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
-    kept: list[tuple[float, str]] = []
-    for place, text in ticks:
-        if all(abs(place - other) >= gap for other, _ in kept):
-            kept.append((place, text))
-    return kept

@@ -1,24 +1,20 @@
-"""How findings in sound become words: events, places, moments.
+"""How findings in recordings become words: events, places, moments.
 
-Everything here returns plain text, never markup. Read `wording.py` for how single numbers become words, and `audio.py`
-next: it places these words on the page.
+Everything here returns plain text, never markup. Read `../wording.py` for how single numbers become words.
 """
 
 import math
-from collections.abc import Sequence
 
 from oddwave.report import wording
+from oddwave.report.kinds.views import by_score
 from oddwave.results import AudioEvent, AudioResult
 
 __all__ = [
     "band_text",
     "describe",
-    "event_rarity_text",
     "hertz_text",
-    "is_flagged",
     "moment_text",
     "place_text",
-    "ranked",
     "rarity_text",
 ]
 
@@ -30,7 +26,7 @@ _DROP_OUT_DB = -15.0
 
 
 def describe(event: AudioEvent) -> str:
-    """Put an event in plain words: "a 3.1 kHz tone from 2.4 s to 3.0 s, 14 dB above normal"."""
+    """Describe an event in plain words: "a 3.1 kHz tone from 2.4 s to 3.0 s, 14 dB above normal"."""
     short = event.end_s - event.start_s <= _CLICK_S
     what = _missing_text(event, short) if event.level_db < 0 else _added_text(event, short)
     when = f"from {moment_text(event.start_s, 1)} to {moment_text(event.end_s, 1)}"
@@ -93,46 +89,23 @@ def moment_text(time_s: float, decimals: int = 1) -> str:
 
 
 def place_text(item: AudioResult) -> str:
-    """Say what in a recording does not belong: its strongest event, and how many more there are."""
+    """Return what is anomalous in a recording: its strongest event, and how many more there are."""
     if not item.events:
         return "no single moment stands out"
-    strongest = max(item.events, key=lambda event: event.score)
     more = f", and {wording.count_text(len(item.events) - 1, 'more event')}" if len(item.events) > 1 else ""
-    return describe(strongest) + more
-
-
-def is_flagged(item: AudioResult) -> bool:
-    """Say whether any clip of a recording lies above the threshold."""
-    return item.flagged
-
-
-def ranked(items: Sequence[AudioResult]) -> list[AudioResult]:
-    """Return the recordings that have a score: flagged ones first, then by score, the highest first."""
-    judged = [item for item in items if item.status == "judged"]
-    return sorted(judged, key=lambda item: (not is_flagged(item), -item.score))
+    return describe(by_score(item)[0]) + more
 
 
 def rarity_text(item: AudioResult, num_normals: int) -> str:
-    """Say how rare a recording's score is; its p-value is an upper bound, because its clips resemble one another."""
+    """Return how rare a recording's score is; its p-value is an upper bound, because its clips resemble one another."""
     p_value = item.p_value
     if not math.isfinite(p_value):
         return ""
     if p_value > 0.5 and round(float(min(item.p_values)) * (num_normals + 1)) <= 1:
         return (
             f"None of the {num_normals:,} normal clips held back scores this high. Yet one of {len(item.scores):,} "
-            "clips might by chance; with that many held back it would be known."
+            "clips might by chance: too few were held back to tell."
         )
     if p_value > 0.5:
         return "Many normal recordings of this length reach such a score."
     return f"Of normal recordings of this length, at most {wording.rate_text(p_value)} reaches such a score."
-
-
-def event_rarity_text(p_value: float, num_normals: int) -> str:
-    """Say in a sentence how rare an event's peak is among normal clips."""
-    if not math.isfinite(p_value) or num_normals < 1:
-        return ""
-    if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: nothing of that kind was heard
-        return f"None of the {num_normals:,} normal clips held back peaks this high."
-    if p_value > 0.5:
-        return "More than half of the normal clips peak this high."
-    return f"Of normal clips, {wording.rate_text(p_value)} peaks this high."

@@ -1,0 +1,160 @@
+"""What the page of images shows: a contact sheet of all, and the most abnormal ones in detail.
+
+Every image is read once, the most abnormal first; one that cannot be read again is listed without an image. Read
+`image_figures.py` next: how pixels and maps become what is drawn.
+"""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from oddwave.errors import DataError
+from oddwave.report import wording
+from oddwave.report.kinds.image_figures import (
+    MapScale,
+    channels_text,
+    detail_size,
+    difference,
+    encoded,
+    heat_map,
+    map_legend,
+    map_scale,
+    shown,
+    thumbnail,
+)
+from oddwave.report.kinds.image_words import place_text, region_text, wavelet_text
+from oddwave.report.kinds.views import (
+    Box,
+    by_score,
+    item_row,
+    item_view,
+    items_content,
+    num_details,
+    ranked,
+    share_bars,
+)
+from oddwave.results import CalibrationSummary, DetectionResult, ImageRegion, ImageResult
+
+__all__ = ["image_content"]
+
+MAX_THUMBNAILS = 5_000
+LEAST_DETAILS = 12  # shown even where nothing was flagged: the images nearest to the threshold
+PAGE_SIZE = 60
+THUMB_BOXES = 3
+
+PART_LABELS = {
+    "reconstruction": "error of the normal version",
+    "recon": "error of the normal version",
+    "feature": "error in the features",
+    "memory": "distance to normal images",
+    "inversion": "density after inversion",
+}
+
+
+def image_content(result: DetectionResult) -> dict[str, Any]:
+    """Return what the page of images shows beyond the shell of every page."""
+    items, scale = ranked(result.items), map_scale(result, lambda item: item.anomaly_map)
+    num_views = num_details(items, LEAST_DETAILS)
+    entries: list[dict[str, Any]] = []
+    views: list[dict[str, Any]] = []
+    for index, item in enumerate(items):
+        pixels, problem = _pixels(item) if index < max(num_views, MAX_THUMBNAILS) else (None, "")
+        entries.append(_entry(item, index, pixels, index < num_views))
+        if index < num_views:
+            views.append(_view(item, index, pixels, problem, scale, result.calibration))
+    facts = {"total": len(items), "flagged": len(result.flagged), "thumbnails": MAX_THUMBNAILS, "size": PAGE_SIZE}
+    return items_content(
+        result,
+        place_text,
+        views,
+        overview="Contact sheet",
+        sheets=[entries[start : start + PAGE_SIZE] for start in range(0, len(entries), PAGE_SIZE)],
+        sheet_facts=facts,
+        legend=map_legend(scale, "Heat map", "region"),
+        nothing="No single region stands out.",
+    )
+
+
+def _pixels(item: ImageResult) -> tuple[np.ndarray | None, str]:
+    """Read an image again, or return why that failed: files may have gone since they were scored."""
+    if item.image is None:
+        return None, "The image cannot be shown: the result does not hold where its pixels are."
+    try:
+        return item.image.pixels(), ""
+    except (DataError, OSError) as error:
+        return None, f"The image cannot be shown: {error}"
+
+
+def _entry(item: ImageResult, index: int, pixels: np.ndarray | None, has_view: bool) -> dict[str, Any]:
+    """Return an image's entry in the contact sheet."""
+    image = None if pixels is None or index >= MAX_THUMBNAILS else thumbnail(shown(pixels))
+    boxes = [_box(item, region) for region in by_score(item)[:THUMB_BOXES]] if item.flagged else []
+    return item_row(item, index, place_text, has_view) | {"image": image, "boxes": boxes}
+
+
+def _view(
+    item: ImageResult, index: int, pixels: np.ndarray | None, problem: str, scale: MapScale, normal: CalibrationSummary
+) -> dict[str, Any]:
+    size = f"{item.size[1]:,} x {item.size[0]:,} px" if min(item.size) > 0 else "unknown"
+    bands = sorted(item.bands, key=lambda band: (band.orientation == "coarse", band.level))  # from fine to coarse
+    shares = [(wavelet_text(band), band.share) for band in bands]
+    return item_view(
+        item,
+        index,
+        PART_LABELS,
+        lambda region: _finding(item, region, normal.num_blocks),
+        rarity=wording.rarity_text(item.p_value, normal.num_points, "images", "score this high"),
+        facts=[("Size", size)],
+        layers=None if pixels is None else _layers(item, pixels, scale),
+        problem=problem,
+        bands=share_bars(shares),
+        largest_bands=wording.shares_sentence(shares),
+    )
+
+
+def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale) -> dict[str, Any]:
+    height, width, num_channels = pixels.shape
+    size = detail_size((width, height))
+    sharp = Image.Resampling.NEAREST if size[0] > width else Image.Resampling.LANCZOS  # magnified pixels stay square
+    normal, gap, full = "", "", 0.0
+    if item.reconstruction is not None and item.reconstruction.size:
+        normal = encoded(shown(item.reconstruction).resize(size, Image.Resampling.BICUBIC))
+        drawn, full = difference(pixels, item.reconstruction, size)
+        gap = encoded(drawn)
+    hints = ["" if normal else "No normal version was made of this image.", channels_text(num_channels)]
+    return {
+        "width": size[0],
+        "height": size[1],
+        "original": encoded(shown(pixels).resize(size, sharp)),
+        "normal": normal,
+        "difference": gap,
+        "heat": encoded(heat_map(item.anomaly_map, size, scale)) if item.anomaly_map.size else "",
+        "difference_hint": (
+            "Orange is brighter than normal, blue darker; full colour from a difference of "
+            f"{wording.fixed_text(full, 2)} (1 is black to white)."
+        ),
+        "hint": " ".join(filter(None, hints)),
+        "axes": None,
+    }
+
+
+def _finding(item: ImageResult, region: ImageRegion, num_normals: int) -> dict[str, Any]:
+    pixels = item.size[0] * item.size[1]
+    share = f" ({wording.percent_text(region.area_px / pixels)})" if pixels else ""
+    facts = (
+        f"area {region.area_px:,} px{share}, peak {wording.score_text(region.score)} at x {region.peak_x_px:,}, "
+        f"y {region.peak_y_px:,}; p {wording.p_value_text(region.p_value)}. "
+        f"{wording.rarity_text(region.p_value, num_normals, 'images', 'peak this high')}"
+    )
+    return {"text": region_text(region), "facts": facts, "box": _box(item, region), "start_s": None}
+
+
+def _box(item: ImageResult, region: ImageRegion) -> Box:
+    height, width = (max(1, side) for side in item.size)
+    return (
+        round(100 * region.left_px / width, 2),
+        round(100 * region.top_px / height, 2),
+        round(100 * (region.right_px - region.left_px) / width, 2),
+        round(100 * (region.bottom_px - region.top_px) / height, 2),
+    )
