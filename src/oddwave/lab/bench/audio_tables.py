@@ -43,7 +43,11 @@ _PROTOCOLS = {
 
 
 def write_audio_tables(out: Path, rows: Sequence[Row]) -> Path:
-    """Write `audio.csv`, `audio.json` and `audio.md`; return the last. Raises: CheckpointError if they cannot be."""
+    """Write `audio.csv`, `audio.jsonl.gz` and `audio.md`; return the last.
+
+    Raises:
+        CheckpointError: `out` cannot be written.
+    """
     facts = [facts_of(out, row) for row in rows]
     return write_item_tables(out, "audio", rows, facts, audio_markdown(rows, facts))
 
