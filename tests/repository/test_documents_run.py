@@ -123,7 +123,7 @@ def write_files() -> None:
         Path(f"{name}.csv").write_text("temperature\n" + "\n".join(f"{value:.4f}" for value in part) + "\n")
     beats = np.sin(np.arange(24) / 3 + rng.uniform(0, 0.4, size=(40, 1))) + 0.05 * rng.normal(size=(40, 24))
     np.savetxt("beats.csv", beats, fmt="%.4f", delimiter=",")
-    for folder in ("good", "good_parts", "boards"):
+    for folder in ("good", "new", "good_parts", "boards"):
         Path(folder).mkdir()
         for number in range(12):
             pixels = 120 + 40 * np.sin(np.arange(600) / 20 + rng.uniform(0, 1)) + rng.normal(0, 4, size=(600, 600))
@@ -131,7 +131,7 @@ def write_files() -> None:
     mask = np.zeros((600, 600), dtype=np.uint8)
     mask[100:500, 100:500] = 255
     Image.fromarray(mask).save("mask.png")
-    for folder, number in (("healthy", 12), ("new_recordings", 2)):
+    for folder, number in (("healthy", 12), ("later", 2), ("new_recordings", 2)):
         Path(folder).mkdir()
         for place in range(number):
             hum = 3000 * np.sin(np.arange(64000) / 20 + rng.uniform(0, 6)) + 300 * rng.normal(size=64000)
