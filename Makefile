@@ -24,7 +24,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser test-faults bench bench-image bench-audio bench-ablation bench-quick docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults bench bench-image bench-audio bench-ablation bench-quick figures docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -32,7 +32,7 @@ help:  ## list these commands
 
 setup: $(READY)  ## make .venv with oddwave and everything needed to work on it
 
-demo: $(READY)  ## train on made-up readings and images, find what was planted, write demo/report.html, demo/images/report.html
+demo: $(READY)  ## train on synthetic data, find what was planted in others, write demo/report.html and more
 	$(BIN)/oddwave demo
 
 test: $(READY)  ## run the default test suite
@@ -61,15 +61,18 @@ bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data)
 bench-image: $(READY)  ## run the image benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench image --seeds 0,1,2 -o benchmarks/results
 
-bench-audio: $(READY)  ## run the sound benchmark, likewise
+bench-audio: $(READY)  ## run the audio benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench audio --seeds 0,1,2 -o benchmarks/results
 
-bench-ablation: $(READY)  ## measure what each part of oddwave is worth, likewise
+bench-ablation: $(READY)  ## measure what each part of oddwave contributes, likewise
 	$(DATA) $(BIN)/oddwave bench ablation --seeds 0,1,2 -o benchmarks/results
 
 bench-quick: $(READY)  ## a first look at all four benchmarks, into build/quick: one seed, small budgets, two cells at once
 	$(DATA); export ODDWAVE_DATA; for what in image audio ablation series; do \
 		$(BIN)/oddwave bench $$what --quick --jobs 2 -o build/quick || exit 1; done
+
+figures: $(READY)  ## write the README's benchmark figures from benchmarks/results
+	$(BIN)/python -m oddwave.lab.bench.figures README.md benchmarks/results
 
 docs: $(DOCS_READY)  ## build docs/_build/html/index.html
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html

@@ -35,6 +35,25 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("public",),
     ("cli",),
 )
+WORDS = {  # what a room holds, for the drawing
+    GROUND: "settings, results, errors, files",
+    "wavelets": "transforms, exact both ways",
+    "sources": "readers: paths to items",
+    "diffusion": "schedules, samplers",
+    "nets": "U-Net, frozen networks",
+    "tensors": "items to tensors and back",
+    "training": "minimising a loss",
+    "planted": "synthetic anomalies",
+    "scoring": "errors, memory, calibration",
+    "detection": "a detector per modality",
+    "detector": "the public door",
+    "report": "HTML, CSV, JSON",
+    "console": "what is printed",
+    "demo": "synthetic data with faults",
+    "lab": "rivals, metrics, benchmarks",
+    "public": "oddwave, oddwave.metrics, ...",
+    "cli": "the command line",
+}
 # Single modules beside the rooms: the doors, and everything else on the ground floor.
 SINGLE = {
     "detector": "detector",
@@ -120,7 +139,7 @@ def lines_of(room: str) -> int:
 
 def drawing() -> str:
     """Return the rooms as an SVG drawing: a box each, on its layer, lines to the rooms that it imports."""
-    counts, width, height = rooms(), 860, 74
+    counts, width, height = rooms(), 860, 66
     places: dict[str, tuple[float, float]] = {}
     for depth, row in enumerate(reversed(LAYERS)):
         for number, room in enumerate(row):
@@ -130,7 +149,7 @@ def drawing() -> str:
         for target, count in sorted(targets.items()):
             (x1, y1), (x2, y2) = places[room], places[target]
             if target != GROUND:
-                bend = (layer_of(room) - layer_of(target) - 1) * 46
+                bend = (layer_of(room) - layer_of(target) - 1) * 44
                 side = 1 if (x1 + x2) / 2 >= width / 2 else -1
                 control = f"{(x1 + x2) / 2 + side * bend:.0f},{(y1 + y2) / 2:.0f}"
                 shapes.append(
@@ -138,10 +157,11 @@ def drawing() -> str:
                     f'stroke-width="{min(0.8 + count / 15, 5):.1f}"><title>{room} imports {target}</title></path>'
                 )
     for room, (x, y) in places.items():
+        words = f"{WORDS.get(room, '')} · {lines_of(room):,} lines".lstrip(" ·")
         shapes.append(
-            f'<rect x="{x - 75:.0f}" y="{y - 20:.0f}" width="150" height="38" rx="7"/>'
+            f'<rect x="{x - 125:.0f}" y="{y - 20:.0f}" width="250" height="38" rx="7"/>'
             f'<text x="{x:.0f}" y="{y - 3:.0f}">{escape(room)}</text>'
-            f'<text x="{x:.0f}" y="{y + 12:.0f}" class="small">{lines_of(room):,} lines</text>'
+            f'<text x="{x:.0f}" y="{y + 12:.0f}" class="small">{escape(words)}</text>'
         )
     style = (
         "rect{fill:#f4f6fa;stroke:#51617d}text{font:14px system-ui,sans-serif;text-anchor:middle;fill:#1d2733}"

@@ -1,4 +1,7 @@
-"""What the documents promise holds: commands, links, examples; nothing of anybody's machine is in the repository."""
+"""What the documents promise holds: commands, links, figures; nothing of anybody's machine is in the repository.
+
+`test_documents_run.py` runs the README and the tutorials.
+"""
 
 import importlib
 import re
@@ -11,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from oddwave.cli import app
+from oddwave.lab.bench.figures import with_figures
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "oddwave"
@@ -82,9 +86,12 @@ def test_documented_make_commands_exist() -> None:
 
 
 def documented_commands() -> list[str]:
-    """Give every `oddwave ...` line of the documents."""
-    text = "".join(block for document in DOCUMENTS for block in fenced(document, "console"))
-    return sorted(set(re.findall(r"^oddwave .*", text, re.MULTILINE)))
+    """Give every `oddwave ...` line of the documents, and those within a text that name an output."""
+    blocks = "".join(block for document in DOCUMENTS for block in fenced(document, "console"))
+    texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    return sorted(
+        {*re.findall(r"^oddwave .*", blocks, re.MULTILINE), *re.findall(r"`(oddwave [^`]* -o [^`]*)`", texts)}
+    )
 
 
 def test_documented_oddwave_commands_are_understood() -> None:
@@ -110,6 +117,12 @@ def test_readme_opens_with_its_two_commands() -> None:
     assert fenced(ROOT / "README.md", "console")[0].split("\n")[:2] == ["make demo", "make test"]
 
 
+def test_readme_is_short_and_its_figures_are_those_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text == with_figures(text, ROOT / "benchmarks" / "results"), "run `make figures`"
+    assert text.count("\n") <= 130
+
+
 def test_ci_runs_the_documented_commands() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"^make ([a-z-]+)$", script, re.MULTILINE) == ["lint", "test"]
@@ -123,10 +136,10 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert missing == []
 
 
-def method_table() -> list[tuple[str, str]]:
-    """Give (file, name) for each name in the method page's tables: rows are | what | equation | file | names | ..."""
+def named_parts(page: str) -> list[tuple[str, str]]:
+    """Give (file, name) for each name in a page's tables: rows are | what | equation | file | names | ..."""
     pairs = []
-    for line in (ROOT / "docs" / "method.md").read_text(encoding="utf-8").splitlines():
+    for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("|") and len(cells) >= 4 and (file := re.fullmatch(r"`([\w/]+\.py)`", cells[2])):
             pairs += [(file[1], name) for name in re.findall(r"`([\w.]+)`", cells[3])]
@@ -134,7 +147,7 @@ def method_table() -> list[tuple[str, str]]:
 
 
 def test_the_method_page_maps_every_part() -> None:
-    rooms = {file.partition("/")[0] for file, _ in method_table()}
+    rooms = {file.partition("/")[0] for file, _ in named_parts("method.md")}
     assert rooms >= {
         "sources",
         "tensors",
@@ -148,10 +161,12 @@ def test_the_method_page_maps_every_part() -> None:
     }
 
 
-def test_the_method_page_names_what_exists() -> None:
+@pytest.mark.parametrize("page", ["method.md", "architecture.md"])
+def test_pages_name_what_exists(page: str) -> None:
     """Each name is in its file, and lives there rather than being imported."""
     offenders = []
-    for file, name in method_table():
+    assert named_parts(page)
+    for file, name in named_parts(page):
         found: object = importlib.import_module(dotted(Path(file)))
         for part in name.split("."):
             found = getattr(found, part, None)
@@ -159,25 +174,3 @@ def test_the_method_page_names_what_exists() -> None:
         if found is None or module != dotted(Path(file)):
             offenders.append(f"{name} in {file}" + (f" lives in {module}" if found is not None else ""))
     assert offenders == []
-
-
-@pytest.mark.slow
-def test_readme_example_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    values = np.sin(np.arange(6000) / 8) + 0.1 * rng.normal(size=6000)
-    values[5500:5560] = 0.0
-    for name, part in (("healthy", values[:5000]), ("today", values[5000:])):
-        lines = "\n".join(f"{value:.4f}" for value in part)
-        (tmp_path / f"{name}.csv").write_text(f"temperature\n{lines}\n", encoding="utf-8")
-    (example,) = fenced(ROOT / "README.md", "python")
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(example, names)
-    assert "score" in capsys.readouterr().out
-    scores = names["scores"]
-    assert isinstance(scores, np.ndarray)
-    assert 450 <= int(np.nanargmax(scores)) <= 610

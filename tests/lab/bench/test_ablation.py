@@ -26,6 +26,7 @@ from oddwave.lab.bench.ablation_plots import difference_figure, write_ablation_p
 from oddwave.lab.bench.ablation_tables import ablation_markdown, bootstrap_interval, compare, write_ablation_tables
 from oddwave.lab.bench.methods import is_seeded, method_names, run_method
 from oddwave.lab.bench.protocol import COLUMNS, AudioTask, Task, load_tasks
+from oddwave.lab.bench.run_facts import read_run_facts
 from oddwave.lab.datasets.recordings import ClipSplit
 
 PAPERS = ("no_wavelet_pyramid", "no_attention", "no_shared_adapter", "no_hybrid_embedding")
@@ -309,8 +310,8 @@ def test_the_command_runs_goes_on_and_leaves_other_tables_alone(small, data, tmp
         ("no_attention", "2", "2"),
     ]
     assert float(rows[1]["paper_delta"]) == pytest.approx(0.915 - 0.941)
-    known = json.loads((out / "ablation.json").read_text())
-    assert [cell["method"] for cell in known["cells"]] == ["ablation/full", "ablation/no_attention"] * 2
+    known = read_run_facts(out / "ablation.jsonl.gz")
+    assert [cell["method"] for cell in known["cell"]] == ["ablation/full", "ablation/no_attention"] * 2
     assert (out / "scores").joinpath("mvtec_ad__bottle__one_class__ablation-full__0.json").exists()
     CliRunner().invoke(bench_app, ["image", *common, "--methods", "random"], catch_exceptions=False)
     assert "ablation" not in (out / "image.md").read_text()

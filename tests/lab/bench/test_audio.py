@@ -20,6 +20,7 @@ from oddwave.lab.bench.audio_tables import audio_markdown
 from oddwave.lab.bench.label_metrics import audio_metrics, auroc_by_kind
 from oddwave.lab.bench.methods import is_seeded, method_names, run_method
 from oddwave.lab.bench.protocol import COLUMNS, AudioTask, Cell, load_tasks, modality_of
+from oddwave.lab.bench.run_facts import read_run_facts
 from oddwave.lab.bench.tables import write_tables
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES
@@ -268,9 +269,9 @@ def test_all_modalities_share_a_folder_without_mixing(data, tmp_path, one_proces
     assert table.name == "audio.md"
     with (out / "audio.csv").open(newline="") as file:
         assert {row["item"] for row in csv.DictReader(file)} == {"siren", "drilling"}
-    known = json.loads((out / "audio.json").read_text())
-    assert {"settings", "environment", "auroc_by_kind", "fit_wall_s", "seed"} <= set(known["cells"][0])
-    assert known["cells"][0]["settings"] in known["settings"]
+    known = read_run_facts(out / "audio.jsonl.gz")
+    assert {"settings", "environment", "auroc_by_kind", "fit_wall_s", "seed"} <= set(known["cell"][0])
+    assert isinstance(known["cell"][0]["settings"], dict)
 
 
 def test_the_command_writes_the_tables(data, tmp_path, one_process):

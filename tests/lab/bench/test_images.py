@@ -19,6 +19,7 @@ from oddwave.lab.bench.label_metrics import auroc_by_kind
 from oddwave.lab.bench.methods import Outcome, is_seeded, method_names, run_method
 from oddwave.lab.bench.paper import PAPER_IMAGE_AUC, PAPER_IMAGE_METHODS
 from oddwave.lab.bench.protocol import COLUMNS, Cell, load_tasks
+from oddwave.lab.bench.run_facts import read_run_facts
 from oddwave.lab.bench.tables import write_tables
 from oddwave.results import ImageResult
 from oddwave.sources.image.reader import read_images
@@ -290,8 +291,8 @@ def test_series_and_images_share_a_folder_without_mixing(data, tmp_path, one_pro
     assert "ECG200" not in table.read_text()
     with (out / "image.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
-    known = json.loads((out / "image.json").read_text())
-    assert {"f1_max", "auroc_by_kind"} <= set(known["cells"][0])
+    known = read_run_facts(out / "image.jsonl.gz")
+    assert {"f1_max", "auroc_by_kind"} <= set(known["cell"][0])
 
 
 def test_a_task_travels_to_a_worker(bottle, out):

@@ -8,7 +8,6 @@ Pairs of one item are alike: the interval says how sure the mean over these very
 stand beside those of its own switches. Read `ablation.py` for the variants.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from oddwave.lab.bench.ablation import (
 from oddwave.lab.bench.markdown import Row, csv_text, failed_cells, section
 from oddwave.lab.bench.paper import paper_ablation
 from oddwave.lab.bench.protocol import modality_of
+from oddwave.lab.bench.run_facts import cell_records, write_run_facts
 
 __all__ = [
     "GROUND_TITLES",
@@ -102,21 +102,22 @@ class Comparison:
 
 
 def write_ablation_tables(out: Path, rows: Sequence[Row]) -> Path:
-    """Write `ablation.csv`, `ablation.json` (with each cell's figure) and `ablation.md`; return the last.
+    """Write `ablation.csv`, `ablation.jsonl.gz` (with each cell's figure) and `ablation.md`; return the last.
 
     Rows of other methods are passed over. Raises: CheckpointError if they cannot be written.
     """
     own = [row for row in rows if is_variant(row["method"])]
     compared = compare(own)
-    known = {
-        "grounds": {ground: {name: list(texts) for name, texts in of.items()} for ground, of in GROUNDS.items()},
-        "absent": {name: dict(reasons) for name, reasons in ABSENT.items()},
-        "comparisons": [_values(each) for each in compared],
-        "cells": [dict(row) for row in own],
-    }
+    records = [
+        *({"record": "ground", "name": name, **{each: list(texts) for each, texts in of.items()}}
+          for name, of in GROUNDS.items()),
+        *({"record": "absent", "name": name, **reasons} for name, reasons in ABSENT.items()),
+        *({"record": "comparison", **_values(each)} for each in compared),
+        *cell_records(own),
+    ]  # fmt: skip
     table = [{name: _text(value) for name, value in _values(each).items()} for each in compared]
     write_bytes_atomic(out / "ablation.csv", csv_text(table, _COLUMNS).encode())
-    write_bytes_atomic(out / "ablation.json", (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode())
+    write_run_facts(out / "ablation.jsonl.gz", records)
     write_bytes_atomic(out / "ablation.md", ablation_markdown(own).encode())
     return out / "ablation.md"
 
@@ -274,7 +275,7 @@ def _figure(value: float | None, form: str = ".3f") -> str:
 
 
 def _values(each: Comparison) -> dict[str, Any]:
-    """Give a comparison by the names of the columns; the JSON and the CSV hold the same."""
+    """Give a comparison by the names of the columns; the run facts and the CSV hold the same."""
     low, high = each.interval or (None, None)
     own = {name: getattr(each, name) for name in _COLUMNS if name not in ("changes", "delta_low", "delta_high")}
     own |= {"changes": list(VARIANTS[each.variant].changes[each.modality]), "delta_low": low, "delta_high": high}

@@ -23,13 +23,13 @@ _COSTS = {
 }
 _BY_CLASS = {"auroc": "AUROC", "pauc": "pAUC"}
 _MOST_COLUMNS = 10
-_INTRODUCTION = """# Sound benchmark
+_INTRODUCTION = """# Audio benchmark
 
 One-class: a model hears the normal recordings of the training part, without labels, and gives each test recording one
 score. Macro mean: plain mean over classes, then mean ± standard deviation over seeds; blank where cells are missing.
 Best in bold. AUROC, AUPR and pAUC are over recordings; pAUC is the area up to a false-positive rate of 0.1,
 standardised (McClish) so that 0.5 is chance, as the DCASE tasks have it. No threshold, setting, noise level or
-checkpoint is chosen on a label. Sound is mixed to one channel and resampled to 16 kHz; baselines hear clips of 4 s that
+checkpoint is chosen on a label. Audio is mixed to one channel and resampled to 16 kHz; baselines hear clips of 4 s that
 overlap by a quarter, shorter recordings filled up by mirroring, and a recording has the score of its most anomalous
 clip. Seconds are for all recordings of a class, files to scores."""
 _PROTOCOLS = {
@@ -43,7 +43,11 @@ _PROTOCOLS = {
 
 
 def write_audio_tables(out: Path, rows: Sequence[Row]) -> Path:
-    """Write `audio.csv`, `audio.json` and `audio.md`; return the last. Raises: CheckpointError if they cannot be."""
+    """Write `audio.csv`, `audio.jsonl.gz` and `audio.md`; return the last.
+
+    Raises:
+        CheckpointError: `out` cannot be written.
+    """
     facts = [facts_of(out, row) for row in rows]
     return write_item_tables(out, "audio", rows, facts, audio_markdown(rows, facts))
 

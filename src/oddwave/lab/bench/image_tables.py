@@ -20,7 +20,7 @@ the labels: an upper bound that nobody reaches in use. Seconds are for all image
 
 
 def write_image_tables(out: Path, rows: Sequence[Row]) -> Path:
-    """Write `image.csv` (all cells), `image.json` (with all that is known of them) and `image.md`; return the last.
+    """Write `image.csv` (all cells), `image.jsonl.gz` (with all that is known of them) and `image.md`; return the last.
 
     Raises:
         CheckpointError: `out` cannot be written.

@@ -4,8 +4,6 @@ Figures that `results.csv` has no column for come from the files that `runner.py
 `image_tables.py` and `audio_tables.py` next.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,9 @@ from oddwave.errors import CheckpointError
 from oddwave.files import read_json, write_bytes_atomic
 from oddwave.lab.bench.markdown import Row, csv_text
 from oddwave.lab.bench.protocol import COLUMNS, BenchModality, Cell
+from oddwave.lab.bench.run_facts import cell_records, write_run_facts
 
 __all__ = ["Facts", "facts_of", "with_figures", "write_item_tables"]
-
-_SHARED = ("settings", "environment")
 
 Facts = Mapping[str, Any]
 
@@ -42,23 +39,14 @@ def with_figures(row: Row, facts: Facts) -> dict[str, str]:
 def write_item_tables(
     out: Path, modality: BenchModality, rows: Sequence[Row], facts: Sequence[Facts], markdown: str
 ) -> Path:
-    """Write `<modality>.csv` (all cells), `.json` (with all that is known of them) and `.md`; return the last.
-
-    In the JSON a cell's `settings` and `environment` are keys of the objects of these names, which many cells share.
+    """Write `<modality>.csv` (all cells), `.jsonl.gz` (with all that is known of them) and `.md`; return the last.
 
     Raises:
         CheckpointError: `out` cannot be written.
     """
-    shared: dict[str, dict[str, Any]] = {name: {} for name in _SHARED}
     filled = [{name: value for name, value in row.items() if value != ""} for row in rows]
-    cells: list[dict[str, Any]] = [{**row, **own} for row, own in zip(filled, facts, strict=True)]
-    for cell in cells:
-        for name in shared.keys() & cell.keys():
-            text = json.dumps(cell[name], sort_keys=True)
-            key = hashlib.sha256(text.encode()).hexdigest()[:8]
-            shared[name][key], cell[name] = cell[name], key
-    known = {"cells": cells, **shared}
+    cells = [{**row, **own} for row, own in zip(filled, facts, strict=True)]
     write_bytes_atomic(out / f"{modality}.csv", csv_text(rows, COLUMNS).encode())
-    write_bytes_atomic(out / f"{modality}.json", (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
+    write_run_facts(out / f"{modality}.jsonl.gz", cell_records(cells))
     write_bytes_atomic(out / f"{modality}.md", markdown.encode())
     return out / f"{modality}.md"

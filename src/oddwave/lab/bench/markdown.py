@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["Row", "csv_text", "failed_cells", "section"]
+__all__ = ["Row", "csv_text", "failed_cells", "figure_text", "over_seeds", "section"]
 
 Row = Mapping[str, str]
 
@@ -44,7 +44,7 @@ def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None =
     titles = metrics if metrics is not None else _TITLES
     shown = [name for name in titles if any(row.get(name) for row in rows)]
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    table = {m: {k: _over_seeds([r for r in rows if r["method"] == m], k) for k in shown} for m in methods}
+    table = {m: {k: over_seeds([r for r in rows if r["method"] == m], k) for k in shown} for m in methods}
     num_items = {m: len({r.get("item") for r in rows if r["method"] == m}) for m in methods}
     whole = {m for m in methods if num_items[m] == max(num_items.values())}
     if shown:
@@ -53,7 +53,7 @@ def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None =
     lines.append("|---|" + "---:|" * (len(shown) + 1))
     best = {k: max(table[m][k][0] for m in whole) for k in shown if k not in _COST}
     for method in methods:
-        cells = [_shown(table[method][k], k, best.get(k) if method in whole else None) for k in shown]
+        cells = [figure_text(table[method][k], k, best.get(k) if method in whole else None) for k in shown]
         own = [r for r in rows if r["method"] == method]
         done = sum(not r["error"] for r in own)
         note = f" of {len(own)}" if done < len(own) else ""
@@ -77,8 +77,8 @@ def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _over_seeds(rows: Iterable[Row], metric: str) -> tuple[float, float, int]:
-    """Give mean and deviation over seeds of the means over items, and the number of seeds."""
+def over_seeds(rows: Iterable[Row], metric: str) -> tuple[float, float, int]:
+    """Return mean and deviation over seeds of the means over items, and the number of seeds."""
     seeds: dict[str, list[float]] = {}
     for row in rows:
         if row.get(metric) and not row["error"]:
@@ -89,7 +89,8 @@ def _over_seeds(rows: Iterable[Row], metric: str) -> tuple[float, float, int]:
     return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, len(means)
 
 
-def _shown(value: tuple[float, float, int], metric: str, best: float | None) -> str:
+def figure_text(value: tuple[float, float, int], metric: str, best: float | None) -> str:
+    """Return a figure of `over_seeds` as a table shows it, in bold where it is the best."""
     mean, deviation, seeds = value
     if not seeds:
         return ""

@@ -33,8 +33,8 @@ _SINGLE_ITEMS = ("realKnownCause/nyc_taxi", "realKnownCause/machine_temperature_
 def write_tables(out: Path, rows: Sequence[Row], tasks: Sequence[AnyTask], modality: BenchModality = "series") -> Path:
     """Write the tables and plots of a modality beside its `results.csv` and return the Markdown file.
 
-    Markdown, CSV and JSON are called after the modality; the verdict closes the Markdown. `<modality>_plots.html` is
-    left out, with a warning, where plotly is missing.
+    Markdown, CSV and run facts are called after the modality; the verdict closes the Markdown.
+    `<modality>_plots.html` is left out, with a warning, where plotly is missing.
 
     Raises:
         CheckpointError: `out` cannot be written.
