@@ -218,3 +218,22 @@ def test_every_public_name_is_there() -> None:
     assert set(oddwave.__all__) <= set(dir(oddwave))
     with pytest.raises(AttributeError, match="no attribute 'detektor'"):
         oddwave.detektor  # noqa: B018
+
+
+def test_discoveries_are_printed_and_written(work: Path, tmp_path: Path) -> None:
+    scored = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr", "0.5", "--alpha", "0.05")
+    assert scored.exit_code == 0, scored.stderr
+    assert "At a false discovery rate of 0.5: " in scored.stdout
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())["discoveries"]
+    assert found["rate"] == 0.5
+    assert found["expected_false"] == 0.5 * len(found["items"])
+    assert f"{len(found['items'])} of 1 items" in scored.stdout
+    told = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr", "0.1", "--json", "-q")
+    assert json.loads(told.stdout)["discoveries"]["rate"] == 0.1
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "-0.5"])
+def test_a_false_discovery_rate_that_is_none_is_refused(work: Path, tmp_path: Path, rate: str) -> None:
+    result = run("score", work / "model", work / "today.csv", "-o", tmp_path, "--fdr", rate)
+    assert result.exit_code == 2
+    assert "expected a false discovery rate between 0 and 1" in result.stderr

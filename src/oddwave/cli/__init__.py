@@ -23,6 +23,7 @@ from oddwave.cli.options import (
     Delimiter,
     Exclude,
     ExitCode,
+    FalseDiscoveryRate,
     Json,
     Kind,
     Model,
@@ -35,7 +36,7 @@ from oddwave.cli.options import (
     Seed,
     Settings,
     Timestamp,
-    check_alpha,
+    check_rates,
     check_reading,
     configured,
     out_option,
@@ -102,6 +103,7 @@ def score(
     ],
     out: Out,
     alpha: Alpha = None,
+    fdr: FalseDiscoveryRate = None,
     timestamp: Annotated[str | None, _as_fitted("COL", "Timestamp column.")] = None,
     columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
     exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
@@ -128,13 +130,14 @@ def score(
     \b
     Examples:
         oddwave score model today.csv -o out --alpha 0.001
+        oddwave score parts.model new_parts/ -o out --fdr 0.1
         oddwave score model today.csv -o out --columns flow,pressure
         oddwave score parts.model "new/*.png" -o out --on-error stop
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable
 
-    check_alpha(alpha)
+    check_rates(alpha, fdr)
     options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     from oddwave.detector import Detector
@@ -153,7 +156,8 @@ def score(
         error.add_note(f"{model} is a model of {what}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
-    tell(result, written(result, data, out, quiet), source.notes, exit_code=exit_code, as_json=as_json)
+    files = written(result, data, out, quiet, fdr)
+    tell(result, files, source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()
@@ -165,6 +169,7 @@ def detect(
     settings: Settings = None,
     config_file: ConfigFile = None,
     alpha: Alpha = None,
+    fdr: FalseDiscoveryRate = None,
     timestamp: Timestamp = None,
     columns: Columns = None,
     exclude: Exclude = None,
@@ -194,7 +199,7 @@ def detect(
     """
     from oddwave.report.outputs import require_writable
 
-    check_alpha(alpha)
+    check_rates(alpha, fdr)
     config = configured(preset, seed, settings, config_file)
     options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
@@ -203,8 +208,8 @@ def detect(
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, alpha=alpha, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = written(result, data, out, quiet)
-    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json)
+        files = written(result, data, out, quiet, fdr)
+    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()

@@ -81,10 +81,13 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = None) -> list[Path]:
+def write_outputs(
+    result: DetectionResult, folder: Path, *, title: str | None = None, fdr: float | None = None
+) -> list[Path]:
     """Write all files of a scoring run, all of them or none, and return their paths; older ones are replaced.
 
-    Without jinja2 and plotly the report is left out, with a warning; the rest does not need them.
+    With `fdr`, summary.json also names the items that are discoveries at this false discovery rate. Without jinja2 and
+    plotly the report is left out, with a warning; the rest does not need them.
 
     Raises:
         CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
@@ -94,6 +97,9 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     own = own_entries(folder)
     audio = free_name(folder, own)
     summary = summary_of(result, audio_folder=audio)
+    if fdr is not None:
+        found = [item.id for item in result.discoveries(fdr)]
+        summary["discoveries"] = {"rate": fdr, "items": found, "expected_false": fdr * len(found)}
     pages: dict[str, str] = {}
     try:
         pages["report.html"] = render_report(result, title=title, audio_folder=audio)
