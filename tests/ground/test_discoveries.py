@@ -61,5 +61,5 @@ def test_a_long_stream_is_not_suspect_for_its_length():
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 2.0, NAN, True])
 def test_refuses_a_rate_that_is_none(rate):
-    with pytest.raises(ConfigError, match="false discovery rate is .* between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"false discovery rate is .* between 0 and 1"):
         result("instance", item("a", 0.01)).discoveries(rate)

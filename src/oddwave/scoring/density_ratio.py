@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.neighbours import nearest
 
 __all__ = ["DensityRatio"]
 
 _SMALLEST_SHARE = 1e-3  # of the usual deviation: a dimension that hardly moves in the background must not decide
 _TINY = 1e-9
-_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +85,8 @@ class DensityRatio:
     def _mean_distance(
         self, queries: Float[np.ndarray, "Q D"], items: Float[np.ndarray, "n D"]
     ) -> Float[np.ndarray, " Q"]:
-        count = min(self.num_neighbors, len(items))
-        squares, mean = np.square(items).sum(1), np.empty(len(queries))
-        for first in range(0, len(queries), _BLOCK):
-            block = queries[first : first + _BLOCK]
-            squared = np.square(block).sum(1)[:, None] - 2.0 * block @ items.T + squares
-            nearest = np.partition(squared, count - 1, axis=1)[:, :count]
-            mean[first : first + _BLOCK] = np.sqrt(np.maximum(nearest, 0.0)).mean(1)
-        return mean
+        distances: np.ndarray = nearest(queries, items, self.num_neighbors).distance.mean(1)
+        return distances.astype(float)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give what a saved model holds."""

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from oddwave.diffusion.noise import common_noise
 from oddwave.diffusion.process import PredictionType, predict_x0, q_sample
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.nets.unet import UNet
@@ -64,15 +65,10 @@ def denoiser_terms(
     """Compute all denoiser terms of `x0` in K * R network passes; `noise_levels` are fractions of T in (0, 1]."""
     net.eval()
     timesteps = [schedule.timestep_at(level) for level in noise_levels]
-    noise = _common_noise(x0.shape[1:], len(timesteps), num_noise_draws, seed).to(x0)
+    noise = common_noise((len(timesteps), num_noise_draws, *x0.shape[1:]), seed).to(x0)
     parts = [_block_terms(net, block, schedule, prediction_type, timesteps, noise) for block in torch.split(x0, _BATCH)]
     maps, feature, features = (torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True))
     return DenoiserTerms(maps, feature, features)
-
-
-def _common_noise(shape: torch.Size, levels: int, draws: int, seed: int) -> Float[Tensor, "K R C *grid"]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((levels, draws, *shape), generator=generator)
 
 
 def _block_terms(

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from oddwave.diffusion.noise import common_noise
 from oddwave.diffusion.process import Denoiser, PredictionType, denoise_once
 from oddwave.diffusion.schedule import NoiseSchedule
 
@@ -51,6 +52,6 @@ def _estimate(
         return denoise_once(net, x0, t, schedule, prediction_type)
     estimate = torch.zeros_like(x0)
     for own in seeds:
-        noise = torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(own)).to(x0).expand_as(x0)
+        noise = common_noise(x0.shape[1:], own).to(x0).expand_as(x0)
         estimate += denoise_once(net, x0, t, schedule, prediction_type, noise) / len(seeds)
     return estimate

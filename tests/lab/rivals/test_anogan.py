@@ -12,6 +12,7 @@ from oddwave.lab.rivals.learned.anogan import AnoGAN
 from oddwave.lab.rivals.learned.fast_anogan import FastAnoGAN
 from oddwave.lab.rivals.learned.gan import Adam
 from oddwave.lab.rivals.learned.items import on_images
+from oddwave.training.minimise import Descent
 
 PLANTED = 4
 
@@ -177,9 +178,12 @@ def test_adam_is_that_of_torch():
     target = torch.randn(6, generator=generator)
     ours, theirs = (torch.zeros(6, requires_grad=True) for _ in range(2))
     moments, count = [torch.zeros(6), torch.zeros(6)], torch.zeros(())
-    adam, settings = Adam([ours]), {"lr": 0.05, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+    descent, settings = (
+        Descent([ours], clip=None, optimizer=Adam),
+        {"lr": 0.05, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0},
+    )
     for _ in range(20):
-        adam.descend((ours - target).pow(4).sum(), 0.05)
+        descent.down((ours - target).pow(4).sum(), 0.05)
         slope = torch.autograd.grad((theirs - target).pow(4).sum(), theirs)
         with torch.no_grad():
             torch_adam(

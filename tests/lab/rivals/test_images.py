@@ -240,7 +240,7 @@ def test_padim_is_the_mahalanobis_distance_at_each_place(parts, tests_with_defec
         oracle = EmpiricalCovariance(store_precision=True)
         oracle.location_, oracle.precision_ = values.mean(axis=0), np.linalg.inv(covariance)
         expected = oracle.mahalanobis(query[place : place + 1] / unit)[0]
-        white = baseline._whitening[place] @ (query[place] - baseline._mean[place])
+        white = baseline._whitening[place].T @ (query[place] - baseline._mean[place])
         assert white @ white == pytest.approx(expected, rel=1e-3)
 
 

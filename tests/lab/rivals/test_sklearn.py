@@ -137,6 +137,7 @@ def test_blocks_do_not_change_the_scores(monkeypatch):
     for part in ("series_base", "lof", "one_class_svm"):
         limit = 1000 if part == "series_base" else 2**22  # the number of references stays as it was
         monkeypatch.setattr(f"oddwave.lab.rivals.{part}.BLOCK_VALUES", limit)
+    monkeypatch.setattr("oddwave.scoring.neighbours._BLOCK_VALUES", 1000)
     parts = [baseline(window_size=12).fit_predict(x) for baseline in WITHOUT_STUMPY]
     parts.append(MatrixProfile().fit_predict(panel))
     for a, b in zip(whole, parts, strict=True):
