@@ -1,7 +1,7 @@
 """The command line: thin; each command reads its options, calls the package, and prints what came of it.
 
 Heavy imports stand inside the commands, so that every `--help` answers at once. A new modality adds a command to
-`fit.py` and to `bench.py`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
+`fit.py`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddwave.cli.bench import bench_app
+from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
     AllowExternal,
@@ -55,7 +55,7 @@ __all__ = ["app"]
 # rich would double the time to the first word of help
 app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fit_app, name="fit")
-app.add_typer(bench_app, name="bench")
+app.command()(bench)
 app.command()(verify)
 
 
@@ -129,10 +129,8 @@ def score(
 
     \b
     Examples:
-        oddwave score model today.csv -o out --alpha 0.001
-        oddwave score parts.model new_parts/ -o out --fdr 0.1
-        oddwave score model today.csv -o out --columns flow,pressure
-        oddwave score parts.model "new/*.png" -o out --on-error stop
+        oddwave score model today.csv -o out --alpha 0.001 --columns flow,pressure
+        oddwave score parts.model "new/*.png" -o out --on-error stop --fdr 0.1
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable
@@ -147,8 +145,7 @@ def score(
     check_reading(options, modality, model)
     detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:
-        # before thousands of files are read
-        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)
+        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)  # before files are read
     try:
         source = detector.work.read(data)
     except DataError as error:
@@ -156,8 +153,7 @@ def score(
         error.add_note(f"{model} is a model of {what}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
-    files = written(result, data, out, quiet, fdr)
-    tell(result, files, source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
+    tell(result, written(result, data, out, quiet, fdr), source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()

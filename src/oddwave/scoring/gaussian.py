@@ -42,7 +42,8 @@ def inverse_root(covariance: Float[Tensor, "D D"], *, ridge: float = 0.0, floor:
     Variances below `floor` are raised to it first: no direction is enlarged beyond what the floor allows.
     """
     variances, directions = torch.linalg.eigh(covariance)
-    return (directions * (variances.clamp(min=floor) + ridge).rsqrt()) @ directions.T
+    root: Tensor = (directions * (variances.clamp(min=floor) + ridge).rsqrt()) @ directions.T
+    return root
 
 
 def mahalanobis(away: Float[Tensor, "P N D"], factor: Float[Tensor, "P D D"]) -> Float[Tensor, "P N"]:

@@ -89,8 +89,10 @@ def nearest(
 
 def _smallest(values: Float[np.ndarray, "q M"], k: int) -> Int[np.ndarray, "q k"]:
     if k == 1:  # many times quicker than a partition
-        return values.argmin(1)[:, None]
-    return np.argpartition(values, k - 1, axis=1)[:, :k]
+        places: np.ndarray = values.argmin(1, keepdims=True)
+    else:
+        places = np.argpartition(values, k - 1, axis=1)[:, :k]
+    return places
 
 
 def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> Int[np.ndarray, " M"]:

@@ -25,7 +25,6 @@ __all__ = [
     "PAPER_SOURCE",
     "PaperModality",
     "beside_the_paper",
-    "our_methods",
     "paper_ablation",
     "paper_auc",
 ]
@@ -75,11 +74,6 @@ def paper_ablation(modality: PaperModality) -> dict[str, float]:
     table = dict(_tables()["ablation"])
     column = table.pop("columns").index(f"{modality}_auc")
     return {variant: values[column] for variant, values in table.items()}
-
-
-def our_methods(modality: PaperModality) -> Mapping[str, tuple[str, ...]]:
-    """Give, for each method of the paper, the names it may have here; the first that was run is set beside it."""
-    return _OUR_NAMES[modality]
 
 
 def beside_the_paper(modality: PaperModality, rows: Sequence[Row]) -> list[str]:

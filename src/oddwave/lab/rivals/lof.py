@@ -83,7 +83,8 @@ class LOF(WindowBaseline):
         self, windows: Float[np.ndarray, "N C L"], around: _Surroundings, apart: Apart | None
     ) -> Float[np.ndarray, " N"]:
         found = self._nearest(windows.reshape(len(windows), -1), apart)
-        return found.mean(around.density[found.place]) / _density(found, around.k_distance)
+        factors: np.ndarray = found.mean(around.density[found.place]) / _density(found, around.k_distance)
+        return factors
 
     def _nearest(self, vectors: Float[np.ndarray, "m D"], apart: Apart | None) -> Neighbours:
         k = max(1, min(self.num_neighbors, len(self._reference) - 1))

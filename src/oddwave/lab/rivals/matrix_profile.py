@@ -89,7 +89,8 @@ class MatrixProfile(SeriesBaseline):
         apart = Apart(place, place, 1) if own else None
         channels = zip(np.moveaxis(z, 1, 0), np.moveaxis(self._reference, 1, 0), strict=True)
         found = [nearest(values, known, 1, apart=apart, exact=True).distance[:, 0] for values, known in channels]
-        return np.mean(found, axis=0)
+        means: np.ndarray = np.mean(found, axis=0)
+        return means
 
     def _state(self) -> dict[str, np.ndarray]:
         return {"reference": self._reference}
