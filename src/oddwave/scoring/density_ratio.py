@@ -78,15 +78,10 @@ class DensityRatio:
         scaled = ((queries - self.centre) / self.scale).astype(np.float32)
         if not np.isfinite(scaled).all():
             raise DataError("vectors to be compared are not finite: the data hold values that cannot be computed with")
-        near, far = (self._mean_distance(scaled, items) for items in (self.normals, self.background))
+        both = (nearest(scaled, items, self.num_neighbors) for items in (self.normals, self.background))
+        near, far = (found.distance.mean(1, dtype=np.float64) for found in both)
         ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
         return ratio
-
-    def _mean_distance(
-        self, queries: Float[np.ndarray, "Q D"], items: Float[np.ndarray, "n D"]
-    ) -> Float[np.ndarray, " Q"]:
-        distances: np.ndarray = nearest(queries, items, self.num_neighbors).distance.mean(1)
-        return distances.astype(float)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give what a saved model holds."""

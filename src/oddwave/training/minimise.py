@@ -8,7 +8,6 @@ function of the step and rates for all steps; where two losses take turns, as in
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -16,35 +15,18 @@ from torch import Tensor, nn
 
 from oddwave.training.adamw import AdamW
 
-__all__ = ["Descent", "Optimizer", "adam", "minimise", "warm_cosine"]
-
-
-class Optimizer(Protocol):
-    """What moves weights along their gradients."""
-
-    def zero_grad(self) -> None:
-        """Drop all gradients."""
-        ...
-
-    def step(self, lr: float) -> None:
-        """Move the weights with learning rate `lr`."""
-        ...
-
-
-def adam(weights: Sequence[Tensor]) -> Optimizer:
-    """Return Adam, beta = (0.9, 0.999), without weight decay."""
-    return AdamW(weights, weight_decay=0.0)
+__all__ = ["Descent", "minimise", "warm_cosine"]
 
 
 class Descent:
-    """An optimiser over some weights, gradients clipped to the norm `clip` (None: as they come)."""
+    """Adam, or another optimiser, over some weights; gradients are clipped to the norm `clip` (None: as they come)."""
 
     def __init__(
         self,
         weights: Sequence[Tensor],
         *,
         clip: float | None = 1.0,
-        optimizer: Callable[[Sequence[Tensor]], Optimizer] = adam,
+        optimizer: Callable[[Sequence[Tensor]], AdamW] = AdamW,
     ) -> None:
         self.weights = [weight for weight in weights if weight.requires_grad]
         self.clip = clip
@@ -65,7 +47,7 @@ def minimise(
     rates: Sequence[float],
     *,
     clip: float | None = 1.0,
-    optimizer: Callable[[Sequence[Tensor]], Optimizer] = adam,
+    optimizer: Callable[[Sequence[Tensor]], AdamW] = AdamW,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[int]:
     """Yield the number of each finished step, from 1; step i computes `loss(i)` within `precision()`, at `rates[i]`."""

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from oddwave.errors import ShapeError
 from oddwave.lab.rivals.learned.method import LearnedMethod
+from oddwave.training.adamw import AdamW
 from oddwave.training.minimise import Descent
 
 __all__ = ["Adam", "Gan", "GanMethod", "StridedNetwork"]
@@ -98,18 +99,10 @@ class StridedNetwork(nn.Module):
         return found.float()
 
 
-class Adam:
+class Adam(AdamW):
     """Adam with the low momentum that adversarial training needs, beta = (0.5, 0.999)."""
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self.weights, self.count = list(weights), 0
-        self._first = [torch.zeros_like(weight) for weight in self.weights]
-        self._second = [torch.zeros_like(weight) for weight in self.weights]
-
-    def zero_grad(self) -> None:
-        """Drop all gradients."""
-        for weight in self.weights:
-            weight.grad = None
+    count = 0
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
