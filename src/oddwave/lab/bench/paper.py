@@ -18,10 +18,6 @@ import numpy as np
 from oddwave.lab.bench.markdown import Row
 
 __all__ = [
-    "PAPER_IMAGE_AUC",
-    "PAPER_IMAGE_METHODS",
-    "PAPER_SERIES_AUC",
-    "PAPER_SERIES_METHODS",
     "PAPER_SOURCE",
     "PaperModality",
     "beside_the_paper",
@@ -134,15 +130,4 @@ def _ours(rows: Sequence[Row], names: Sequence[str]) -> str:
     return "–"
 
 
-def _column_names(modality: PaperModality) -> tuple[str, ...]:
-    methods = next(iter(paper_auc(modality).values()))
-    return tuple("the paper's" if method == _OWN else method for method in methods)
-
-
-def _columns(modality: PaperModality) -> dict[str, tuple[float, ...]]:
-    return {item: tuple(values.values()) for item, values in paper_auc(modality).items()}
-
-
 PAPER_SOURCE: str = _tables()["source"]
-PAPER_IMAGE_METHODS, PAPER_IMAGE_AUC = _column_names("image"), _columns("image")
-PAPER_SERIES_METHODS, PAPER_SERIES_AUC = _column_names("series"), _columns("series")

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from oddwave.errors import ConfigError
-from oddwave.lab.rivals.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced
+from oddwave.lab.rivals.series_base import WindowBaseline
 from oddwave.scoring.neighbours import Apart, Neighbours, nearest
 
 __all__ = ["LOF"]
@@ -56,7 +56,7 @@ class LOF(WindowBaseline):
         self._around = _Surroundings(np.zeros(0), np.zeros(0))
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        chosen = self._chosen(len(windows), windows[0].size)
+        chosen = self._references(windows, self.max_reference)
         self._reference = windows[chosen].reshape(len(chosen), -1)
         own = np.arange(len(chosen))
         self._around = self._surroundings(Apart(own, own, 1))
@@ -66,12 +66,9 @@ class LOF(WindowBaseline):
 
     def _score_training(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
         windows, (starts, reach) = self._windows(x), self._own_places(x)
-        position = starts[self._chosen(len(windows), windows[0].size)]
+        position = starts[self._references(windows, self.max_reference)]
         around = self._surroundings(Apart(position, position, reach))
         return self._to_items(self._factors(windows, around, Apart(starts, position, reach)), x)
-
-    def _chosen(self, num_windows: int, num_values: int) -> Int[np.ndarray, " m"]:
-        return evenly_spaced(num_windows, min(self.max_reference, max(2, BLOCK_VALUES // num_values)))
 
     def _surroundings(self, apart: Apart) -> _Surroundings:
         """Measure the references among themselves."""

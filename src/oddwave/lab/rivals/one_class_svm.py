@@ -26,7 +26,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import OneClassSVM as ScikitOneClassSVM
 
 from oddwave.errors import ConfigError
-from oddwave.lab.rivals.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
+from oddwave.lab.rivals.series_base import WindowBaseline, row_blocks
 from oddwave.scoring.neighbours import Apart
 from oddwave.tensors.series_windows import window_starts
 
@@ -55,7 +55,7 @@ class OneClassSVM(WindowBaseline):
         self._offset_and_gamma = np.zeros(2)
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        chosen = evenly_spaced(len(windows), min(self.max_reference, max(2, BLOCK_VALUES // windows[0].size)))
+        chosen = self._references(windows, self.max_reference)
         vectors = windows[chosen].reshape(len(chosen), -1)
         variance = float(vectors.var())
         gamma = self.sharpness / (vectors.shape[1] * variance) if variance > 0.0 else 1.0

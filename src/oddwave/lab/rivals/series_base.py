@@ -140,6 +140,11 @@ class WindowBaseline(SeriesBaseline):
             return scores
         return window_to_point(scores, window_starts(len(x), self.window_size, self.stride), self.window_size, len(x))
 
+    @staticmethod
+    def _references(windows: Float[np.ndarray, "N C L"], at_most: int) -> Int[np.ndarray, " m"]:
+        """Return which windows are kept: evenly spaced, `at_most` of them, fewer where they are very wide."""
+        return evenly_spaced(len(windows), min(at_most, max(2, BLOCK_VALUES // windows[0].size)))
+
     def _own_places(self, x: Float[np.ndarray, "..."]) -> tuple[Int[np.ndarray, " N"], int]:
         """Return where each training window begins, and how near another one may not begin to be compared with it.
 
