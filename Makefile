@@ -61,7 +61,7 @@ bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data)
 bench-image: $(READY)  ## run the image benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench image --seeds 0,1,2 -o benchmarks/results
 
-bench-audio: $(READY)  ## run the sound benchmark, likewise
+bench-audio: $(READY)  ## run the audio benchmark, likewise
 	$(DATA) $(BIN)/oddwave bench audio --seeds 0,1,2 -o benchmarks/results
 
 bench-ablation: $(READY)  ## measure what each part of oddwave is worth, likewise

@@ -1,4 +1,4 @@
-"""Scalograms of series windows: `series_scalogram` for maps alone, `SeriesScalogram` for maps and the way back.
+"""Scalograms of series windows, and the way back.
 
 A window of L points becomes F rows of log-spaced scales (two samples to half a window) by `columns` instants. Rows are
 weighted so that white noise has the same power in each, which is the usual energy norm of a continuous transform and
