@@ -116,8 +116,9 @@ def test_scoring_the_data_it_was_fitted_on_says_so(work: Path, tmp_path: Path) -
 
 
 def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_path: Path) -> None:
-    result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", *SMALL)
+    result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "--fdr", "0.2", *SMALL)
     assert result.exit_code == 0, result.stderr
+    assert "At a false discovery rate of 0.2: " in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["alpha"] == 0.05
 
