@@ -162,14 +162,24 @@ def exit_status(result: "DetectionResult", *, tell_found: bool) -> int:
 
 
 def print_found(
-    result: "DetectionResult", files: Sequence[Path], source_notes: Sequence[str] = (), *, to: TextIO | None = None
+    result: "DetectionResult",
+    files: Sequence[Path],
+    source_notes: Sequence[str] = (),
+    *,
+    to: TextIO | None = None,
+    fdr: float | None = None,
 ) -> None:
-    """Print the verdict, the strongest findings, what to know about the data, and where the files are."""
+    """Print the verdict, the strongest findings, what to know about the data, and where the files are.
+
+    With a false discovery rate `fdr`, also the items that are discoveries at it.
+    """
     from oddwave.report.verdict import verdict_sentences
 
     _, headline, detail = verdict_sentences(result)
     say(f"{headline}. {detail}", to=to)
     _print_findings(result, to)
+    if fdr is not None:
+        _print_discoveries(result, fdr, to)
     _print_unjudged(result, to)
     print_notes([*source_notes, *_item_notes(result)], to=to)
     say("Written: " + ", ".join(str(path) for path in files), to=to)
@@ -185,6 +195,16 @@ def _print_findings(result: "DetectionResult", to: TextIO | None) -> None:
         say(f"  {line}".rstrip(), to=to)
     if len(found) > _MOST_EVENTS:
         say(f"  ... and {len(found) - _MOST_EVENTS} more, in {kind.findings_file}", to=to)
+
+
+def _print_discoveries(result: "DetectionResult", rate: float, to: TextIO | None) -> None:
+    found = result.discoveries(rate)
+    line = f"At a false discovery rate of {rate:g}: {len(found):,} of {len(result.items):,} items"
+    if found:
+        line += f", of which {rate * len(found):.2g} or fewer are expected to be normal: "
+        line += ", ".join(item.id for item in found[:_MOST_NOTES])
+        line += f" and {len(found) - _MOST_NOTES:,} more, in summary.json" * (len(found) > _MOST_NOTES)
+    say(line, to=to)
 
 
 def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 __all__ = ["moved", "with_moved"]
 
 _NOW_OF_MAPS = frozenset(
-    "space error perceptual perceptual_path taps memory_grid denoiser_grid pixel_size_px patch_memory statistics "
-    "aligned top_share".split()
+    (
+        *("space", "error", "perceptual", "perceptual_path", "taps", "memory_grid", "denoiser_grid"),
+        *("pixel_size_px", "patch_memory", "statistics", "aligned", "top_share"),
+    )
 )
 _RENAMED = {"max_pictures": "max_images"}
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from oddwave.errors import ConfigError
 from oddwave.records import (
     AnyResult,
     AudioEvent,
@@ -47,7 +48,23 @@ __all__ = [
     "SeriesEvent",
     "SeriesResult",
     "WaveletShare",
+    "are_discoveries",
 ]
+
+
+def are_discoveries(p_values: Float[np.ndarray, " n"], rate: float) -> Bool[np.ndarray, " n"]:
+    """Return which p-values are discoveries at a false discovery rate; NaN counts for nothing and is never one.
+
+    Of the discoveries, at most the share `rate` is expected to be normal. Source: Benjamini and Hochberg 1995; valid
+    for conformal p-values by Bates et al. 2023.
+    """
+    from scipy.stats import false_discovery_control
+
+    known = ~np.isnan(p_values)
+    adjusted = np.full(len(p_values), np.inf)
+    if known.any():
+        adjusted[known] = false_discovery_control(p_values[known])
+    return adjusted <= rate
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,3 +132,26 @@ class DetectionResult:
     def events(self) -> tuple[SeriesEvent | ImageRegion | AudioEvent, ...]:
         """All events (streams, recordings) or regions (images), in item order."""
         return tuple(event for item in self.items for event in item.events)
+
+    def discoveries(self, rate: float) -> tuple[AnyResult, ...]:
+        """Return the items that are anomalous at a false discovery rate, in item order.
+
+        Where `alpha` bounds the share of normal items that are flagged, `rate` bounds the share of the returned items
+        that is expected to be normal, however many items there are. What was not judged is never a discovery. A
+        stream's p-value is that of its strongest event times the number of blocks in the stream (Bonferroni).
+
+        Raises:
+            ConfigError: `rate` is not between 0 and 1.
+        """
+        if isinstance(rate, bool) or not 0.0 < rate < 1.0:
+            raise ConfigError(f"the false discovery rate is {rate}: give a number between 0 and 1, for example 0.1")
+        p_values = np.array([self._whole_p_value(item) for item in self.items])
+        found = are_discoveries(p_values, rate)
+        return tuple(item for item, is_one in zip(self.items, found, strict=True) if is_one)
+
+    def _whole_p_value(self, item: AnyResult) -> float:
+        """Return the p-value of an item as a whole, however many scores it has; NaN where it was not judged."""
+        if self.kind != "stream" or item.label == -1:
+            return item.p_value
+        num_blocks = max(1, int(np.isfinite(item.scores).sum()) // self.calibration.block_size)
+        return min(1.0, num_blocks * min((event.p_value for event in item.events), default=1.0))

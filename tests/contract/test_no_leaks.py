@@ -1,7 +1,6 @@
 """Nothing of the test reaches the model: no statistic, no label, no item, for the detector and every baseline.
 
-That order and company of test items do not matter to one baseline stands in test_baseline_contract.py, and of instances
-and sounds for the detector in test_scorer_contract.py and test_audio_detector.py; here are streams, images, what the
+That order and company of test items do not matter stands in test_contract.py; here are streams, images, what the
 benchmark does around a method, and what the loaders hand it.
 """
 

@@ -237,6 +237,7 @@ def test_a_state_of_another_run_is_not_resumed(work: Path, tmp_path: Path) -> No
     [
         (["--data", "nowhere"], "the given data folder 'nowhere' is not a folder"),
         (["--seeds", "one"], "--seeds 'one' is not a list of whole numbers"),
+        (["--modality", "image"], "--modality is for the ablation"),
     ],
 )
 def test_a_benchmark_that_cannot_run(tmp_path: Path, options: list[str], expected: str) -> None:

@@ -116,8 +116,9 @@ def test_scoring_the_data_it_was_fitted_on_says_so(work: Path, tmp_path: Path) -
 
 
 def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_path: Path) -> None:
-    result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", *SMALL)
+    result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "--fdr", "0.2", *SMALL)
     assert result.exit_code == 0, result.stderr
+    assert "At a false discovery rate of 0.2: " in result.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["alpha"] == 0.05
 
@@ -194,13 +195,13 @@ def test_help_and_version_import_nothing_heavy() -> None:
         "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'pydantic', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    for arguments in (["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "series", "--help"]):
+    for arguments in (["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout
 
 
-@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["detect"], ["info"], ["demo"], ["bench", "series"]])
+@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["detect"], ["info"], ["demo"], ["bench"]])
 def test_every_help_ends_with_an_example(command: list[str]) -> None:
     shown = run(*command, "--help").stdout
     assert "Example" in shown
@@ -218,3 +219,22 @@ def test_every_public_name_is_there() -> None:
     assert set(oddwave.__all__) <= set(dir(oddwave))
     with pytest.raises(AttributeError, match="no attribute 'detektor'"):
         oddwave.detektor  # noqa: B018
+
+
+def test_discoveries_are_printed_and_written(work: Path, tmp_path: Path) -> None:
+    scored = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr", "0.5", "--alpha", "0.05")
+    assert scored.exit_code == 0, scored.stderr
+    assert "At a false discovery rate of 0.5: " in scored.stdout
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())["discoveries"]
+    assert found["rate"] == 0.5
+    assert found["expected_false"] == 0.5 * len(found["items"])
+    assert f"{len(found['items'])} of 1 items" in scored.stdout
+    told = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr", "0.1", "--json", "-q")
+    assert json.loads(told.stdout)["discoveries"]["rate"] == 0.1
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "-0.5"])
+def test_a_false_discovery_rate_that_is_none_is_refused(work: Path, tmp_path: Path, rate: str) -> None:
+    result = run("score", work / "model", work / "today.csv", "-o", tmp_path, "--fdr", rate)
+    assert result.exit_code == 2
+    assert "expected a false discovery rate between 0 and 1" in result.stderr

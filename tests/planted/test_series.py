@@ -7,9 +7,7 @@ from oddwave.errors import ConfigError, ShapeError
 from oddwave.planted.series_windows import (
     MIN_CHANGE,
     SERIES_ANOMALIES,
-    make_synthetic,
     make_synthetic_windows,
-    plant_anomalies,
 )
 
 WINDOW = np.stack(
@@ -97,18 +95,6 @@ def test_frequency_change_moves_the_spectral_peak():
     assert max(ratios) > 1.3
 
 
-def test_make_synthetic_cuts_plants_and_labels():
-    made = make_synthetic(STREAM, 50, np.random.default_rng(0), num=25)
-    assert made.windows.shape == made.normals.shape == (25, 2, 50)
-    assert made.kinds[:10] == tuple(SERIES_ANOMALIES)
-    for window, normal, mask, start in zip(made.windows, made.normals, made.masks, made.starts, strict=True):
-        np.testing.assert_array_equal(normal, STREAM[start : start + 50].T)
-        assert (window[:, ~mask] == normal[:, ~mask]).all()
-        assert (window[:, mask] != normal[:, mask]).any()
-    only = make_synthetic(STREAM, 50, np.random.default_rng(0), kinds=["spike", "drift"], num=3)
-    assert only.kinds == ("spike", "drift", "spike")
-
-
 def test_given_windows_each_get_one_anomaly_and_all_kinds_occur():
     windows = np.lib.stride_tricks.sliding_window_view(STREAM, 40, axis=0)[::40]
     planted, kinds = make_synthetic_windows(windows, np.random.default_rng(0))
@@ -118,35 +104,13 @@ def test_given_windows_each_get_one_anomaly_and_all_kinds_occur():
     assert len(kinds) == len(windows)
 
 
-def test_planted_streams_have_separate_spans_that_match_the_mask():
-    planted = plant_anomalies(STREAM, 50, np.random.default_rng(0))
-    assert len(planted.spans) == len(planted.kinds) == 10
-    mask = np.zeros(2000, dtype=bool)
-    for start, end in planted.spans:
-        assert not mask[start:end].any()
-        mask[start:end] = True
-    np.testing.assert_array_equal(mask, planted.mask)
-    assert (planted.values[~mask] == STREAM[~mask]).all()
-    for start, end in planted.spans:
-        assert (planted.values[start:end] != STREAM[start:end]).any()
-    assert len(plant_anomalies(STREAM[:50], 50, np.random.default_rng(0)).spans) == 1
-
-
 def test_wrong_requests_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(ConfigError, match="level_shift"):
-        make_synthetic(STREAM, 50, rng, kinds=["wobble"])
-    with pytest.raises(ConfigError, match="num 0"):
-        make_synthetic(STREAM, 50, rng, num=0)
-    with pytest.raises(ConfigError, match="room for 40"):
-        plant_anomalies(STREAM, 50, rng, num=41)
-    with pytest.raises(ShapeError, match="window_size is"):
-        make_synthetic(STREAM[:20], 50, rng)
+        make_synthetic_windows(WINDOW[None], rng, kinds=["wobble"])
     with pytest.raises(ShapeError, match="4 points"):
         SERIES_ANOMALIES["spike"](np.ones((1, 3)), rng)
     with pytest.raises(ShapeError, match="donor has shape"):
         SERIES_ANOMALIES["spike"](WINDOW, rng, donor=WINDOW[:2])
     with pytest.raises(ShapeError, match="windows have shape"):
         make_synthetic_windows(WINDOW, rng)
-    with pytest.raises(ShapeError, match="values have shape"):
-        plant_anomalies(STREAM[:, 0], 50, rng)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.scoring.calibration import Calibration, benjamini_hochberg, block_maxima, conformal_p_values
+from oddwave.scoring.calibration import Calibration, block_maxima, conformal_p_values
 
 
 def calibrated(scores, block_size=1):
@@ -73,16 +73,3 @@ def test_threshold_is_the_lowest_flagged_score():
 
 def test_an_alpha_below_the_smallest_flags_nothing():
     assert calibrated([1.0, 2.0, 3.0]).threshold(0.1) == np.inf
-
-
-def test_benjamini_hochberg_by_hand():
-    p = np.array([0.01, 0.5, 0.02, 0.04, np.nan, 0.9])
-    # ranks 1..3 against 0.1 * rank / 6: 0.0167, 0.0333, 0.05 -> the three smallest pass
-    np.testing.assert_array_equal(benjamini_hochberg(p, 0.1), [True, False, True, True, False, False])
-    np.testing.assert_array_equal(benjamini_hochberg(p, 0.05), np.zeros(6, bool))
-
-
-def test_benjamini_hochberg_steps_up_over_a_p_value_that_fails_alone():
-    assert benjamini_hochberg(np.array([0.04, 0.045, 0.049]), 0.05).all()
-    assert not benjamini_hochberg(np.array([np.nan, np.nan]), 0.5).any()
-    assert benjamini_hochberg(np.zeros(0), 0.5).shape == (0,)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import ShapeError
-from oddwave.scoring import memory as module
+from oddwave.scoring import neighbours
 from oddwave.scoring.memory import Memory, coreset
 
 
@@ -41,7 +41,7 @@ def test_a_query_left_with_nothing_gets_the_largest_distance_of_all_blocks(monke
     place = {"groups": np.zeros(3, int), "starts": starts, "exclusion": 11}
     whole = memory.distance(vectors, **place)
     np.testing.assert_allclose(whole, [9.0, 9.0, 9.0])
-    monkeypatch.setattr(module, "_BLOCK", 1)
+    monkeypatch.setattr(neighbours, "_BLOCK_ROWS", 1)
     np.testing.assert_array_equal(memory.distance(vectors, **place), whole)
     assert memory.distance(vectors, **{**place, "exclusion": 99}).tolist() == [0.0, 0.0, 0.0]
 

@@ -32,7 +32,6 @@ def machine(num=3, n=8192, seed=0):
 @BOTH
 def test_a_tone_and_a_click_lie_where_frequencies_and_times_say(audio_map):
     assert audio_map.frequencies_hz.shape == (48,)
-    assert audio_map.times_s.shape == (64,)
     t = torch.arange(8192) / 8000
     row = 30
     tone = torch.sin(2 * torch.pi * float(audio_map.frequencies_hz[row]) * t)
@@ -41,7 +40,7 @@ def test_a_tone_and_a_click_lie_where_frequencies_and_times_say(audio_map):
     click = torch.zeros(1, 8192)
     click[0, 5000] = 1.0
     column = int(audio_map.levels_db(click)[0, 30:].mean(0).argmax())
-    assert abs(audio_map.times_s[column] - 5000 / 8000) <= audio_map.column_s
+    assert abs((column + 0.5) * audio_map.column_s - 5000 / 8000) <= audio_map.column_s
 
 
 @BOTH

@@ -6,9 +6,13 @@ import torch
 
 from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.wavelets import scalogram as module
-from oddwave.wavelets.scalogram import SeriesScalogram, series_scalogram
+from oddwave.wavelets.scalogram import SeriesScalogram
 
 KINDS = ["complex", "mexican_hat", "log_magnitude"]
+
+
+def mapped(x: torch.Tensor, **settings: object) -> torch.Tensor:
+    return SeriesScalogram(x.shape[-1], **settings).transform(x)
 
 
 def _noise(*shape: int) -> torch.Tensor:
@@ -17,17 +21,17 @@ def _noise(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("columns", [None, 16])
 @pytest.mark.parametrize(("kind", "per_channel"), [("complex", 2), ("mexican_hat", 1), ("log_magnitude", 1)])
-def test_shapes_and_the_plain_function(kind: str, per_channel: int, columns: int | None) -> None:
+def test_shapes_and_channels_apart(kind: str, per_channel: int, columns: int | None) -> None:
     x = _noise(4, 3, 50)
-    maps = series_scalogram(x, num_bands=14, kind=kind, columns=columns)
+    maps = mapped(x, num_bands=14, kind=kind, columns=columns)
     assert maps.shape == (4, 3 * per_channel, 16, columns or 50)
-    one = series_scalogram(x[1:2, 2:], num_bands=14, kind=kind, columns=columns)
+    one = mapped(x[1:2, 2:], num_bands=14, kind=kind, columns=columns)
     assert torch.allclose(maps[1:2, 2 * per_channel :], one, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_row_0_keeps_the_signed_level(kind: str) -> None:
-    low, high = (series_scalogram(torch.full((1, 1, 64), level), kind=kind) for level in (-1.0, 2.0))
+    low, high = (mapped(torch.full((1, 1, 64), level), kind=kind) for level in (-1.0, 2.0))
     assert torch.allclose(high[0, 0, 0], -2 * low[0, 0, 0], rtol=1e-4)
     assert (high[0, 0, 0] > 0).all()
     assert torch.allclose(high[:, :, 1:], low[:, :, 1:], atol=1e-4)
@@ -38,13 +42,13 @@ def test_mexican_hat_keeps_polarity_and_log_magnitude_does_not() -> None:
     spike[..., 32] = 1.0
     hat = SeriesScalogram(65, kind="mexican_hat").transform(spike)
     assert (hat[0, 0, 1:-1, 32] > 0).all()
-    assert torch.allclose(series_scalogram(-spike, kind="mexican_hat"), -hat)
-    magnitude = series_scalogram(spike, kind="log_magnitude")
-    assert torch.allclose(series_scalogram(-spike, kind="log_magnitude")[:, :, 1:], magnitude[:, :, 1:])
+    assert torch.allclose(mapped(-spike, kind="mexican_hat"), -hat)
+    magnitude = mapped(spike, kind="log_magnitude")
+    assert torch.allclose(mapped(-spike, kind="log_magnitude")[:, :, 1:], magnitude[:, :, 1:])
 
 
 def test_rows_have_equal_power_on_white_noise() -> None:
-    power = series_scalogram(_noise(500, 1, 96)).square().mean((0, 3)).view(2, 32).sum(0)
+    power = mapped(_noise(500, 1, 96)).square().mean((0, 3)).view(2, 32).sum(0)
     np.testing.assert_allclose(power, 1.0, rtol=0.15)
 
 
@@ -71,17 +75,14 @@ def test_full_rate_maps_are_exactly_invertible(length: int, dtype: torch.dtype, 
     back = scalogram.inverse(scalogram.transform(x))
     assert back.dtype == dtype
     assert (back - x).norm() <= limit * x.norm()
-    assert scalogram.lost_dimensions == 0
 
 
-def test_fewer_columns_lose_what_they_say_and_no_more() -> None:
+def test_fewer_columns_lose_what_is_fast_and_no_more() -> None:
     scalogram = SeriesScalogram(96, kind="mexican_hat", columns=24)
-    lost = scalogram.lost_dimensions
-    assert 0 < lost < 72
     slow = torch.cos(torch.arange(96, dtype=torch.float64) * 0.2)[None, None] + 0.5
     assert (scalogram.inverse(scalogram.transform(slow)) - slow).norm() < 1e-2 * slow.norm()
     kept = scalogram.inverse(scalogram.transform(_noise(200, 1, 96)))
-    assert torch.linalg.matrix_rank(kept[:, 0], rtol=1e-6) == 96 - lost
+    assert 24 < torch.linalg.matrix_rank(kept[:, 0], rtol=1e-6) < 96
     assert torch.allclose(scalogram.inverse(scalogram.transform(kept)), kept, atol=1e-8)
 
 
@@ -103,16 +104,14 @@ def test_log_magnitude_takes_the_phase_of_a_reference() -> None:
     assert scalogram.inverse(loud, reference=x).norm() == pytest.approx(3 * x.norm().item(), rel=0.05)
     with pytest.raises(DataError, match="reference"):
         scalogram.inverse(maps)
-    with pytest.raises(ConfigError, match="no phase"):
-        _ = scalogram.lost_dimensions
 
 
 def test_large_batches_are_done_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     x = _noise(37, 2, 40)
-    whole = series_scalogram(x, num_bands=14)
+    whole = mapped(x, num_bands=14)
     monkeypatch.setattr(module, "WORKING_SET", 2 * 16 * 80 * 5)
-    assert torch.allclose(series_scalogram(x, num_bands=14), whole, atol=1e-12)
-    assert series_scalogram(x[:0], num_bands=14).shape == (0, 4, 16, 40)
+    assert torch.allclose(mapped(x, num_bands=14), whole, atol=1e-12)
+    assert mapped(x[:0], num_bands=14).shape == (0, 4, 16, 40)
     assert SeriesScalogram(40, num_bands=14).inverse(torch.zeros(0, 4, 16, 40)).shape == (0, 2, 40)
 
 

@@ -1,7 +1,7 @@
 """The command line: thin; each command reads its options, calls the package, and prints what came of it.
 
 Heavy imports stand inside the commands, so that every `--help` answers at once. A new modality adds a command to
-`fit.py` and to `bench.py`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
+`fit.py`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oddwave.cli.bench import bench_app
+from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
 from oddwave.cli.options import (
     AllowExternal,
@@ -23,6 +23,7 @@ from oddwave.cli.options import (
     Delimiter,
     Exclude,
     ExitCode,
+    FalseDiscoveryRate,
     Json,
     Kind,
     Model,
@@ -35,7 +36,7 @@ from oddwave.cli.options import (
     Seed,
     Settings,
     Timestamp,
-    check_alpha,
+    check_rates,
     check_reading,
     configured,
     out_option,
@@ -54,7 +55,7 @@ __all__ = ["app"]
 # rich would double the time to the first word of help
 app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fit_app, name="fit")
-app.add_typer(bench_app, name="bench")
+app.command()(bench)
 app.command()(verify)
 
 
@@ -102,6 +103,7 @@ def score(
     ],
     out: Out,
     alpha: Alpha = None,
+    fdr: FalseDiscoveryRate = None,
     timestamp: Annotated[str | None, _as_fitted("COL", "Timestamp column.")] = None,
     columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
     exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
@@ -127,14 +129,13 @@ def score(
 
     \b
     Examples:
-        oddwave score model today.csv -o out --alpha 0.001
-        oddwave score model today.csv -o out --columns flow,pressure
-        oddwave score parts.model "new/*.png" -o out --on-error stop
+        oddwave score model today.csv -o out --alpha 0.001 --columns flow,pressure
+        oddwave score parts.model "new/*.png" -o out --on-error stop --fdr 0.1
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable
 
-    check_alpha(alpha)
+    check_rates(alpha, fdr)
     options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     from oddwave.detector import Detector
@@ -144,8 +145,7 @@ def score(
     check_reading(options, modality, model)
     detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:
-        # before thousands of files are read
-        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)
+        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)  # before files are read
     try:
         source = detector.inner.read(data)
     except DataError as error:
@@ -153,7 +153,7 @@ def score(
         error.add_note(f"{model} is a model of {what}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
-    tell(result, written(result, data, out, quiet), source.notes, exit_code=exit_code, as_json=as_json)
+    tell(result, written(result, data, out, quiet, fdr), source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()
@@ -165,6 +165,7 @@ def detect(
     settings: Settings = None,
     config_file: ConfigFile = None,
     alpha: Alpha = None,
+    fdr: FalseDiscoveryRate = None,
     timestamp: Timestamp = None,
     columns: Columns = None,
     exclude: Exclude = None,
@@ -194,7 +195,7 @@ def detect(
     """
     from oddwave.report.outputs import require_writable
 
-    check_alpha(alpha)
+    check_rates(alpha, fdr)
     config = configured(preset, seed, settings, config_file)
     options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
@@ -203,8 +204,8 @@ def detect(
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, alpha=alpha, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = written(result, data, out, quiet)
-    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json)
+        files = written(result, data, out, quiet, fdr)
+    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "DayFirst", "Decimal", "Delimiter",
-    "Exclude", "ExitCode", "Json", "Kind",
+    "Exclude", "ExitCode", "FalseDiscoveryRate", "Json", "Kind",
     "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
-    "check_alpha", "check_on_error", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
+    "check_on_error", "check_rates", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
     "reading_options", "seed_numbers", "tell", "written",
 ]  # fmt: skip
 
@@ -48,6 +48,10 @@ def out_option(metavar: str, text: str) -> Any:
 Out = Annotated[Path, out_option("OUT", "Folder for the results.")]
 OutModel = Annotated[Path, out_option("MODEL", "Folder for the model.")]
 Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal points.  [default: 0.01]")]
+FalseDiscoveryRate = Annotated[
+    float | None,
+    typer.Option("--fdr", metavar="RATE", help="Also name the items that are anomalous at this false discovery rate."),
+]
 Timestamp = Annotated[str | None, typer.Option(metavar="COL", help="Timestamp column.  [default: found]")]
 Columns = Annotated[
     str | None,
@@ -158,19 +162,25 @@ def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tu
     return Detector(config, read_options={**options, "kind": series.kind}), series
 
 
-def written(result: "DetectionResult", data: str, out: Path, quiet: bool) -> list[Path]:
+def written(result: "DetectionResult", data: str, out: Path, quiet: bool, fdr: float | None = None) -> list[Path]:
     """Write the files of a run and return their paths."""
     from oddwave.report.outputs import write_outputs
 
     with stage("writing the report", not quiet):
-        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}")
+        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}", fdr=fdr)
 
 
 def tell(
-    result: "DetectionResult", files: Sequence[Path], notes: Sequence[str], *, exit_code: bool, as_json: bool
+    result: "DetectionResult",
+    files: Sequence[Path],
+    notes: Sequence[str],
+    *,
+    exit_code: bool,
+    as_json: bool,
+    fdr: float | None = None,
 ) -> None:
-    """Tell what was found, and end with the status that says it in short."""
-    print_found(result, files, notes, to=sys.stderr if as_json else None)
+    """Print what was found, and end with the exit status that says it in short."""
+    print_found(result, files, notes, to=sys.stderr if as_json else None, fdr=fdr)
     if as_json:
         summary = next(path for path in files if path.name == "summary.json")
         typer.echo(summary.read_bytes(), nl=False)  # JSON is UTF-8, whatever the terminal is
@@ -203,6 +213,8 @@ def seed_numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def check_alpha(alpha: float | None) -> None:
+def check_rates(alpha: float | None, fdr: float | None) -> None:
+    if fdr is not None and not 0.0 < fdr < 1.0:
+        raise ConfigError(f"--fdr is {fdr:g}: expected a false discovery rate between 0 and 1, for example 0.1")
     if alpha is not None and not 0.0 < alpha < 1.0:
         raise ConfigError(f"alpha is {alpha:g}: expected a false-alarm rate between 0 and 1, for example 0.01")

@@ -1,13 +1,13 @@
 """Diffusion over any network called as `net(x_t, t)`: schedules, the forward process, samplers, guidance.
 
-Read in this order: `schedule.py`, `process.py`, `guidance.py`, `samplers.py`,
-`inversion.py`, `external.py`. Nothing here knows a
-network or a modality. Importing this package imports torch.
+Read in this order: `schedule.py`, `process.py`, `noise.py`, `guidance.py`, `samplers.py`, `inversion.py`,
+`external.py`. Nothing here knows a network or a modality. Importing this package imports torch.
 """
 
 from oddwave.diffusion.external import external_sampler
-from oddwave.diffusion.guidance import ItemNoise, guided, per_item_noise
+from oddwave.diffusion.guidance import guided
 from oddwave.diffusion.inversion import invert
+from oddwave.diffusion.noise import ItemNoise, common_noise, per_item_noise
 from oddwave.diffusion.process import (
     Denoiser,
     PredictionType,
@@ -44,6 +44,7 @@ __all__ = [
     "SamplerStep",
     "ScheduleName",
     "TimestepSpacing",
+    "common_noise",
     "ddim",
     "ddpm",
     "denoise_once",

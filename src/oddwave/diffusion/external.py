@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.diffusion.guidance import ItemNoise
+from oddwave.diffusion.noise import ItemNoise
 from oddwave.diffusion.process import Denoiser, PredictionType, predict_noise, predict_x0
 from oddwave.diffusion.samplers import NoiseSource, Sampler, SamplerStep
 from oddwave.diffusion.schedule import NoiseSchedule

@@ -154,11 +154,6 @@ class UNet(nn.Module):
             with separate_draws("wavelet_pyramid"):
                 self.pyramid = WaveletPyramid(ports, widths[1:], grid_dims=config.grid_dims, wavelet=config.wavelet)
 
-    @classmethod
-    def from_config(cls, config: UNetConfig) -> "UNet":
-        """Build a net from its settings."""
-        return cls(**config.to_dict())
-
     @property
     def config(self) -> UNetConfig:
         """The settings that this net was built from."""

@@ -42,10 +42,13 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = None) -> list[Path]:
+def write_outputs(
+    result: DetectionResult, folder: Path, *, title: str | None = None, fdr: float | None = None
+) -> list[Path]:
     """Write all files of a scoring run, all of them or none, and return their paths; older ones are replaced.
 
-    Without jinja2 and plotly the report is left out, with a warning; the rest does not need them.
+    With `fdr`, summary.json also names the items that are discoveries at this false discovery rate. Without jinja2 and
+    plotly the report is left out, with a warning; the rest does not need them.
 
     Raises:
         CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
@@ -55,6 +58,9 @@ def write_outputs(result: DetectionResult, folder: Path, *, title: str | None = 
     require_free(folder, (*OUTPUT_FILES, *(name for each in KINDS.values() for name in each.tables)))
     media = free_name(folder, kind.media.folder, own) if kind.media else None
     summary = summary_of(result, media_folder=media)
+    if fdr is not None:
+        found = [item.id for item in result.discoveries(fdr)]
+        summary["discoveries"] = {"rate": fdr, "items": found, "expected_false": fdr * len(found)}
     pages: dict[str, str] = {}
     try:
         pages["report.html"] = render_report(result, title=title, media_folder=media)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
 
-__all__ = ["Calibration", "benjamini_hochberg", "block_maxima", "conformal_p_values", "valid_alpha"]
+__all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
 
 
 def valid_alpha(alpha: object) -> float:
@@ -60,21 +60,6 @@ def block_maxima(scores: Float[np.ndarray, " n"], block_size: int) -> Float[np.n
     edges = np.arange(num_blocks) * block_size
     maxima: np.ndarray = np.maximum.reduceat(scores, edges)
     return maxima
-
-
-def benjamini_hochberg(p_values: Float[np.ndarray, " N"], rate: float) -> Bool[np.ndarray, " N"]:
-    """Say which items to flag so that at most `rate` of the flagged are expected to be normal.
-
-    Source: Benjamini and Hochberg 1995; valid for conformal p-values by Bates et al. 2023. NaN is never flagged.
-    """
-    p = np.where(np.isnan(p_values), 1.0, p_values)
-    order = np.argsort(p)
-    passed = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / len(p))
-    flagged = np.zeros(len(p), bool)
-    if len(passed):
-        flagged[order[: passed[-1] + 1]] = True
-    kept: np.ndarray = flagged & ~np.isnan(p_values)
-    return kept
 
 
 @dataclass(frozen=True)

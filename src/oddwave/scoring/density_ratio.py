@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.neighbours import nearest
 
 __all__ = ["DensityRatio"]
 
 _SMALLEST_SHARE = 1e-3  # of the usual deviation: a dimension that hardly moves in the background must not decide
 _TINY = 1e-9
-_BLOCK = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,21 +78,10 @@ class DensityRatio:
         scaled = ((queries - self.centre) / self.scale).astype(np.float32)
         if not np.isfinite(scaled).all():
             raise DataError("vectors to be compared are not finite: the data hold values that cannot be computed with")
-        near, far = (self._mean_distance(scaled, items) for items in (self.normals, self.background))
+        both = (nearest(scaled, items, self.num_neighbors) for items in (self.normals, self.background))
+        near, far = (found.distance.mean(1, dtype=np.float64) for found in both)
         ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
         return ratio
-
-    def _mean_distance(
-        self, queries: Float[np.ndarray, "Q D"], items: Float[np.ndarray, "n D"]
-    ) -> Float[np.ndarray, " Q"]:
-        count = min(self.num_neighbors, len(items))
-        squares, mean = np.square(items).sum(1), np.empty(len(queries))
-        for first in range(0, len(queries), _BLOCK):
-            block = queries[first : first + _BLOCK]
-            squared = np.square(block).sum(1)[:, None] - 2.0 * block @ items.T + squares
-            nearest = np.partition(squared, count - 1, axis=1)[:, :count]
-            mean[first : first + _BLOCK] = np.sqrt(np.maximum(nearest, 0.0)).mean(1)
-        return mean
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give what a saved model holds."""

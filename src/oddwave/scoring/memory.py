@@ -21,10 +21,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.neighbours import Apart, coreset, nearest
 
 __all__ = ["Memory", "coreset"]
-
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -158,17 +157,12 @@ class Memory:
         exclusion: int,
     ) -> Float[np.ndarray, " N"]:
         """Average the weighed distances to the nearest items that may be compared; -inf where there is none."""
-        squares = np.square(self.vectors).sum(1)
-        result = np.empty(len(queries))
-        for first in range(0, len(queries), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            own = np.square(queries[block]).sum(1)
-            squared = squares - 2.0 * queries[block] @ self.vectors.T + own[:, None]
-            if groups is not None and starts is not None and exclusion > 0:
-                near = np.abs(starts[block, None] - self.starts) < exclusion
-                squared[near & (groups[block, None] == self.groups)] = np.inf
-            distances = _mean_of_nearest(squared, self.weights, self.num_neighbors)
-            result[block] = np.where(np.isfinite(own), distances, np.nan)
+        near = None
+        if groups is not None and starts is not None and exclusion > 0:
+            near = Apart(starts, self.starts, exclusion, groups, self.groups)
+        found = nearest(queries, self.vectors, self.num_neighbors, apart=near)
+        mean = found.mean(found.distance * self.weights[found.place], nothing=-np.inf)
+        result = np.where(np.isfinite(np.square(queries).sum(1)), mean, np.nan)
         per_dimension: np.ndarray = result / np.sqrt(self.vectors.shape[1])  # whatever the number of dimensions
         return per_dimension
 
@@ -182,48 +176,3 @@ class Memory:
             "scale": self.scale,
             "weights": self.weights,
         }
-
-
-def _mean_of_nearest(
-    squared: Float[np.ndarray, "n M"], weights: Float[np.ndarray, " M"], num_neighbors: int
-) -> Float[np.ndarray, " n"]:
-    """Average the `num_neighbors` smallest distances per row, each with the weight of its item.
-
-    Fewer where fewer are allowed; -inf where none is.
-    """
-    k = min(num_neighbors, squared.shape[1])
-    if k == 1:  # many times quicker than a partition
-        index = squared.argmin(1)
-        least = squared[np.arange(len(squared)), index]
-        return np.where(np.isfinite(least), np.sqrt(np.maximum(least, 0.0)) * weights[index], -np.inf)
-    nearest = np.argpartition(squared, k - 1, axis=1)[:, :k]
-    chosen = np.take_along_axis(squared, nearest, axis=1)
-    allowed = np.isfinite(chosen)
-    distances = np.sqrt(np.maximum(np.where(allowed, chosen, 0.0), 0.0)) * weights[nearest]
-    count = allowed.sum(1)
-    mean: np.ndarray = np.where(count > 0, distances.sum(1) / np.maximum(count, 1), -np.inf)
-    return mean
-
-
-def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> Int[np.ndarray, " M"]:
-    """Choose at most `size` rows that cover all rows: greedy k-centre (farthest point first).
-
-    Distances are taken in a random projection to 32 dimensions (Johnson-Lindenstrauss), which makes it O(N size) cheap.
-    Source: Sener and Savarese 2018 (greedy k-centre), as used for memories by PatchCore (Roth et al. 2022).
-    """
-    num = len(vectors)
-    if num <= size:
-        return np.arange(num)
-    rng = np.random.default_rng(seed)
-    if vectors.shape[1] > 32:
-        vectors = vectors @ rng.standard_normal((vectors.shape[1], 32), dtype=np.float32)
-    chosen = np.empty(size, np.int64)
-    chosen[0] = rng.integers(num)
-    farthest = np.full(num, np.inf, np.float32)
-    squares = np.square(vectors).sum(1)
-    for i in range(1, size):
-        last = chosen[i - 1]
-        np.minimum(farthest, squares - 2.0 * vectors @ vectors[last] + squares[last], out=farthest)
-        farthest[last] = -np.inf  # never again, however the rest rounds
-        chosen[i] = int(np.argmax(farthest))
-    return np.sort(chosen)

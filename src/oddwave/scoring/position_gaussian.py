@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.gaussian import inverse_factor, mahalanobis, mean_and_covariance
 
 __all__ = ["PositionGaussian"]
 
@@ -49,19 +50,15 @@ class PositionGaussian:
     @classmethod
     def fit(cls, grids: Float[Tensor, "N D G G"], ridge: float = _RIDGE) -> "PositionGaussian":
         """Take mean and covariance at each place; with few images the ridge keeps the covariance invertible."""
-        num, width = grids.shape[:2]
+        width = grids.shape[1]
         places = grids.flatten(2).permute(2, 0, 1)  # P N D
         mean = torch.empty(len(places), width)
         whitening = torch.empty(len(places), width, width)
         for first in range(0, len(places), _PLACES_AT_ONCE):
             block = slice(first, first + _PLACES_AT_ONCE)
-            values = places[block].float().numpy()
-            centre = values.mean(1, keepdims=True)
-            away = values - centre
-            covariance = away.transpose(0, 2, 1) @ away / max(num - 1, 1) + ridge * np.eye(width, dtype=np.float32)
-            # numpy's, not torch's: batches of inverses fail in some builds of torch's BLAS with several threads
-            factor = np.linalg.cholesky(np.linalg.inv(covariance.astype(np.float64)))
-            mean[block] = torch.from_numpy(centre[:, 0])
+            centre, covariance = mean_and_covariance(places[block].float().numpy())
+            factor = inverse_factor(covariance + ridge * np.eye(width, dtype=np.float32))
+            mean[block] = torch.from_numpy(centre)
             whitening[block] = torch.from_numpy(factor).half().float()
         return cls(mean, whitening)
 
@@ -74,7 +71,7 @@ class PositionGaussian:
                 f"{self.mean.shape[1]} channels"
             )
         away = grids.flatten(2).permute(2, 0, 1).float() - self.mean[:, None]
-        distance = (away @ self.whitening).square().sum(2).sqrt()
+        distance = mahalanobis(away, self.whitening)
         result: np.ndarray = distance.T.reshape(num, height, columns).numpy()
         return result
 

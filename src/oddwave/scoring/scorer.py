@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from oddwave.diffusion.noise import common_noise
 from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
 from oddwave.scoring.memory import Memory
@@ -109,8 +110,7 @@ class CommonNoise(nn.Module):
         """Return the noise of this shape and seed."""
         name = "_".join(map(str, ("noise", seed % 2**64, *shape)))
         if not hasattr(self, name):
-            generator = torch.Generator().manual_seed(seed % 2**64)
-            self.register_buffer(name, torch.randn(tuple(shape), generator=generator), persistent=False)
+            self.register_buffer(name, common_noise(shape, seed), persistent=False)
         noise: Tensor = getattr(self, name)
         return noise
 

@@ -101,11 +101,6 @@ class AudioMap:
         return self.frame.frequencies_hz if self.transform == "cwt" else self._mel_edges_hz[1:-1]
 
     @property
-    def times_s(self) -> Float[np.ndarray, " T"]:
-        """Centre of each column in seconds from the start of the clip."""
-        return (np.arange(self.columns) + 0.5) * self.column_s
-
-    @property
     def clip_s(self) -> float:
         """Length of a clip in seconds."""
         return self.clip_samples / self.sample_rate

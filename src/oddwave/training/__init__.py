@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from oddwave.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from oddwave.training.checkpoint import load_tensors as load_tensors
-    from oddwave.training.checkpoint import save_tensors as save_tensors
     from oddwave.training.draws import BatchSource as BatchSource
     from oddwave.training.draws import TensorSource as TensorSource
     from oddwave.training.ema import Ema as Ema
@@ -29,9 +27,7 @@ _HOMES = {
     "TrainStep": "loop",
     "TrainingDivergedError": "run",
     "TrainingInterrupted": "loop",
-    "load_tensors": "checkpoint",
     "run_with_progress": "progress",
-    "save_tensors": "checkpoint",
     "train": "loop",
 }
 
@@ -44,9 +40,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingDivergedError",
     "TrainingInterrupted",
-    "load_tensors",
     "run_with_progress",
-    "save_tensors",
     "train",
 ]
 

@@ -21,7 +21,7 @@ class AdamW:
     Weights without a gradient stay as they are. Source: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
     """
 
-    def __init__(self, weights: Sequence[Tensor], weight_decay: float) -> None:
+    def __init__(self, weights: Sequence[Tensor], weight_decay: float = 0.0) -> None:
         self.weights = list(weights)
         self.weight_decay = weight_decay
         self._first = [torch.zeros_like(weight) for weight in self.weights]

@@ -17,13 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATE_VERSION",
-    "load_tensors",
     "load_training_state",
     "require_alike",
-    "save_tensors",
     "save_training_state",
     "tensor_bytes",
-    "tensors_of",
 ]
 
 STATE_VERSION = 1
@@ -37,39 +34,6 @@ def tensor_bytes(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | 
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return save(plain, dict(metadata) if metadata else None)
-
-
-def tensors_of(content: bytes) -> "dict[str, Tensor]":
-    """Return the named tensors of a safetensors file, on the CPU. Raises: ValueError for anything else."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return load(content)
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-
-
-def save_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors, whole or not at all; any memory layout and device is accepted.
-
-    Raises:
-        CheckpointError: if they cannot be written.
-    """
-    write_bytes_atomic(path, tensor_bytes(tensors, metadata))
-
-
-def load_tensors(path: Path) -> "dict[str, Tensor]":
-    """Read named tensors from a safetensors file, onto the CPU.
-
-    Raises:
-        CheckpointError: if the file is missing, cut short, or no safetensors file.
-    """
-    content = read_bytes(path, _MOST_BYTES)
-    try:
-        return tensors_of(content)
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged ({_line(error)}); restore it or fit the model again") from None
 
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:

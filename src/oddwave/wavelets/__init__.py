@@ -5,7 +5,7 @@ Read `pyramid.py` next, then `frame.py` (CWT with its inverse) and `scalogram.py
 
 from oddwave.wavelets.frame import WaveletFrame
 from oddwave.wavelets.pyramid import WAVELETS, WaveletCoefficients, dwt, idwt, max_level, wavedec, waverec
-from oddwave.wavelets.scalogram import SeriesScalogram, series_scalogram
+from oddwave.wavelets.scalogram import SeriesScalogram
 
 __all__ = [
     "WAVELETS",
@@ -15,7 +15,6 @@ __all__ = [
     "dwt",
     "idwt",
     "max_level",
-    "series_scalogram",
     "wavedec",
     "waverec",
 ]

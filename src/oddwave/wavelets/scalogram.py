@@ -1,4 +1,4 @@
-"""Scalograms of series windows: `series_scalogram` for maps alone, `SeriesScalogram` for maps and the way back.
+"""Scalograms of series windows, and the way back.
 
 A window of L points becomes F rows of log-spaced scales (two samples to half a window) by `columns` instants. Rows are
 weighted so that white noise has the same power in each, which is the usual energy norm of a continuous transform and
@@ -27,7 +27,7 @@ from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.wavelets.frame import WaveletFrame
 from oddwave.wavelets.frame_filters import Wavelet
 
-__all__ = ["Context", "ScalogramKind", "SeriesScalogram", "series_scalogram"]
+__all__ = ["Context", "ScalogramKind", "SeriesScalogram"]
 
 ScalogramKind = Literal["complex", "mexican_hat", "log_magnitude"]
 Context = tuple[Float[Tensor, "B C nl"] | None, Float[Tensor, "B C nr"] | None]
@@ -38,28 +38,13 @@ WORKING_SET = 2**20  # coefficients held at once, so that they stay in cache: la
 SMALLEST_EIGENVALUE = 1e-6  # directions that a map holds with less than a thousandth of full strength count as lost
 
 
-def series_scalogram(
-    x: Float[Tensor, "B C L"],
-    *,
-    num_bands: int = 30,
-    kind: ScalogramKind = "complex",
-    columns: int | None = None,
-    context: Context | None = None,
-) -> Float[Tensor, "B Ck F T"]:
-    """Return the scalograms of windows; channels are c0 (real, imaginary), c1 (real, imaginary), ... for `"complex"`.
-
-    Raises: ConfigError for settings, ShapeError and DataError for windows that do not fit; see `SeriesScalogram`.
-    """
-    return SeriesScalogram(x.shape[-1], num_bands, kind, columns).transform(x, context)
-
-
 @dataclass(frozen=True)
 class SeriesScalogram:
     """The scalogram of windows of `window_size` points, and its inverse.
 
     With `columns` = None (one per point) complex and Mexican-hat maps are exactly invertible. Fewer columns hold the
     mean of the coefficients (log-magnitude: of the power) over equal spans, so what swings faster than a span averages
-    out; `lost_dimensions` counts what cannot come back.
+    out.
 
     Raises: ConfigError for an unknown kind, or columns that are not in 1..window_size.
     """
@@ -97,16 +82,6 @@ class SeriesScalogram:
     def frequencies(self) -> Float[np.ndarray, " F"]:
         """Centre of each row in cycles per sample: 0 for the low-pass row, 0.5 for the high-pass row."""
         return self._plan(0, 0).frame.frequencies_hz
-
-    @property
-    def lost_dimensions(self) -> int:
-        """Return how many of the window's L dimensions the map does not hold (0: exactly invertible).
-
-        Raises: ConfigError for log-magnitude maps, which hold no phase.
-        """
-        if self.kind == "log_magnitude":
-            raise ConfigError("kind='log_magnitude' holds no phase, so dimensions cannot be counted: use 'complex'")
-        return self.window_size - self._plan(0, 0).rank
 
     def transform(self, x: Float[Tensor, "B C L"], context: Context | None = None) -> Float[Tensor, "B Ck F T"]:
         """Return the maps of windows.

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from oddwave.cli.bench import bench_app
+from oddwave.cli import app
 from oddwave.errors import ConfigError, DataError
 from oddwave.lab.bench import ablation, runner
 from oddwave.lab.bench.ablation import (
@@ -299,7 +299,7 @@ def test_the_command_runs_goes_on_and_leaves_other_tables_alone(small, data, tmp
     command = ["ablation", *common, "--variants", "no_attention", "--seeds", "0,1"]
     for cells in (4, 0):
         one_process.clear()
-        done = CliRunner().invoke(bench_app, command, catch_exceptions=False)
+        done = CliRunner().invoke(app, ["bench", *command], catch_exceptions=False)
         assert done.exit_code == 0
         assert f"4 cells. Written: {out}" in done.output
         assert len(one_process) == cells
@@ -313,7 +313,7 @@ def test_the_command_runs_goes_on_and_leaves_other_tables_alone(small, data, tmp
     known = read_run_facts(out / "ablation.jsonl.gz")
     assert [cell["method"] for cell in known["cell"]] == ["ablation/full", "ablation/no_attention"] * 2
     assert (out / "scores").joinpath("mvtec_ad__bottle__one_class__ablation-full__0.json").exists()
-    CliRunner().invoke(bench_app, ["image", *common, "--methods", "random"], catch_exceptions=False)
+    CliRunner().invoke(app, ["bench", "image", *common, "--methods", "random"], catch_exceptions=False)
     assert "ablation" not in (out / "image.md").read_text()
     assert "random" not in ablation_markdown([r for r in runner.read_results(out) if r["method"] != "random"])
 

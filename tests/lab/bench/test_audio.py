@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from oddwave.cli.bench import bench_app
+from oddwave.cli import app
 from oddwave.config import AudioConfig, preset
 from oddwave.errors import ConfigError, DataError
 from oddwave.lab.bench import runner
@@ -276,7 +276,7 @@ def test_all_modalities_share_a_folder_without_mixing(data, tmp_path, one_proces
 
 def test_the_command_writes_the_tables(data, tmp_path, one_process):
     arguments = ["--data", str(data), "-o", str(tmp_path), "--only", "dcase", "--methods", "log_mel_knn", "--quiet"]
-    done = CliRunner().invoke(bench_app, ["audio", *arguments])
+    done = CliRunner().invoke(app, ["bench", "audio", *arguments])
     assert done.exception is None, done.exception
     assert (done.exit_code, done.output) == (0, f"1 cells. Written: {tmp_path / 'audio.md'}\n")
     assert [(cell.item, cell.method) for cell in one_process] == [("fan/section_00", "log_mel_knn")]

@@ -3,13 +3,8 @@
 import pytest
 
 from oddwave.lab.bench.paper import (
-    PAPER_IMAGE_AUC,
-    PAPER_IMAGE_METHODS,
-    PAPER_SERIES_AUC,
-    PAPER_SERIES_METHODS,
     PAPER_SOURCE,
     beside_the_paper,
-    our_methods,
     paper_ablation,
     paper_auc,
 )
@@ -28,10 +23,10 @@ def test_figures_are_the_papers():
         "VAE": 0.891, "AnoGAN": 0.878, "PatchSVDD": 0.903, "DDPM": 0.915, "Ours": 0.946,
     }  # fmt: skip
     assert paper_auc("series")["pems_bay"]["Autoformer"] == 0.899
-    assert PAPER_IMAGE_METHODS[-1] == PAPER_SERIES_METHODS[-1] == "the paper's"
-    assert PAPER_IMAGE_AUC["tile"] == (0.887, 0.872, 0.899, 0.913, 0.944)
-    assert PAPER_SERIES_AUC["nyc_taxi"] == (0.852, 0.870, 0.895, 0.902, 0.920)
-    assert list(PAPER_SERIES_AUC) == ["nyc_taxi", "machine_temperature", "ecg200", "wafer", "pems_bay"]
+    assert list(paper_auc("image")["tile"].values()) == [0.887, 0.872, 0.899, 0.913, 0.944]
+    assert list(paper_auc("series")["nyc_taxi"].values()) == [0.852, 0.870, 0.895, 0.902, 0.920]
+    assert list(paper_auc("series")) == ["nyc_taxi", "machine_temperature", "ecg200", "wafer", "pems_bay"]
+    assert {len(figures) for figures in paper_auc("image").values()} == {5}
 
 
 @pytest.mark.parametrize(("modality", "full", "no_attention"), [("image", 0.941, 0.915), ("series", 0.919, 0.883)])
@@ -39,12 +34,6 @@ def test_ablation_has_a_column_for_each_modality(modality, full, no_attention):
     table = paper_ablation(modality)
     assert (table["full"], table["no_attention"], len(table)) == (full, no_attention, 5)
     assert max(table, key=table.get) == "full"
-
-
-@pytest.mark.parametrize("modality", ["image", "series"])
-def test_every_method_of_the_paper_has_a_name_here(modality):
-    for figures in paper_auc(modality).values():
-        assert set(figures) == set(our_methods(modality))
 
 
 def test_series_stand_beside_the_paper_by_protocol_and_mean_over_seeds():

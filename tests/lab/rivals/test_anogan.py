@@ -12,6 +12,7 @@ from oddwave.lab.rivals.learned.anogan import AnoGAN
 from oddwave.lab.rivals.learned.fast_anogan import FastAnoGAN
 from oddwave.lab.rivals.learned.gan import Adam
 from oddwave.lab.rivals.learned.items import on_images
+from oddwave.training.minimise import Descent
 
 PLANTED = 4
 
@@ -67,7 +68,7 @@ def test_what_is_planted_scores_highest_and_all_scores_are_finite(case):
 
 def test_the_map_is_highest_in_what_is_planted(case):
     fitted, test, _ = case
-    row, column = np.unravel_index(np.argmax(fitted.anomaly_maps(test)[PLANTED]), (32, 32))
+    row, column = np.unravel_index(np.argmax(fitted.score_and_maps(test)[1][PLANTED]), (32, 32))
     assert 6 <= row < 22
     assert 6 <= column < 22
 
@@ -177,9 +178,10 @@ def test_adam_is_that_of_torch():
     target = torch.randn(6, generator=generator)
     ours, theirs = (torch.zeros(6, requires_grad=True) for _ in range(2))
     moments, count = [torch.zeros(6), torch.zeros(6)], torch.zeros(())
-    adam, settings = Adam([ours]), {"lr": 0.05, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
+    descent = Descent([ours], clip=None, optimizer=Adam)
+    settings = {"lr": 0.05, "beta1": 0.5, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0}
     for _ in range(20):
-        adam.descend((ours - target).pow(4).sum(), 0.05)
+        descent.down((ours - target).pow(4).sum(), 0.05)
         slope = torch.autograd.grad((theirs - target).pow(4).sum(), theirs)
         with torch.no_grad():
             torch_adam(

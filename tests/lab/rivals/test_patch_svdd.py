@@ -58,7 +58,7 @@ def test_what_is_planted_scores_highest_and_all_scores_are_finite(case):
 
 def test_the_map_is_highest_in_what_is_planted(case):
     fitted, test, _ = case
-    row, column = np.unravel_index(np.argmax(fitted.anomaly_maps(test)[PLANTED]), (32, 32))
+    row, column = np.unravel_index(np.argmax(fitted.score_and_maps(test)[1][PLANTED]), (32, 32))
     assert 6 <= row < 22
     assert 6 <= column < 22
 

@@ -56,13 +56,11 @@ def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
 
 def _sampled_version(scorer: "MapTerms", x0: "Tensor") -> "Tensor":
     """Give the reconstruction that the settings describe; all items see the same noise."""
-    import torch
-
+    from oddwave.diffusion.noise import common_noise
     from oddwave.diffusion.samplers import reconstruct
 
     how, net = scorer.config.reconstruction, scorer.pixel_net
     assert net is not None
-    generator = torch.Generator().manual_seed(scorer.config.seed)
     return reconstruct(
         scorer.caller(net),
         x0,
@@ -71,7 +69,7 @@ def _sampled_version(scorer: "MapTerms", x0: "Tensor") -> "Tensor":
         noise_level=how.noise_level,
         num_inference_steps=how.num_inference_steps,
         prediction_type=scorer.config.training.prediction_type,
-        noise=torch.randn(x0.shape[1:], generator=generator).expand(x0.shape),
+        noise=common_noise(x0.shape[1:], scorer.config.seed).expand_as(x0),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from oddwave.lab.bench.item_tables import Facts, facts_of, with_figures, write_item_tables
 from oddwave.lab.bench.markdown import Row, failed_cells, section
-from oddwave.lab.bench.paper import PAPER_IMAGE_AUC, PAPER_IMAGE_METHODS
+from oddwave.lab.bench.paper import beside_the_paper
 
 __all__ = ["image_markdown", "write_image_tables"]
 
@@ -44,7 +44,7 @@ def image_markdown(rows: Sequence[Row], facts: Sequence[Facts]) -> str:
             name = dataset if item == dataset else f"{dataset}, {item}"
             parts += section(name, [full[i] for i in here])
             parts += _by_kind(f"{name}: AUROC by kind of defect", [(rows[i], kinds[i]) for i in here])
-    return "\n".join([*parts, *_beside_the_paper(rows), *failed_cells(rows)]) + "\n"
+    return "\n".join([*parts, *beside_the_paper("image", rows), *failed_cells(rows)]) + "\n"
 
 
 def _by_kind(title: str, cells: Sequence[tuple[Row, Mapping[str, float]]]) -> list[str]:
@@ -53,27 +53,3 @@ def _by_kind(title: str, cells: Sequence[tuple[Row, Mapping[str, float]]]) -> li
         return []
     rows = [{**row, **{f"kind {kind}": str(value) for kind, value in own.items()}} for row, own in cells]
     return section(title, rows, {f"kind {kind}": kind for kind in kinds})
-
-
-def _beside_the_paper(rows: Sequence[Row]) -> list[str]:
-    """Give the paper's figures and ours for the categories that both have."""
-    lines = ["", "## Beside the paper (Chen 2025, Table I, image AUC)", ""]
-    ours = [m for m in ("oddwave_pixel", "oddwave") if any(row["method"] == m for row in rows)]
-    items = [item for item in PAPER_IMAGE_AUC if any(_is_of_paper(row, item) for row in rows)]
-    if not items or not ours:
-        named = ", ".join(PAPER_IMAGE_AUC)
-        return [*lines, f"Nothing to set beside it: the paper has MVTec AD's {named}, which were not run here."]
-    lines.append("| category | " + " | ".join(f"{name} (paper)" for name in PAPER_IMAGE_METHODS) + " | ")
-    lines[-1] += " | ".join(ours) + " |"
-    lines.append("|---|" + "---:|" * (len(PAPER_IMAGE_METHODS) + len(ours)))
-    for item in items:
-        cells = [f"{value:.3f}" for value in PAPER_IMAGE_AUC[item]]
-        for method in ours:
-            found = [float(r["auroc"]) for r in rows if _is_of_paper(r, item) and r["method"] == method and r["auroc"]]
-            cells.append(f"{sum(found) / len(found):.3f}" if found else "")
-        lines.append(f"| {item} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _is_of_paper(row: Row, item: str) -> bool:
-    return (row["dataset"], row["item"]) == ("mvtec_ad", item)

@@ -18,14 +18,9 @@ import numpy as np
 from oddwave.lab.bench.markdown import Row
 
 __all__ = [
-    "PAPER_IMAGE_AUC",
-    "PAPER_IMAGE_METHODS",
-    "PAPER_SERIES_AUC",
-    "PAPER_SERIES_METHODS",
     "PAPER_SOURCE",
     "PaperModality",
     "beside_the_paper",
-    "our_methods",
     "paper_ablation",
     "paper_auc",
 ]
@@ -75,11 +70,6 @@ def paper_ablation(modality: PaperModality) -> dict[str, float]:
     table = dict(_tables()["ablation"])
     column = table.pop("columns").index(f"{modality}_auc")
     return {variant: values[column] for variant, values in table.items()}
-
-
-def our_methods(modality: PaperModality) -> Mapping[str, tuple[str, ...]]:
-    """Give, for each method of the paper, the names it may have here; the first that was run is set beside it."""
-    return _OUR_NAMES[modality]
 
 
 def beside_the_paper(modality: PaperModality, rows: Sequence[Row]) -> list[str]:
@@ -140,15 +130,4 @@ def _ours(rows: Sequence[Row], names: Sequence[str]) -> str:
     return "–"
 
 
-def _column_names(modality: PaperModality) -> tuple[str, ...]:
-    methods = next(iter(paper_auc(modality).values()))
-    return tuple("the paper's" if method == _OWN else method for method in methods)
-
-
-def _columns(modality: PaperModality) -> dict[str, tuple[float, ...]]:
-    return {item: tuple(values.values()) for item, values in paper_auc(modality).items()}
-
-
 PAPER_SOURCE: str = _tables()["source"]
-PAPER_IMAGE_METHODS, PAPER_IMAGE_AUC = _column_names("image"), _columns("image")
-PAPER_SERIES_METHODS, PAPER_SERIES_AUC = _column_names("series"), _columns("series")

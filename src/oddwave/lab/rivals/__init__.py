@@ -34,9 +34,7 @@ from oddwave.lab.rivals.one_class_svm import OneClassSVM
 from oddwave.lab.rivals.patch_knn import PatchKNN
 from oddwave.lab.rivals.pca import PCAReconstruction
 from oddwave.lab.rivals.position_gaussian import PaDiM
-from oddwave.lab.rivals.random_clips import RandomClips
-from oddwave.lab.rivals.random_images import RandomImages
-from oddwave.lab.rivals.random_score import RandomScore
+from oddwave.lab.rivals.random_score import RandomClips, RandomImages, RandomScore
 from oddwave.lab.rivals.series_base import SeriesBaseline, WindowBaseline
 from oddwave.lab.rivals.zscore import ZScore
 

@@ -146,12 +146,11 @@ class Baseline(ABC):
     def _judge(self, x: Any) -> Float[np.ndarray, " n"]:
         """Score checked items."""
 
-    @abstractmethod
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays."""
+        """Return the fitted arrays: none where nothing is learnt."""
+        return {}
 
-    @abstractmethod
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:  # noqa: B027 - there may be none
         """Take the arrays that `_arrays` returned; a KeyError says that one is missing."""
 
 

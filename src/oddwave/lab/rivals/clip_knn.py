@@ -22,6 +22,7 @@ from jaxtyping import Float
 
 from oddwave.errors import ConfigError
 from oddwave.lab.rivals.clip_base import ClipBaseline
+from oddwave.scoring.neighbours import nearest
 
 if TYPE_CHECKING:
     from oddwave.nets.perceptual import PerceptualNetwork
@@ -57,12 +58,8 @@ class ClipKNN(ClipBaseline):
         self._reference = known / self._unit
 
     def _score_batch(self, batch: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
-        from scipy.spatial.distance import cdist
-
-        distances = cdist(self._describe(batch) / self._unit, self._reference)
-        k = min(self.num_neighbors, len(self._reference))
-        nearest: np.ndarray = np.partition(distances, k - 1, axis=1)[:, :k].mean(axis=1)
-        return nearest
+        found = nearest(self._describe(batch) / self._unit, self._reference, self.num_neighbors, exact=True)
+        return found.mean(found.distance)
 
     @abstractmethod
     def _describe(self, batch: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b D"]:

@@ -59,17 +59,9 @@ class ImageBaseline(Baseline):
 
     @final
     def score_and_maps(self, items: Any) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N S S"]]:
-        """Return the scores of `decision_function` and the maps of `anomaly_maps`, both in one pass.
-
-        Raises: as `decision_function`.
-        """
+        """Return the scores of `decision_function`, and how anomalous each pixel is. Raises: as `decision_function`."""
         scored = [self._score_batch(batch) for _, batch in self._batches(self._expected(items))]
         return np.concatenate([scores for scores, _ in scored]), np.concatenate([maps for _, maps in scored])
-
-    @final
-    def anomaly_maps(self, items: Any) -> Float[np.ndarray, "N S S"]:
-        """Return how anomalous each pixel is; higher is more anomalous. Raises: as `decision_function`."""
-        return self.score_and_maps(items)[1]
 
     @final
     def _checked(self, items: Any) -> Images:

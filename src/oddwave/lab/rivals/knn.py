@@ -7,8 +7,7 @@ compared to the others it is the k-neighbour form of the time-series discord (Ke
 windows keep their level and scale (no z-normalisation per window, which would erase level shifts).
 
 Departures. References are bounded: at most `max_reference`, fewer where windows are so wide that they would not fit in
-256 MiB; they are then evenly spaced training windows. Candidates are found block by block through one matrix product;
-the distances of the k chosen are then computed directly, so a score does not depend on the block it was computed in.
+256 MiB; they are then evenly spaced training windows.
 `fit_predict` is a self-join: a window's neighbours must not overlap it (start indices |i - j| >= window_size), a panel
 instance is not its own neighbour. Read `series_base.py` for the interface.
 """
@@ -17,11 +16,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from oddwave.errors import ConfigError, ShapeError
-from oddwave.lab.rivals.series_base import WindowBaseline, evenly_spaced, row_blocks
-from oddwave.tensors.series_windows import window_starts
+from oddwave.errors import ConfigError
+from oddwave.lab.rivals.series_base import WindowBaseline, evenly_spaced
+from oddwave.scoring.neighbours import Apart, nearest
 
 __all__ = ["KNN"]
 
@@ -51,45 +50,16 @@ class KNN(WindowBaseline):
         self._reference = windows[self._reference_index].reshape(len(self._reference_index), -1)
 
     def _score_windows(self, windows: Float[np.ndarray, "N C L"]) -> Float[np.ndarray, " N"]:
-        none = np.zeros(len(windows), dtype=np.int64)
-        return self._mean_distance(windows, none, none)
+        return self._mean_distance(windows, None)
 
     def _score_training(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
-        windows = self._windows(x)
-        own, position, reach = np.arange(len(windows)), self._reference_index, 1
-        if x.ndim == 2:
-            starts, reach = window_starts(len(x), self.window_size, self.stride), self.window_size
-            if len(x) < 3 * self.window_size - 1:
-                raise ShapeError(
-                    f"the series has {len(x)} points, window_size is {self.window_size}: a self-join compares windows"
-                    f" that do not overlap, give window_size {(len(x) + 1) // 3} or less"
-                )
-            own, position = starts, starts[self._reference_index]
-        elif len(x) < 2:
-            raise ShapeError("the panel has 1 instance: a self-join needs 2 or more")
-        first = np.searchsorted(position, own - reach, side="right")
-        stop = np.searchsorted(position, own + reach, side="left")
-        return self._to_items(self._mean_distance(windows, first, stop), x)
+        starts, reach = self._own_places(x)
+        apart = Apart(starts, starts[self._reference_index], reach)
+        return self._to_items(self._mean_distance(self._windows(x), apart), x)
 
-    def _mean_distance(
-        self, windows: Float[np.ndarray, "N C L"], first: Int[np.ndarray, " N"], stop: Int[np.ndarray, " N"]
-    ) -> Float[np.ndarray, " N"]:
-        """Return mean distances, leaving out the references first[i]:stop[i] for window i."""
-        reference, square = self._reference, np.einsum("ij,ij->i", self._reference, self._reference)
-        scores = np.empty(len(windows))
-        k = min(self.num_neighbors, len(reference))
-        for begin, block in row_blocks(windows, len(reference)):
-            # |w - r|^2 without the constant |w|^2, which does not change the order
-            distance = block @ reference.T
-            distance *= -2.0
-            distance += square
-            for row in np.flatnonzero(stop[begin : begin + len(block)] > first[begin : begin + len(block)]):
-                distance[row, first[begin + row] : stop[begin + row]] = np.inf
-            nearest = np.argpartition(distance, k - 1, axis=1)[:, :k]
-            allowed = np.isfinite(np.take_along_axis(distance, nearest, axis=1))
-            exact = np.stack([np.linalg.norm(block - reference[nearest[:, j]], axis=1) for j in range(k)], axis=1)
-            scores[begin : begin + len(block)] = np.where(allowed, exact, 0.0).sum(axis=1) / allowed.sum(axis=1)
-        return scores
+    def _mean_distance(self, windows: Float[np.ndarray, "N C L"], apart: Apart | None) -> Float[np.ndarray, " N"]:
+        found = nearest(windows.reshape(len(windows), -1), self._reference, self.num_neighbors, apart=apart, exact=True)
+        return found.mean(found.distance)
 
     def _state(self) -> dict[str, np.ndarray]:
         return {"reference": self._reference}

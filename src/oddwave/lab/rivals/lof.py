@@ -5,8 +5,7 @@
     score(w)    = mean over r of density(r) / density(w);   about 1 amid normal windows
 
 Source: Breunig, Kriegel, Ng and Sander 2000, LOF: identifying density-based local outliers (definitions 5 to 7); equal
-to scikit-learn's LocalOutlierFactor(novelty=True), whose neighbour search this uses. The k-distance and the density of
-each reference are saved as arrays.
+to scikit-learn's LocalOutlierFactor(novelty=True). The k-distance and the density of each reference are saved.
 
 Departures. References are at most `max_reference` evenly spaced training windows. There are 5 neighbours, not the
 usual 10 to 20: on planted anomalies fewer did better. `fit_predict` leaves out each window's own surroundings twice,
@@ -21,12 +20,11 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from sklearn.neighbors import NearestNeighbors
+from jaxtyping import Float
 
-from oddwave.errors import ConfigError, ShapeError
-from oddwave.lab.rivals.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
-from oddwave.tensors.series_windows import window_starts
+from oddwave.errors import ConfigError
+from oddwave.lab.rivals.series_base import WindowBaseline
+from oddwave.scoring.neighbours import Apart, Neighbours, nearest
 
 __all__ = ["LOF"]
 
@@ -38,20 +36,6 @@ class _Surroundings(NamedTuple):
 
     k_distance: Float[np.ndarray, " m"]
     density: Float[np.ndarray, " m"]
-
-
-class _Neighbours(NamedTuple):
-    """The nearest references of windows; those that are not allowed are fill-ins where too few are left."""
-
-    place: Int[np.ndarray, "m K"]
-    distance: Float[np.ndarray, "m K"]
-    allowed: Bool[np.ndarray, "m K"]
-
-    def mean(self, values: Float[np.ndarray, "m K"]) -> Float[np.ndarray, " m"]:
-        """Average over the allowed."""
-        total: np.ndarray = np.where(self.allowed, values, 0.0).sum(axis=1)
-        means: np.ndarray = total / np.maximum(self.allowed.sum(axis=1), 1)
-        return means
 
 
 @dataclass(kw_only=True, eq=False)
@@ -72,68 +56,36 @@ class LOF(WindowBaseline):
         self._around = _Surroundings(np.zeros(0), np.zeros(0))
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        chosen = self._chosen(len(windows), windows[0].size)
+        chosen = self._references(windows, self.max_reference)
         self._reference = windows[chosen].reshape(len(chosen), -1)
         own = np.arange(len(chosen))
-        self._around = self._surroundings(own, own + 1)
+        self._around = self._surroundings(Apart(own, own, 1))
 
     def _score_windows(self, windows: Float[np.ndarray, "N C L"]) -> Float[np.ndarray, " N"]:
-        none = np.zeros(len(windows), dtype=np.int64)
-        return self._factors(windows, self._around, none, none)
+        return self._factors(windows, self._around, None)
 
     def _score_training(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
-        windows, starts, reach = self._windows(x), np.arange(len(x)), 1
-        if x.ndim == 2:
-            starts, reach = window_starts(len(x), self.window_size, self.stride), self.window_size
-            if len(x) < 3 * self.window_size - 1:
-                raise ShapeError(
-                    f"the series has {len(x)} points, window_size is {self.window_size}: neighbours must not overlap a"
-                    f" window, give window_size {(len(x) + 1) // 3} or less"
-                )
-        elif len(x) < 2:
-            raise ShapeError("the panel has 1 instance: its neighbours must be others, give 2 or more")
-        position = starts[self._chosen(len(windows), windows[0].size)]
-        around = self._surroundings(*_near(position, position, reach))
-        return self._to_items(self._factors(windows, around, *_near(starts, position, reach)), x)
+        windows, (starts, reach) = self._windows(x), self._own_places(x)
+        position = starts[self._references(windows, self.max_reference)]
+        around = self._surroundings(Apart(position, position, reach))
+        return self._to_items(self._factors(windows, around, Apart(starts, position, reach)), x)
 
-    def _chosen(self, num_windows: int, num_values: int) -> Int[np.ndarray, " m"]:
-        return evenly_spaced(num_windows, min(self.max_reference, max(2, BLOCK_VALUES // num_values)))
-
-    def _surroundings(self, first: Int[np.ndarray, " m"], stop: Int[np.ndarray, " m"]) -> _Surroundings:
-        """Measure the references among themselves, leaving out first[i]:stop[i] for reference i."""
-        found = self._neighbours(self._reference, first, stop)
-        k_distance = np.where(found.allowed, found.distance, 0.0).max(axis=1)
+    def _surroundings(self, apart: Apart) -> _Surroundings:
+        """Measure the references among themselves."""
+        found = self._nearest(self._reference, apart)
+        k_distance = np.where(np.isfinite(found.distance), found.distance, 0.0).max(axis=1)
         return _Surroundings(k_distance, _density(found, k_distance))
 
     def _factors(
-        self,
-        windows: Float[np.ndarray, "N C L"],
-        around: _Surroundings,
-        first: Int[np.ndarray, " N"],
-        stop: Int[np.ndarray, " N"],
+        self, windows: Float[np.ndarray, "N C L"], around: _Surroundings, apart: Apart | None
     ) -> Float[np.ndarray, " N"]:
-        """Return the factors of windows, leaving out the references first[i]:stop[i] for window i."""
-        scores = np.empty(len(windows))
-        for begin, block in row_blocks(windows, windows[0].size):
-            part = slice(begin, begin + len(block))
-            found = self._neighbours(block, first[part], stop[part])
-            scores[part] = found.mean(around.density[found.place]) / _density(found, around.k_distance)
-        return scores
+        found = self._nearest(windows.reshape(len(windows), -1), apart)
+        factors: np.ndarray = found.mean(around.density[found.place]) / _density(found, around.k_distance)
+        return factors
 
-    def _neighbours(
-        self, vectors: Float[np.ndarray, "m D"], first: Int[np.ndarray, " m"], stop: Int[np.ndarray, " m"]
-    ) -> _Neighbours:
-        """Find the nearest allowed references by asking for as many more as may have to be left out."""
+    def _nearest(self, vectors: Float[np.ndarray, "m D"], apart: Apart | None) -> Neighbours:
         k = max(1, min(self.num_neighbors, len(self._reference) - 1))
-        asked = min(k + int((stop - first).max()), len(self._reference))
-        search = NearestNeighbors(n_neighbors=asked, algorithm="brute").fit(self._reference)
-        place = search.kneighbors(vectors, return_distance=False)
-        left_out = (place >= first[:, None]) & (place < stop[:, None])
-        order = np.argsort(left_out, axis=1, kind="stable")[:, :k]
-        place, left_out = (np.take_along_axis(array, order, axis=1) for array in (place, left_out))
-        # the search rounds distances by its blocks, these do not
-        distance = [np.linalg.norm(vectors - self._reference[column], axis=1) for column in place.T]
-        return _Neighbours(place, np.stack(distance, axis=1), ~left_out)
+        return nearest(vectors, self._reference, k, apart=apart, exact=True)
 
     def _state(self) -> dict[str, np.ndarray]:
         return {"reference": self._reference, **self._around._asdict()}
@@ -143,13 +95,5 @@ class LOF(WindowBaseline):
         self._around = _Surroundings(state["k_distance"], state["density"])
 
 
-def _density(found: _Neighbours, k_distance: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
+def _density(found: Neighbours, k_distance: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
     return 1.0 / (found.mean(np.maximum(found.distance, k_distance[found.place])) + _LEAST_REACH)
-
-
-def _near(
-    starts: Int[np.ndarray, " N"], position: Int[np.ndarray, " m"], reach: int
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """Return, for each start, the first reference closer than `reach` and the first after it that is not."""
-    first = np.searchsorted(position, starts - reach, side="right")
-    return first, np.searchsorted(position, starts + reach, side="left")

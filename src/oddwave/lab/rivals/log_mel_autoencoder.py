@@ -75,19 +75,23 @@ class LogMelAutoencoder(ClipBaseline):
     def _train(self, network: "nn.Sequential", vectors: "Float[Tensor, 'N _ R five']") -> None:
         import torch
 
-        from oddwave.training.adamw import AdamW
+        from oddwave.training.minimise import minimise
 
-        optimiser = AdamW(list(network.parameters()), weight_decay=0.0)  # plain Adam
         per_clip = vectors.shape[1]
         total = len(vectors) * per_clip
+        num_batches = -(-total // self.batch_size)
+        epochs = (torch.randperm(total).chunk(num_batches) for _ in range(self.num_epochs))
+        batches = (vectors[own // per_clip, own % per_clip].flatten(1) for epoch in epochs for own in epoch)
+
+        def loss(_: int) -> "Tensor":
+            batch = next(batches)
+            error: Tensor = (network(batch) - batch).square().mean()
+            return error
+
         network.train()
-        for _ in range(self.num_epochs):
-            for chosen in torch.randperm(total).chunk(-(-total // self.batch_size)):
-                batch = vectors[chosen // per_clip, chosen % per_clip].flatten(1)
-                loss = (network(batch) - batch).square().mean()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step(self.learning_rate)
+        rates = [self.learning_rate] * (self.num_epochs * len(torch.arange(total).chunk(num_batches)))
+        for _ in minimise(loss, list(network.parameters()), rates, clip=None):
+            pass
         network.eval()
 
     def _score_batch(self, batch: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:

@@ -23,11 +23,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.spatial.distance import cdist
 
 from oddwave.errors import ConfigError, MissingExtraError, ShapeError
-from oddwave.lab.rivals.series_base import SeriesBaseline, row_blocks
+from oddwave.lab.rivals.series_base import SeriesBaseline
 from oddwave.scoring.aggregate import window_to_point
+from oddwave.scoring.neighbours import Apart, nearest
 from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["MatrixProfile"]
@@ -85,16 +85,11 @@ class MatrixProfile(SeriesBaseline):
 
     def _nearest_instance(self, z: Float[np.ndarray, "N C L"], own: bool) -> Float[np.ndarray, " N"]:
         """Return the mean over channels of the distance to the nearest instance, with `own` to the nearest other."""
-        profiles = np.empty(z.shape[:2])
-        for channel in range(z.shape[1]):
-            reference = self._reference[:, channel]
-            for first, block in row_blocks(z[:, channel : channel + 1], len(reference)):
-                distance = cdist(block, reference)
-                if own:
-                    rows = np.arange(len(block))
-                    distance[rows, first + rows] = np.inf
-                profiles[first : first + len(block), channel] = distance.min(axis=1)
-        means: np.ndarray = profiles.mean(axis=1)
+        place = np.arange(len(z))
+        apart = Apart(place, place, 1) if own else None
+        channels = zip(np.moveaxis(z, 1, 0), np.moveaxis(self._reference, 1, 0), strict=True)
+        found = [nearest(values, known, 1, apart=apart, exact=True).distance[:, 0] for values, known in channels]
+        means: np.ndarray = np.mean(found, axis=0)
         return means
 
     def _state(self) -> dict[str, np.ndarray]:

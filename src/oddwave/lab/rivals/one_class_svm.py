@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.spatial.distance import cdist
 from sklearn.svm import OneClassSVM as ScikitOneClassSVM
 
 from oddwave.errors import ConfigError
-from oddwave.lab.rivals.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
+from oddwave.lab.rivals.series_base import WindowBaseline, row_blocks
+from oddwave.scoring.neighbours import Apart
 from oddwave.tensors.series_windows import window_starts
 
 __all__ = ["OneClassSVM"]
@@ -54,7 +55,7 @@ class OneClassSVM(WindowBaseline):
         self._offset_and_gamma = np.zeros(2)
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        chosen = evenly_spaced(len(windows), min(self.max_reference, max(2, BLOCK_VALUES // windows[0].size)))
+        chosen = self._references(windows, self.max_reference)
         vectors = windows[chosen].reshape(len(chosen), -1)
         variance = float(vectors.var())
         gamma = self.sharpness / (vectors.shape[1] * variance) if variance > 0.0 else 1.0
@@ -64,29 +65,24 @@ class OneClassSVM(WindowBaseline):
         self._offset_and_gamma = np.array([machine.intercept_[0], gamma])
 
     def _score_windows(self, windows: Float[np.ndarray, "N C L"]) -> Float[np.ndarray, " N"]:
-        none = np.zeros(len(windows), dtype=np.int64)
-        return self._beyond(windows, none, none)
+        return self._beyond(windows, None)
 
     def _score_training(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
-        own, position, reach = np.arange(len(x)), self._support_index, 1
+        starts, reach = np.arange(len(x)), 1
         if x.ndim == 2:
-            own, reach = window_starts(len(x), self.window_size, self.stride), self.window_size
-            position = own[self._support_index]
-        first = np.searchsorted(position, own - reach, side="right")
-        stop = np.searchsorted(position, own + reach, side="left")
-        return self._to_items(self._beyond(self._windows(x), first, stop), x)
+            starts, reach = window_starts(len(x), self.window_size, self.stride), self.window_size
+        apart = Apart(starts, starts[self._support_index], reach)
+        return self._to_items(self._beyond(self._windows(x), apart), x)
 
-    def _beyond(
-        self, windows: Float[np.ndarray, "N C L"], first: Int[np.ndarray, " N"], stop: Int[np.ndarray, " N"]
-    ) -> Float[np.ndarray, " N"]:
-        """Return how far windows lie beyond the plane, without the support vectors first[i]:stop[i] for window i."""
+    def _beyond(self, windows: Float[np.ndarray, "N C L"], apart: Apart | None) -> Float[np.ndarray, " N"]:
+        """Return how far windows lie beyond the plane, without the support vectors that they may not be compared to."""
         offset, gamma = self._offset_and_gamma
-        place = np.arange(len(self._support))
         scores = np.empty(len(windows))
         for begin, block in row_blocks(windows, len(self._support)):
             part = slice(begin, begin + len(block))
             near = np.exp(-gamma * cdist(block, self._support, "sqeuclidean"))
-            near[(place >= first[part, None]) & (place < stop[part, None])] = 0.0
+            if apart is not None:
+                near[apart.excluded(part)] = 0.0
             # a sum along each row, not a matrix product, whose rounding depends on the number of rows
             scores[part] = -(near * self._weights).sum(axis=1) - offset
         return scores

@@ -21,16 +21,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from oddwave.lab.rivals.image_base import GridBaseline, Images
-from oddwave.scoring.memory import coreset
+from oddwave.scoring.neighbours import coreset, nearest
 
 __all__ = ["PatchKNN"]
 
 _TAPS, _NEIGHBOURHOOD = (1, 2), 3  # strides 8 and 16
 _NUM_REWEIGHTING = 9
-_BLOCK_VALUES = 2**24  # distances held at once: 64 MiB in float32
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,34 +63,22 @@ class PatchKNN(GridBaseline):
         self, batch: Float[np.ndarray, "b C S S"]
     ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b S S"]]:
         grid = self._grid(batch, _TAPS, _NEIGHBOURHOOD)
-        distance, nearest = (part.reshape(len(grid), -1) for part in self._nearest(grid.reshape(-1, grid.shape[2])))
+        found = nearest(grid.reshape(-1, grid.shape[2]), self._memory, 1, exact=True)
+        distance, place = (part.reshape(len(grid), -1) for part in (found.distance, found.place))
         worst = distance.argmax(axis=1)
         scores = [
-            float(distance[i, at]) * (self._weight(grid[i, at], int(nearest[i, at])) if self.reweighting else 1.0)
+            float(distance[i, at]) * (self._weight(grid[i, at], int(place[i, at])) if self.reweighting else 1.0)
             for i, at in enumerate(worst)
         ]
         return np.array(scores), self._smoothed(distance, batch.shape[-1])
 
-    def _nearest(self, patches: Float[np.ndarray, "n D"]) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """Return the distance to the nearest remembered patch, and which it is."""
-        squares = np.einsum("ij,ij->i", self._memory, self._memory)
-        nearest = np.empty(len(patches), np.int64)
-        size = max(1, _BLOCK_VALUES // len(self._memory))
-        for first in range(0, len(patches), size):
-            block = patches[first : first + size]
-            # |p - m|^2 without the constant |p|^2; the chosen distance is then computed directly
-            nearest[first : first + size] = np.argmin(squares - 2.0 * (block @ self._memory.T), axis=1)
-        return np.linalg.norm(patches - self._memory[nearest], axis=1), nearest
-
-    def _weight(self, patch: Float[np.ndarray, " D"], nearest: int) -> float:
+    def _weight(self, patch: Float[np.ndarray, " D"], place: int) -> float:
         """Return 1 - softmax at m*: near 1 where the neighbours of m* are as near to the patch as m* itself."""
-        around = np.linalg.norm(self._memory - self._memory[nearest], axis=1)
-        count = min(_NUM_REWEIGHTING, len(around))
-        if count < 2:
+        chosen = nearest(self._memory[[place]], self._memory, _NUM_REWEIGHTING, exact=True).place[0]
+        if len(chosen) < 2:
             return 1.0  # a memory of one patch has no neighbourhood
-        chosen = np.argpartition(around, count - 1)[:count]
         distances = np.linalg.norm(self._memory[chosen] - patch, axis=1).astype(np.float64)
-        own = float(np.linalg.norm(self._memory[nearest] - patch))
+        own = float(np.linalg.norm(self._memory[place] - patch))
         return float(1.0 - 1.0 / np.exp(distances - own).sum())
 
     def _arrays(self) -> dict[str, np.ndarray]:

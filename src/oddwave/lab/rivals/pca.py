@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import ConfigError
-from oddwave.lab.rivals.series_base import BLOCK_VALUES, WindowBaseline, evenly_spaced, row_blocks
+from oddwave.lab.rivals.series_base import WindowBaseline, row_blocks
 
 __all__ = ["PCAReconstruction"]
 
@@ -41,7 +41,7 @@ class PCAReconstruction(WindowBaseline):
         self._components = np.zeros((0, 0))
 
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:
-        chosen = evenly_spaced(len(windows), min(self.max_reference, max(2, BLOCK_VALUES // windows[0].size)))
+        chosen = self._references(windows, self.max_reference)
         vectors = windows[chosen].reshape(len(chosen), -1)
         self._mean_window = vectors.mean(axis=0)
         _, singular, rows = np.linalg.svd(vectors - self._mean_window, full_matrices=False)

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from oddwave.lab.rivals.image_base import GridBaseline, Images
+from oddwave.scoring.gaussian import inverse_factor, mahalanobis
 
 __all__ = ["PaDiM"]
 
@@ -44,7 +46,7 @@ class PaDiM(GridBaseline):
         self._require(self.num_dimensions is None or self.num_dimensions >= 1, "num_dimensions: give 1 or more")
         self._kept = np.zeros(0, np.int64)
         self._mean = np.zeros((0, 0), np.float32)  # (P, D), in the features' own units
-        self._whitening = np.zeros((0, 0, 0), np.float32)  # (P, D, D): ||W (z - mean)|| is the distance
+        self._whitening = np.zeros((0, 0, 0), np.float32)  # (P, D, D): |W^T (z - mean)| is the distance
 
     @property
     def is_seeded(self) -> bool:
@@ -69,22 +71,22 @@ class PaDiM(GridBaseline):
         return np.sort(np.random.default_rng(self.seed).choice(width, self.num_dimensions, replace=False))
 
     def _whiten(self, sums: "_Sums") -> None:
-        """Set matrices W with W^T W = C^-1, and take the features' units into them."""
+        """Set matrices W with W W^T = C^-1, and take the features' units into them."""
         unit, num_places = sums.unit, len(sums.mean)
         ridge = _REGULARISATION * np.eye(len(unit))
         self._whitening = np.empty((num_places, len(unit), len(unit)), np.float32)
         for first in range(0, num_places, _BLOCK_PLACES):
             block = slice(first, first + _BLOCK_PLACES)
             covariance = sums.covariance(block) / (unit * unit[:, None])
-            self._whitening[block] = _inverse_factor(covariance + ridge) / unit
+            self._whitening[block] = inverse_factor(covariance + ridge) / unit[:, None]
             self._tell("covariances", min(first + _BLOCK_PLACES, num_places), num_places)
 
     def _score_batch(
         self, batch: Float[np.ndarray, "b C S S"]
     ) -> tuple[Float[np.ndarray, " b"], Float[np.ndarray, "b S S"]]:
         away = self._grid(batch, _TAPS, _NEIGHBOURHOOD)[..., self._kept] - self._mean
-        white = _products(self._whitening, np.ascontiguousarray(away.transpose(1, 2, 0)))
-        maps = self._smoothed(np.linalg.norm(white, axis=1).T, batch.shape[-1])
+        distance = mahalanobis(torch.from_numpy(away).transpose(0, 1), torch.from_numpy(self._whitening))
+        maps = self._smoothed(distance.T.numpy(), batch.shape[-1])
         return maps.max(axis=(1, 2)).astype(np.float64), maps
 
     def _arrays(self) -> dict[str, np.ndarray]:
@@ -140,25 +142,5 @@ class _Sums:
 
 def _products(a: Float[np.ndarray, "P i j"], b: Float[np.ndarray, "P j k"]) -> Float[np.ndarray, "P i k"]:
     """Multiply many small matrices by torch, which shares them out among threads; numpy would share out each one."""
-    import torch
-
     product: np.ndarray = torch.bmm(torch.from_numpy(a), torch.from_numpy(b)).numpy()
     return product
-
-
-def _inverse_factor(covariance: Float[np.ndarray, "p D D"]) -> Float[np.ndarray, "p D D"]:
-    """Return W with W^T W = C^-1: the inverse of the Cholesky factor, so that the distance is a norm, never negative.
-
-    On one thread: with more, small factorisations wait for each other, twenty times as long on a busy machine.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        factor = torch.linalg.cholesky(torch.from_numpy(covariance))
-        unit = torch.eye(factor.shape[-1], dtype=factor.dtype)
-        inverse: np.ndarray = torch.linalg.solve_triangular(factor, unit, upper=False).numpy()
-    finally:
-        torch.set_num_threads(threads)
-    return inverse

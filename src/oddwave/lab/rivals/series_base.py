@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from oddwave.errors import DataError, ShapeError
 from oddwave.lab.rivals.base import Baseline
@@ -92,11 +92,10 @@ class SeriesBaseline(Baseline):
         """Score the very items that were fitted."""
         return self._score(x)
 
-    @abstractmethod
     def _state(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays."""
+        """Return the fitted arrays: none where nothing more is learnt."""
+        return {}
 
-    @abstractmethod
     def _restore(self, state: dict[str, np.ndarray]) -> None:
         """Take the arrays that `_state` returned."""
 
@@ -140,6 +139,27 @@ class WindowBaseline(SeriesBaseline):
         if x.ndim == 3:
             return scores
         return window_to_point(scores, window_starts(len(x), self.window_size, self.stride), self.window_size, len(x))
+
+    @staticmethod
+    def _references(windows: Float[np.ndarray, "N C L"], at_most: int) -> Int[np.ndarray, " m"]:
+        """Return which windows are kept: evenly spaced, `at_most` of them, fewer where they are very wide."""
+        return evenly_spaced(len(windows), min(at_most, max(2, BLOCK_VALUES // windows[0].size)))
+
+    def _own_places(self, x: Float[np.ndarray, "..."]) -> tuple[Int[np.ndarray, " N"], int]:
+        """Return where each training window begins, and how near another one may not begin to be compared with it.
+
+        Raises: ShapeError where some window is left with nothing to be compared with.
+        """
+        if x.ndim == 3:
+            if len(x) < 2:
+                raise ShapeError("the panel has 1 instance: a self-join compares instances, give 2 or more")
+            return np.arange(len(x)), 1
+        if len(x) < 3 * self.window_size - 1:
+            raise ShapeError(
+                f"the series has {len(x)} points, window_size is {self.window_size}: a self-join compares windows that"
+                f" do not overlap, give window_size {(len(x) + 1) // 3} or less"
+            )
+        return window_starts(len(x), self.window_size, self.stride), self.window_size
 
     @abstractmethod
     def _fit_windows(self, windows: Float[np.ndarray, "N C L"]) -> None:

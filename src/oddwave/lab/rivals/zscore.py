@@ -29,9 +29,3 @@ class ZScore(SeriesBaseline):
     def _score(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
         worst: np.ndarray = np.abs(x).max(axis=1)
         return worst if x.ndim == 2 else worst.mean(axis=1)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return {}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take nothing more."""

@@ -29,12 +29,11 @@ from torch import Tensor, nn
 
 from oddwave.diffusion import diffusion_loss
 from oddwave.lab.rivals.learned.residual_scale import StandardisedReconstruction
-from oddwave.training.adamw import AdamW
+from oddwave.training.minimise import Descent
 
 __all__ = ["ADDM"]
 
 _WIDTHS = (16, 32, 64)
-_GRADIENT_LIMIT = 1.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -64,20 +63,20 @@ class ADDM(StandardisedReconstruction):
     def _train(self, network: nn.Module, items: Float[Tensor, "N C ..."], tell: Callable[[int, int], None]) -> None:
         """Take turns on each batch: the discriminator learns from the denoised items, then the denoiser from it."""
         judge = network.get_submodule("discriminator")
-        judging = AdamW(list(judge.parameters()), weight_decay=0.0)
+        judging = Descent(list(judge.parameters()))
         own = set(judging.weights)
-        denoising = AdamW([weight for weight in network.parameters() if weight not in own], weight_decay=0.0)
-        for step in range(self.num_steps):
-            batch = items[torch.randint(len(items), (self.batch_size,))]
+        denoising = Descent([weight for weight in network.parameters() if weight not in own])
+        for step, rate in enumerate(self._rates()):
+            batch = self._batch(items)
             with self._half_precision():
                 error, denoised, k = self._step_down(network, batch)
                 told_real = judge(self._noised(batch, k, torch.randn_like(batch)), self._level(k, batch))
                 told_denoised = judge(denoised.detach(), self._level(k, batch))
                 mistaken = F.softplus(-told_real).mean() + F.softplus(told_denoised).mean()
-            _descend(judging, mistaken, self._rate(step))
+            judging.down(mistaken, rate)
             with self._half_precision():
                 found_out = F.softplus(-judge(denoised, self._level(k, batch))).mean()
-            _descend(denoising, error + self.adversarial_weight * found_out, self._rate(step))
+            denoising.down(error + self.adversarial_weight * found_out, rate)
             tell(step + 1, self.num_steps)
 
     def _step_down(
@@ -113,10 +112,3 @@ class _Discriminator(nn.Module):
         """Return the logit of each patch."""
         told: Tensor = self.layers(torch.cat([x_k, level], dim=1))
         return told.float()
-
-
-def _descend(optimizer: AdamW, loss: Float[Tensor, ""], rate: float) -> None:
-    optimizer.zero_grad()
-    torch.autograd.backward(loss, inputs=optimizer.weights)
-    nn.utils.clip_grad_norm_(optimizer.weights, _GRADIENT_LIMIT)
-    optimizer.step(rate)

@@ -13,7 +13,6 @@ ends does not hang on the last bits of the arithmetic. Read `gan.py` first, `fas
 Legend: B batch, C channels, H x W the grid, D numbers of a code z, F channels of f on its grid h x w.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,8 +21,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from oddwave.diffusion.noise import common_noise
 from oddwave.errors import ConfigError
 from oddwave.lab.rivals.learned.gan import Adam, GanMethod
+from oddwave.training.minimise import minimise, warm_cosine
 
 __all__ = ["AnoGAN"]
 
@@ -59,8 +60,7 @@ class AnoGAN(GanMethod):
     @torch.no_grad()
     def _starts(self, items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D"]:
         """Return, of codes that are the same for all items, the one whose image is nearest."""
-        generator = torch.Generator().manual_seed(self.seed)
-        codes = torch.randn(self.num_starts, self.code_size, generator=generator)
+        codes = common_noise((self.num_starts, self.code_size), self.seed)
         drawn = self.gan.generator(codes)
         return codes[torch.stack([(drawn - item).abs().mean((1, 2, 3)).argmin() for item in items])]
 
@@ -70,12 +70,17 @@ class AnoGAN(GanMethod):
         All blocks have one size: sums round otherwise in blocks of another size, and a search makes much of it.
         """
         codes = starts.clone().requires_grad_()
-        adam = Adam([codes])
         with torch.no_grad():
             features = self.gan.inner(items)
-        for step in range(self.num_search_steps):
-            rate = self.search_rate * 0.5 * (1.0 + math.cos(math.pi * step / self.num_search_steps))
-            adam.descend(self._distances(items, features, codes).sum(), rate)
+        steps = minimise(
+            lambda _: self._distances(items, features, codes).sum(),
+            [codes],
+            warm_cosine(self.search_rate, self.num_search_steps, 0),
+            clip=None,
+            optimizer=Adam,
+        )
+        for _ in steps:
+            pass
         return self._distances(items, features, codes).detach()
 
     def _distances(

@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from oddwave.errors import ConfigError
 from oddwave.lab.rivals.learned.method import LearnedMethod
+from oddwave.scoring.gaussian import inverse_root
 
 __all__ = ["DiffusionTimeMethod", "TrainedTimeMethod", "Whitening", "as_maps", "as_vectors"]
 
@@ -86,8 +87,7 @@ class Whitening(nn.Module):
             self.factor = (away.square().mean(0) + ridge).rsqrt()
             return
         covariance = torch.from_numpy(ledoit_wolf(away.double().numpy(), assume_centered=True)[0])
-        values, directions = torch.linalg.eigh(covariance)
-        self.factor = ((directions * (values.clamp(min=0.0) + ridge).rsqrt()) @ directions.T).float()
+        self.factor = inverse_root(covariance, ridge=ridge).float()
 
     def forward(self, vectors: Float[Tensor, "m D"]) -> Float[Tensor, "m D"]:
         """Return whitened vectors."""

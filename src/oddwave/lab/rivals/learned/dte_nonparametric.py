@@ -20,13 +20,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.lab.rivals.learned.diffusion_time import DiffusionTimeMethod, as_vectors
-from oddwave.scoring.memory import coreset
+from oddwave.scoring.neighbours import coreset, nearest
 
 __all__ = ["DTENonparametric"]
 
 _MOST_WINDOWS, _MOST_PATCHES, _MOST_CANDIDATES = 5_000, 3_000, 25_000
 _MOST_VALUES = 2**24  # remembered at most: 64 MiB
-_QUERIES_AT_ONCE = 512
 
 
 @dataclass(kw_only=True, eq=False)
@@ -69,11 +68,5 @@ class _Nearest(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "m D"]) -> Float[Tensor, " m"]:
         """Return the distance of each vector."""
-        return torch.cat([self._distances(some) for some in torch.split(vectors, _QUERIES_AT_ONCE)])
-
-    def _distances(self, vectors: Float[Tensor, "q D"]) -> Float[Tensor, " q"]:
-        # |x - m|^2 without the constant |x|^2 chooses; distances are then taken of the differences themselves
-        order = self.memory.square().sum(1) - 2.0 * vectors @ self.memory.T
-        nearest = order.topk(min(self.num_neighbors, len(self.memory)), dim=1, largest=False).indices
-        away: Tensor = (vectors[:, None] - self.memory[nearest]).norm(dim=2)
-        return away.mean(1)
+        found = nearest(vectors.numpy(), self.memory.numpy(), self.num_neighbors, exact=True)
+        return torch.from_numpy(found.distance.mean(1))

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.lab.rivals.learned.gan import Adam, Gan, GanMethod, StridedNetwork
+from oddwave.training.minimise import minimise
 
 __all__ = ["FastAnoGAN"]
 
@@ -55,13 +56,18 @@ class FastAnoGAN(GanMethod):
         num_gan_steps = max(1, 2 * self.num_steps // 3)
         self._train_gan(network, items, num_gan_steps, lambda done: tell(done, self.num_steps))
         network.eval()  # the encoder learns to use the generator that scores
-        encoding, num_left = Adam(list(network.encoder.parameters())), self.num_steps - num_gan_steps
-        for step in range(num_left):
-            batch = items[torch.randint(len(items), (self.batch_size,))]
-            with self._half_precision():
-                loss = self._distances(network, batch).mean()
-            encoding.descend(loss, self._rate(step * self.num_steps // num_left))
-            tell(num_gan_steps + step + 1, self.num_steps)
+        num_left = self.num_steps - num_gan_steps
+        rates = self._rates()
+        steps = minimise(
+            lambda _: self._distances(network, self._batch(items)).mean(),
+            list(network.encoder.parameters()),
+            [rates[step * self.num_steps // num_left] for step in range(num_left)],
+            clip=None,
+            optimizer=Adam,
+            precision=self._half_precision,
+        )
+        for done in steps:
+            tell(num_gan_steps + done, self.num_steps)
 
     def _distances(self, network: "_EncodedGan", items: Float[Tensor, "B C H W"]) -> Float[Tensor, "B H W"]:
         drawn: Tensor = network.generator(network.encoder(items))

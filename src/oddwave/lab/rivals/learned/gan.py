@@ -27,6 +27,8 @@ from torch import Tensor, nn
 
 from oddwave.errors import ShapeError
 from oddwave.lab.rivals.learned.method import LearnedMethod
+from oddwave.training.adamw import AdamW
+from oddwave.training.minimise import Descent
 
 __all__ = ["Adam", "Gan", "GanMethod", "StridedNetwork"]
 
@@ -97,24 +99,21 @@ class StridedNetwork(nn.Module):
         return found.float()
 
 
-class Adam:
+class Adam(AdamW):
     """Adam with the low momentum that adversarial training needs, beta = (0.5, 0.999)."""
 
-    def __init__(self, weights: Sequence[Tensor]) -> None:
-        self.weights, self.count = list(weights), 0
-        self._first = [torch.zeros_like(weight) for weight in self.weights]
-        self._second = [torch.zeros_like(weight) for weight in self.weights]
+    count = 0
 
-    def descend(self, loss: Float[Tensor, ""], rate: float) -> None:
-        """Move the weights, and nothing else that the loss hangs on, along the loss's gradient."""
-        gradients = torch.autograd.grad(loss, self.weights)
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Move the weights along their gradients."""
         self.count += 1
-        with torch.no_grad():
-            for weight, slope, first, second in zip(self.weights, gradients, self._first, self._second, strict=True):
-                first.lerp_(slope, 0.5)
-                second.lerp_(slope.square(), 0.001)
-                size = (second / (1.0 - 0.999**self.count)).sqrt_().add_(1e-8)
-                weight.addcdiv_(first, size, value=-rate / (1.0 - 0.5**self.count))
+        for weight, first, second in zip(self.weights, self._first, self._second, strict=True):
+            assert weight.grad is not None
+            first.lerp_(weight.grad, 0.5)
+            second.lerp_(weight.grad.square(), 0.001)
+            size = (second / (1.0 - 0.999**self.count)).sqrt_().add_(1e-8)
+            weight.addcdiv_(first, size, value=-lr / (1.0 - 0.5**self.count))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -160,16 +159,18 @@ class GanMethod(LearnedMethod):
     ) -> None:
         """Step the discriminator and the generator in turn, and keep the generator's running average."""
         average = deepcopy(gan.generator)
-        judging, drawing = Adam(list(gan.discriminator.parameters())), Adam(list(gan.generator.parameters()))
+        judging, drawing = (
+            Descent(list(part.parameters()), clip=None, optimizer=Adam) for part in (gan.discriminator, gan.generator)
+        )
+        rates = self._rates()
         for step in range(num_steps):
-            rate = self._rate(step * self.num_steps // num_steps)
-            batch = items[torch.randint(len(items), (self.batch_size,))]
+            rate, batch = rates[step * self.num_steps // num_steps], self._batch(items)
             with self._half_precision():
                 loss = self._verdict_loss(gan, batch)
-            judging.descend(loss, rate)
+            judging.down(loss, rate)
             with self._half_precision():
                 loss = self._loss(gan, batch)
-            drawing.descend(loss, rate)
+            drawing.down(loss, rate)
             _follow(average, gan.generator, min(_EMA_DECAY, (1 + step) / (10 + step)))
             tell(step + 1)
         gan.generator.load_state_dict(average.state_dict())

@@ -10,7 +10,6 @@ first tenth and falls to nought along a cosine. Read `vae.py` for an example.
 Legend: N items, B of a batch, C channels, ... the grid (L, or H x W).
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -23,15 +22,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from oddwave.config import TrainingConfig
+from oddwave.diffusion.noise import common_noise
 from oddwave.errors import ConfigError, NotFittedError
 from oddwave.nets.blocks import seeded_draws
-from oddwave.training.adamw import AdamW
+from oddwave.training.minimise import minimise, warm_cosine
 from oddwave.training.run import computes_bfloat16
 
 __all__ = ["LearnedMethod"]
 
 _SHAPE = "item_shape"
-_GRADIENT_LIMIT = 1.0
 
 
 @dataclass(kw_only=True, eq=False)
@@ -90,26 +89,23 @@ class LearnedMethod(ABC):
 
     def _train(self, network: nn.Module, items: Float[Tensor, "N C ..."], tell: Callable[[int, int], None]) -> None:
         """Minimise `_loss` over `num_steps` batches, items drawn without order."""
-        weights = [weight for weight in network.parameters() if weight.requires_grad]
-        optimizer = AdamW(weights, weight_decay=0.0)
-        for step in range(self.num_steps):
-            batch = items[torch.randint(len(items), (self.batch_size,))]
-            with self._half_precision():
-                loss = self._loss(network, batch)
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(weights, _GRADIENT_LIMIT)
-            optimizer.step(self._rate(step))
-            tell(step + 1, self.num_steps)
+        steps = minimise(
+            lambda _: self._loss(network, self._batch(items)),
+            list(network.parameters()),
+            self._rates(),
+            precision=self._half_precision,
+        )
+        for done in steps:
+            tell(done, self.num_steps)
+
+    def _batch(self, items: Float[Tensor, "N C ..."]) -> Float[Tensor, "B C ..."]:
+        return items[torch.randint(len(items), (self.batch_size,))]
 
     def _finish(self, network: nn.Module, items: Float[Tensor, "N C ..."]) -> None:  # noqa: B027 - often nothing
         """Put what is measured after training (statistics, codes) into the network's buffers."""
 
-    def _rate(self, step: int) -> float:
-        warm = max(1, self.num_steps // 10)
-        if step < warm:
-            return self.learning_rate * (step + 1) / warm
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, self.num_steps - warm)))
+    def _rates(self) -> list[float]:
+        return warm_cosine(self.learning_rate, self.num_steps, max(1, self.num_steps // 10))
 
     def _half_precision(self) -> AbstractContextManager[object]:
         """Train in bfloat16 on 2-D grids where the processor computes in it; scores are always in float32."""
@@ -119,8 +115,7 @@ class LearnedMethod(ABC):
 
     def _fixed_noise(self, items: Float[Tensor, "B C ..."], draw: int = 0) -> Float[Tensor, "B C ..."]:
         """Return standard normal noise that is the same for every item, so that items can be compared."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + draw) % 2**64)
-        return torch.randn((1, *items.shape[1:]), generator=generator).expand_as(items)
+        return common_noise(items.shape[1:], self.seed * 1_000_003 + draw).expand_as(items)
 
     @final
     def arrays(self) -> dict[str, np.ndarray]:

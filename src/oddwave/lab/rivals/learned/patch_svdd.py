@@ -29,6 +29,8 @@ from torch import Tensor, nn
 
 from oddwave.errors import ShapeError
 from oddwave.lab.rivals.learned.method import LearnedMethod
+from oddwave.scoring.gaussian import inverse_root
+from oddwave.scoring.neighbours import nearest
 
 __all__ = ["PatchEncoder", "PatchSVDD", "Size", "neighbouring_patches", "spread_codes", "whitening_of"]
 
@@ -41,7 +43,7 @@ _NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1,
 _SHADE_JITTER = 0.02  # so that no position can be read from how the light falls
 _LEAK = 0.1
 _WIDTH, _HIDDEN = 64, 128
-_AT_ONCE, _CODES_AT_ONCE, _KEPT_AT_ONCE = 16, 8192, 1024
+_AT_ONCE = 16
 _ROUNDS = 4
 _LEAST_VARIANCE = 1e-3  # of the largest: what has less is noise
 
@@ -192,10 +194,9 @@ def neighbouring_patches(
 
 def whitening_of(codes: Float[Tensor, "N D"]) -> Float[Tensor, "D D"]:
     """Return the matrix that gives codes unit variance in each direction that holds more than noise."""
-    variances, directions = torch.linalg.eigh(torch.cov(codes.T.double(), correction=0))
-    least = max(_LEAST_VARIANCE * float(variances[-1]), torch.finfo(torch.float32).tiny)
-    whitening: Tensor = variances.clamp(min=least).rsqrt()[:, None] * directions.T
-    return whitening.float()
+    covariance = torch.cov(codes.T.double(), correction=0)
+    least = max(_LEAST_VARIANCE * float(torch.linalg.matrix_norm(covariance, 2)), torch.finfo(torch.float32).tiny)
+    return inverse_root(covariance, floor=least).float()
 
 
 def spread_codes(codes: Float[Tensor, "N D"], num: int) -> Float[Tensor, "M D"]:
@@ -210,8 +211,7 @@ def spread_codes(codes: Float[Tensor, "N D"], num: int) -> Float[Tensor, "M D"]:
     kept = new = torch.randperm(len(codes))[:size]
     squares = torch.full((len(codes),), torch.inf)
     while len(kept) < num:
-        to_new = [_nearest_distance(block, codes[new]).square() for block in torch.split(codes, _CODES_AT_ONCE)]
-        squares = squares.minimum(torch.cat(to_new))
+        squares = squares.minimum(_nearest_distance(codes, codes[new]).square())
         chance = squares + torch.finfo(torch.float32).tiny  # twins of what is kept come last, but can come
         chance[kept] = 0.0
         new = torch.multinomial(chance, min(size, num - len(kept)))
@@ -220,14 +220,10 @@ def spread_codes(codes: Float[Tensor, "N D"], num: int) -> Float[Tensor, "M D"]:
 
 
 def _nearest_distance(queries: Float[Tensor, "Q D"], kept: Float[Tensor, "M D"]) -> Float[Tensor, " Q"]:
-    """Return the distance to the nearest code, measured anew once found: the fast search rounds short ones away."""
+    """Return the distance to the nearest code."""
     centre = kept.mean(0)  # far from the origin, all would be rounded away
-    queries, nearest, least = queries - centre, torch.zeros_like(queries), queries.new_full((len(queries),), torch.inf)
-    for block in torch.split(kept - centre, _KEPT_AT_ONCE):  # blocks stay in the processor's cache
-        values, at = torch.addmm(block.square().sum(1), queries, block.T, alpha=-2.0).min(1)
-        nearest = torch.where((values < least)[:, None], block[at], nearest)
-        least = least.minimum(values)
-    return (queries - nearest).square().sum(1).sqrt()
+    found = nearest((queries - centre).numpy(), (kept - centre).numpy(), 1, exact=True)
+    return torch.from_numpy(found.distance[:, 0])
 
 
 def _patch_means(values: Float[Tensor, "B h w"], side: int, stride: int) -> Float[Tensor, "B H W"]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from oddwave.diffusion import reconstruct
 from oddwave.lab.rivals.learned.denoiser_method import DenoiserMethod
+from oddwave.scoring.gaussian import inverse_factor
 
 __all__ = ["ResidualScale", "StandardisedReconstruction", "training_batches"]
 
@@ -47,7 +48,7 @@ class ResidualScale(nn.Module):
     def measure(self, residuals: Float[Tensor, "N C ..."]) -> None:
         """Learn what residuals normal items leave."""
         flat = residuals.flatten(2)
-        num, channels, places = flat.shape
+        num, _, places = flat.shape
         trust = num / (num + _PRIOR_ITEMS)
         mean = torch.lerp(flat.mean((0, 2))[:, None], flat.mean(0), trust)
         away = flat - mean
@@ -57,9 +58,7 @@ class ResidualScale(nn.Module):
         unit = (away / deviation).transpose(0, 1).flatten(1)
         correlation = (unit @ unit.T).double() / (num * places)
         correlation.diagonal().clamp_(min=1.0).add_(_RIDGE)  # what never moved is no small share of a unit, but one
-        identity = torch.eye(channels, dtype=torch.float64)
-        factor = torch.linalg.cholesky(correlation)
-        self.whitening = torch.linalg.solve_triangular(factor, identity, upper=False).float()
+        self.whitening = torch.from_numpy(inverse_factor(correlation.numpy()).T.copy()).float()
         self.mean, self.deviation = (of.reshape(residuals.shape[1:]) for of in (mean, deviation))
 
     def forward(self, residuals: Float[Tensor, "B C ..."]) -> Float[Tensor, "B ..."]:
