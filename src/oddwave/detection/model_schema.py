@@ -7,12 +7,10 @@ what lies outside would score silently wrong, or not at all. Tensors: `model_ten
 from collections.abc import Sized
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from oddwave.config import DetectorConfig, Fraction, GridSide, Modality, Weight
-from oddwave.detection.audio.terms import audio_map_of
-from oddwave.tensors.audio_map import SMALLEST_DEVIATION_DB
+from oddwave.tensors.audio_settings import SMALLEST_DEVIATION_DB, AudioMapSettings
 
 __all__ = ["CONSTANTS", "META", "SavedSettings", "check_agreement"]
 
@@ -40,7 +38,7 @@ Usual = tuple[Number, Positive]
 
 
 class _Saved(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 # meta.json
@@ -254,7 +252,7 @@ def _check_series(meta: _SeriesMeta, config: SavedSettings, saved: SeriesConstan
     if sorted(set(plan.sizes)) != plan.sizes or (plan.panel and len(plan.sizes) > 1):
         raise ValueError("the window sizes do not rise")
     _agree("the block size", saved.block_size, 1 if plan.panel else plan.sizes[len(plan.sizes) // 2])
-    length = int(np.clip(-(-plan.sizes[0] // 4) * 4, 16, 128)) if plan.panel else config.series.tensor_length
+    length = min(max(-(-plan.sizes[0] // 4) * 4, 16), 128) if plan.panel else config.series.tensor_length
     _agree("the tensor length", plan.tensor_length, length)
     windows = config.choices.get("windows")
     if isinstance(windows, dict) and isinstance(windows.get("sizes"), list):
@@ -304,7 +302,7 @@ def _check_images(meta: _ImageMeta, config: SavedSettings, saved: ImageConstants
 
 def _check_audio(config: SavedSettings, saved: AudioConstants) -> None:
     audio = config.audio
-    expected = {**audio_map_of(audio).to_dict(), "floor_db": saved.audio_map.floor_db}
+    expected = AudioMapSettings.of(audio).to_dict() | {"floor_db": saved.audio_map.floor_db}
     _agree("the map of sounds", saved.audio_map.model_dump(), expected)
     rows = saved.row_scale
     _agree("the rows", [len(rows.mean_db), len(rows.deviation_db)], [audio.num_rows] * 2)

@@ -3,15 +3,17 @@
 Read `plain_words.py` for what names are called, and `wording.py` for how single numbers become words.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from oddwave.report import wording
 from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, MEASURED, SHARES, VALUES
-from oddwave.results import DetectionResult
+
+if TYPE_CHECKING:
+    from oddwave.results import DetectionResult
 
 __all__ = ["BandBar", "Choice", "choices", "model_facts", "part_bars"]
 
@@ -136,13 +138,13 @@ def choices(chosen_automatically: Any) -> list[Choice]:
 
 def part_bars(parts: Mapping[str, float], labels: Mapping[str, str]) -> Iterator[BandBar]:
     """Yield the terms of a score, the largest first; the length of a bar is relative to the largest."""
-    largest = max((value for value in parts.values() if np.isfinite(value)), default=0.0)
-    for name, value in sorted(parts.items(), key=lambda part: -np.nan_to_num(part[1], nan=-np.inf)):
-        share = max(0.0, value / largest) if largest > 0 and np.isfinite(value) else 0.0
+    largest = max((value for value in parts.values() if math.isfinite(value)), default=0.0)
+    for name, value in sorted(parts.items(), key=lambda part: math.inf if math.isnan(part[1]) else -part[1]):
+        share = max(0.0, value / largest) if largest > 0 and math.isfinite(value) else 0.0
         yield BandBar(labels.get(name, _words(name)), wording.score_text(value), share, strongest=value == largest)
 
 
-def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
+def model_facts(result: "DetectionResult") -> list[tuple[str, str]]:
     """Return what is known of the model, in reading order; settings that have no label of ours come last."""
     model, labels = result.model, _LABELS.get(result.kind, MODEL_LABELS)
     period_s = next((item.sample_period_s for item in result.series if item.sample_period_s), None)
@@ -162,7 +164,7 @@ def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
 
 
 def _windows_text(value: Any, period_s: float | None) -> str:
-    sizes = [int(size) for size in np.atleast_1d(value)]
+    sizes = [int(size) for size in (value if isinstance(value, Sequence) else [value])]
     text = f"{', '.join(f'{size:,}' for size in sizes)} points"
     if period_s:
         text += f" ({', '.join(wording.duration_text(size * period_s) for size in sizes)})"
@@ -203,13 +205,13 @@ def _value_text(value: Any, name: str = "") -> str:
     """Write a value in words; `name` says whose it is, by which numbers have their units and decimals."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, Real):
         return _number_text(value, name)
     if isinstance(value, Mapping):
         if "auroc" in name:  # its entries are named by what was measured
             return "; ".join(f"{_measured(str(inner))}: {_value_text(entry, name)}" for inner, entry in value.items())
         return ", ".join(_part_text(str(inner), entry) for inner, entry in value.items())
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # an array
         return _value_text(value.tolist(), name)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_value_text(entry, name) for entry in value)
@@ -235,4 +237,4 @@ def _number_text(value: Any, name: str) -> str:
         return wording.fixed_text(float(value), 2)
     if name == "size_px":
         return f"{value:,} x {value:,} px"
-    return f"{int(value):,}" if isinstance(value, int | np.integer) else wording.number_text(float(value))
+    return f"{int(value):,}" if isinstance(value, Integral) else wording.number_text(float(value))

@@ -3,23 +3,25 @@
 Everything here returns plain text, never markup; the templates escape it. Read `build.py` next: it places these words.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from oddwave.result_times import local_times, offset_text
-from oddwave.results import (
-    BandShare,
-    CalibrationSummary,
-    ImageRegion,
-    ImageResult,
-    SeriesEvent,
-    SeriesResult,
-    WaveletShare,
-)
+    from oddwave.results import (
+        BandShare,
+        CalibrationSummary,
+        ImageRegion,
+        ImageResult,
+        SeriesEvent,
+        SeriesResult,
+        WaveletShare,
+    )
 
 __all__ = [
     "NOUNS",
@@ -158,6 +160,8 @@ def duration_text(seconds: float) -> str:
 
 def time_axis(item: SeriesResult) -> TimeAxis:
     """Say what the horizontal axis of an item is: calendar time, its own numbers, or the point index."""
+    import numpy as np
+
     stamps = item.timestamps
     if stamps is None or len(stamps) != len(item.values):
         return "index"
@@ -170,6 +174,8 @@ def time_axis(item: SeriesResult) -> TimeAxis:
 
 def moment_text(item: SeriesResult, index: int) -> str:
     """Write where a point lies: its timestamp, local with its offset where known, as short as it is; or its index."""
+    from oddwave.result_times import local_times, offset_text
+
     axis = time_axis(item)
     if axis == "index" or item.timestamps is None:
         return f"point {index:,}"
@@ -184,11 +190,13 @@ def moment_text(item: SeriesResult, index: int) -> str:
 
 def _resolution(first: np.ndarray) -> str:
     """Return the coarsest unit (days, minutes, seconds, milliseconds) that the first timestamps need."""
-    return next((unit for unit in ("D", "m", "s") if np.all(first.astype(f"datetime64[{unit}]") == first)), "ms")
+    return next((unit for unit in ("D", "m", "s") if (first.astype(f"datetime64[{unit}]") == first).all()), "ms")
 
 
 def duration_s(item: SeriesResult, start: int, end: int) -> float | None:
     """Return the seconds from the first to the last point, both included, or None where the item has no time axis."""
+    import numpy as np
+
     period_s = item.sample_period_s or 0.0
     if time_axis(item) == "time" and item.timestamps is not None:
         return float((item.timestamps[end] - item.timestamps[start]) / np.timedelta64(1, "s")) + period_s
