@@ -379,6 +379,7 @@ def test_images_do_not_go_into_a_series_model(work: Path, readings: Path, tmp_pa
 # Stopping and going on, in a process of its own
 
 
+@pytest.mark.slow  # series: test_stopped_trainings.py, by default
 def test_ctrl_c_keeps_the_training_and_says_how_to_go_on(work: Path, tmp_path: Path) -> None:
     model = tmp_path / "m"
     command = [sys.executable, "-m", "oddwave", "fit", "image", str(work / "good"), "-o", str(model), *TINY, "-q"]
