@@ -182,7 +182,7 @@ def test_a_quoted_glob_and_tiles(work: Path, tmp_path: Path) -> None:
     assert scores["Prüfung 検査/größe №7.png"] > scores["fine one.png"]
 
 
-@pytest.mark.parametrize("side_px", [64, 1])
+@pytest.mark.parametrize("side_px", [1, pytest.param(64, marks=pytest.mark.slow)])
 def test_images_without_anything_to_see_are_learnt_and_said(tmp_path: Path, side_px: int) -> None:
     for number in range(12):
         write(tmp_path / "in" / f"{number}.png", np.full((side_px, side_px), 128, np.uint8))
