@@ -372,7 +372,7 @@ def test_images_do_not_go_into_a_series_model(work: Path, readings: Path, tmp_pa
     assert "holds no data files: expected files ending in" in line
     assert "m is a model of time series" in line
     line = refused(run("score", tmp_path / "m", work / "new" / "fine one.png", "-o", tmp_path / "out"))
-    assert "is an image (PNG): fit a model of images" in line
+    assert "is a PNG image: fit a model of images" in line
     assert names(tmp_path) == ["m"]
 
 

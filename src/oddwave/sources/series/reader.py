@@ -25,7 +25,6 @@ from oddwave.sources.bounded import (
     MAX_BYTES,
     MAX_RATIO,
     Limits,
-    foreign_name,
     is_result_table,
     name_of,
     open_file,
@@ -33,6 +32,7 @@ from oddwave.sources.bounded import (
     unpacked,
 )  # fmt: skip
 from oddwave.sources.files import FileKind, FoundFiles, OnError, find_files, find_listed
+from oddwave.sources.foreign import HEAD_BYTES, foreign_data
 from oddwave.sources.series.arrays import (
     array_columns,
     is_scalar,
@@ -68,7 +68,6 @@ __all__ = ["DATA_ENDINGS", "SERIES_FILES", "Kind", "read_series"]
 DATA_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq", ".npy", ".npz")
 _PROSE = ("readme", "license", "licence", "notes", "requirements", "changelog")  # .txt files that hold no data
 _BINARY = {".npy": "an NPY file", ".npz": "an NPZ file", ".parquet": "a Parquet file", ".pq": "a Parquet file"}
-_HEAD_BYTES = 512
 _Items = tuple[Kind, list[SeriesItem]]
 
 
@@ -246,7 +245,7 @@ class _Reader(ReadOptions):
 
     def _content(self, file: BinaryIO, origin: str, path: Path, identifier: str, prefix: str) -> _Items:
         """Read a file as what its first bytes say it is; its name decides between kinds of text only."""
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         if head.startswith(b"\x93NUMPY"):
             return self._array(identifier, numbers_of(read_npy(file, origin, self.limits), identifier), prefix)
@@ -255,7 +254,7 @@ class _Reader(ReadOptions):
         if head.startswith(b"PAR1"):
             frame, notes = read_parquet(file, origin, self.limits)
             return self._frame(identifier, frame, prefix, origin, notes)
-        foreign = foreign_name(head)
+        foreign = foreign_data(head)
         if foreign:
             raise DataError(f"{origin} is {foreign[0]}: {foreign[1]}")
         named = _BINARY.get(path.suffix.lower())
