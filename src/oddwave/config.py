@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from oddwave.errors import ConfigError
+from oddwave.errors import CheckpointError, ConfigError
+from oddwave.files import read_bytes
 from oddwave.moved_settings import moved, with_moved
 from oddwave.presets import PRESETS, Modality
 
@@ -44,6 +45,7 @@ _MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a
 _MOST_LEVELS = 64
 _LARGEST_WINDOW = 1_000_000
 _LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
+_MOST_TOML_BYTES = 2**20
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -371,11 +373,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read settings from a TOML file.
 
     Raises:
-        ConfigError: the file is missing or is no TOML.
+        ConfigError: the file is missing, no ordinary one, too large, or no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return tomllib.loads(read_bytes(path, _MOST_TOML_BYTES).decode())
+    except (CheckpointError, ValueError, RecursionError) as error:
         raise ConfigError(f"settings file '{path}' cannot be read as TOML: {error}") from None
 
 

@@ -43,22 +43,20 @@ def parquet(num_rows: int, columns: dict[str, object]) -> bytes:
     return buffer.getvalue()
 
 
-def bombs() -> dict[str, bytes]:
-    lines = gzip.compress(b"0,1\n" * 1_000_000)
-    return {
-        "one gzip member": lines,
-        "many gzip members": lines * 20,
-        "one array": npz(zipfile.ZIP_DEFLATED, 1, 10_000_000),
-        "many arrays": npz(zipfile.ZIP_DEFLATED, 10, 1_000_000),
-        "small numbers": npz(zipfile.ZIP_DEFLATED, 1, 10_000_000, "|b1"),
-        "LZMA": npz(zipfile.ZIP_LZMA, 1, 10_000_000),
-        "Parquet": parquet(5_000_000, {"a": (0.0, "float64"), "b": (1, "int8")}),
-    }
+BOMBS = {
+    "one gzip member": lambda: gzip.compress(b"0,1\n" * 1_000_000),
+    "many gzip members": lambda: gzip.compress(b"0,1\n" * 1_000_000) * 20,
+    "one array": lambda: npz(zipfile.ZIP_DEFLATED, 1, 10_000_000),
+    "many arrays": lambda: npz(zipfile.ZIP_DEFLATED, 10, 1_000_000),
+    "small numbers": lambda: npz(zipfile.ZIP_DEFLATED, 1, 10_000_000, "|b1"),
+    "LZMA": lambda: npz(zipfile.ZIP_LZMA, 1, 10_000_000),
+    "Parquet": lambda: parquet(5_000_000, {"a": (0.0, "float64"), "b": (1, "int8")}),
+}
 
 
-@pytest.mark.parametrize("name", bombs())
+@pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_in_little_memory_and_time(tmp_path, name) -> None:
-    raw = bombs()[name]
+    raw = BOMBS[name]()
     (tmp_path / "x.csv.gz").write_bytes(raw)
     for source in (raw, tmp_path / "x.csv.gz", io.BytesIO(raw)):
         tracemalloc.start()

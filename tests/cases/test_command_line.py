@@ -156,10 +156,10 @@ def test_json_alone_is_on_standard_output(folder: Path, tmp_path: Path, command:
 
 def test_json_is_utf8_whatever_the_terminal_is(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "füllstand.csv").write_bytes((folder / "bumpy.csv").read_bytes())
-    command = [sys.executable, "-m", "oddwave", "score", str(folder / "model"), str(tmp_path / "füllstand.csv"), "-o",
-               str(tmp_path / "out"), "--json", "-q"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
-    assert json.loads(done.stdout.decode("utf-8"))["items"][0]["id"].startswith("füllstand")
+    command = ["score", str(folder / "model"), str(tmp_path / "füllstand.csv"), "-o", str(tmp_path / "out")]
+    done = CliRunner(charset="ascii").invoke(app, [*command, "--json", "-q"])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout_bytes.decode("utf-8"))["items"][0]["id"].startswith("füllstand")
 
 
 @pytest.mark.parametrize("command", ["detect", "score"])

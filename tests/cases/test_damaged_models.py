@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from oddwave import load
 from oddwave.cli import app
 from oddwave.config import preset
+from oddwave.detection.saved import read_saved
 from oddwave.detector import Detector
 from oddwave.errors import CheckpointError
 
@@ -379,6 +380,14 @@ def test_a_healthy_model_scores_as_before_it_was_saved(intact, tiny_models):
         scores = loaded.decision_function(tiny_models.new_data(kind))
         assert np.isfinite(scores).all()
         assert loaded.config.seed == preset("fast").seed
+
+
+@pytest.mark.parametrize("kind", ["stream", "images", "sound"])
+def test_what_is_saved_tells_what_the_detector_tells(intact, kind):
+    detector, saved = Detector.load(intact(kind)), read_saved(intact(kind))
+    assert saved.facts() == detector.work.facts()
+    assert saved.threshold == detector.threshold_
+    assert saved.choices == detector.choices
 
 
 # Baselines are models too

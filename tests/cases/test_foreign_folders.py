@@ -63,10 +63,10 @@ def test_a_folder_that_is_not_oddwaves_is_refused_before_long_work(
     def too_late(*_: object, **__: object) -> None:
         pytest.fail("the folder was not looked at first")
 
+    monkeypatch.setattr("oddwave.detector.Detector.load", too_late)  # first: what it imports takes the true readers
     monkeypatch.setattr("oddwave.sources.series.reader.read_series", too_late)
     monkeypatch.setattr("oddwave.sources.image.reader.read_images", too_late)
     monkeypatch.setattr("oddwave.sources.audio.reader.read_audio", too_late)
-    monkeypatch.setattr("oddwave.detector.Detector.load", too_late)
     mine = tmp_path / "mine" / name
     mine.parent.mkdir(parents=True)
     mine.write_text("{}")

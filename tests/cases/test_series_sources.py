@@ -268,6 +268,14 @@ def test_files_are_named_as_what_they_are(tmp_path, content, expected, name) -> 
         read_series(tmp_path / name)
 
 
+@pytest.mark.parametrize("header", ["MAC address,v", "time,ms,WAVE", "ID3,BM", "BM,v", "seconds,AVI "])
+def test_a_header_may_begin_like_a_file_of_another_kind(tmp_path, header) -> None:
+    (tmp_path / "x.csv").write_text(
+        f"{header}\n" + "\n".join(",".join([str(i)] * len(header.split(","))) for i in range(9))
+    )
+    assert read_series(tmp_path / "x.csv").items[0].n_timepoints == 9
+
+
 @pytest.mark.parametrize(
     ("member", "expected"),
     [

@@ -39,31 +39,44 @@ def model(tmp_path_factory) -> Detector:
     return Detector(preset("fast").with_overrides(TINY)).fit(healthy)
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_it_keeps_its_place_among_others(model, tmp_path, name) -> None:
-    good = [write(tmp_path / f"good{i}.csv", i + 1) for i in range(2)]
-    bad = tmp_path / name
+@pytest.fixture(scope="module")
+def good(model, tmp_path_factory) -> dict[Path, np.ndarray]:
+    """Two series that can be read, and the scores that each has alone."""
+    folder = tmp_path_factory.mktemp("good")
+    paths = [write(folder / f"good{i}.csv", i + 1) for i in range(2)]
+    return {path: model.score(path, alpha=0.1).items[0].scores for path in paths}
+
+
+ORDERS = {"between": lambda bad, a, b: [a, bad, b], "first": lambda bad, a, b: [bad, a, b], "last, twice": lambda bad,
+          a, b: [a, b, bad, bad]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [*((name, "between") for name in BAD), ("text.csv", "first"), ("short.csv", "last, twice")]
+)
+def test_it_keeps_its_place_among_others(model, good, name, order) -> None:
+    bad = next(iter(good)).with_name(name)
     num_rows = 3 if name == "short.csv" else 1  # what was read has all its rows
     if BAD[name] is not None:
         bad.write_bytes(BAD[name])
-    for order in ([good[0], bad, good[1]], [bad, good[0], good[1]], [good[0], good[1], bad, bad]):
-        result = model.score(order, alpha=0.1)
-        assert [item.id for item in result.items] == [path.name for path in order]
-        for path, item in zip(order, result.items, strict=True):
-            if path != bad:
-                np.testing.assert_array_equal(item.scores, model.score(path, alpha=0.1).items[0].scores)
-                assert set(item.labels) <= {0, 1} or np.isnan(item.scores).any()
-                continue
-            assert np.isnan(item.scores).all()
-            assert np.isnan(item.p_values).all()
-            assert item.labels.tolist() == [-1] * num_rows
-            assert item.error
-            assert "\n" not in item.error
-        rows = model.decision_function(order)
-        assert len(rows) == sum(num_rows if path == bad else 160 for path in order)
-        labels = model.predict(order, alpha=0.1)
-        assert len(labels) == len(rows)
-        assert (np.ma.filled(labels, -1)[np.isnan(rows)] == -1).all()
+    paths = ORDERS[order](bad, *good)
+    result = model.score(paths, alpha=0.1)
+    assert [item.id for item in result.items] == [path.name for path in paths]
+    for path, item in zip(paths, result.items, strict=True):
+        if path != bad:
+            np.testing.assert_array_equal(item.scores, good[path])
+            assert set(item.labels) <= {0, 1} or np.isnan(item.scores).any()
+            continue
+        assert np.isnan(item.scores).all()
+        assert np.isnan(item.p_values).all()
+        assert item.labels.tolist() == [-1] * num_rows
+        assert item.error
+        assert "\n" not in item.error
+    rows = model.decision_function(paths)
+    assert len(rows) == sum(num_rows if path == bad else 160 for path in paths)
+    labels = model.predict(paths, alpha=0.1)
+    assert len(labels) == len(rows)
+    assert (np.ma.filled(labels, -1)[np.isnan(rows)] == -1).all()
 
 
 def test_alone_or_where_told_to_stop_it_is_refused(model, tmp_path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,14 +28,6 @@ SMALL = [
 def run(*arguments: str | Path) -> Result:
     """Run a command in this process: the same code as the script, without importing torch anew each time."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def script(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "oddwave", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, env=environment, check=False, timeout=120
-    )
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -81,8 +72,8 @@ def test_fit_leaves_a_model_and_nothing_else(work: Path) -> None:
 
 
 def test_score_writes_four_files_that_agree_and_tells_what_it_found(work: Path, tmp_path: Path) -> None:
-    done = script("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "-q")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "-q")
+    assert (done.exit_code, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "events.csv",
         "report.html",
@@ -186,19 +177,39 @@ def test_starting_anew_beside_a_stopped_training_warns(work: Path, tmp_path: Pat
     assert not room.exists()
 
 
-def test_help_and_version_import_nothing_heavy() -> None:
+def loaded_by(*arguments: str | Path) -> tuple[str, set[str]]:
+    """Run a command in an interpreter of its own; return what it printed and the packages that it loaded."""
     code = (
-        "import sys; sys.argv = ['oddwave', *sys.argv[1:]]\n"
+        "import sys\n"
         "from oddwave.cli import app\n"
-        "try: app()\n"
+        "try: app(sys.argv[1:], prog_name='oddwave')\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'pydantic', 'rich'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "print(*sys.modules, file=sys.stderr)\n"
     )
-    for arguments in (["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "--help"]):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, {name.partition(".")[0] for name in done.stderr.split()}
+
+
+HEAVY = {"torch", "pandas", "scipy", "sklearn", "numpy", "rich", "jinja2", "plotly", "PIL"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "--help"]])
+def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
+    shown, loaded = loaded_by(*words)
+    assert shown
+    assert loaded & {*HEAVY, "pydantic"} == set()
+
+
+def test_info_reads_a_model_without_torch(work: Path) -> None:
+    shown, loaded = loaded_by("info", work / "model")
+    assert loaded & HEAVY == set()
+    detector = oddwave.load(work / "model")
+    for name, value in detector.inner.facts().items():
+        assert f"{name} " in shown
+        assert f"  {value}\n" in shown
+    assert f"{detector.threshold_:.4g} at alpha " in shown
 
 
 @pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["detect"], ["info"], ["demo"], ["bench"]])

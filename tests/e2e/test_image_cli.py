@@ -182,7 +182,7 @@ def test_a_quoted_glob_and_tiles(work: Path, tmp_path: Path) -> None:
     assert scores["Prüfung 検査/größe №7.png"] > scores["fine one.png"]
 
 
-@pytest.mark.parametrize("side_px", [64, 1])
+@pytest.mark.parametrize("side_px", [1, pytest.param(64, marks=pytest.mark.slow)])
 def test_images_without_anything_to_see_are_learnt_and_said(tmp_path: Path, side_px: int) -> None:
     for number in range(12):
         write(tmp_path / "in" / f"{number}.png", np.full((side_px, side_px), 128, np.uint8))
@@ -372,13 +372,14 @@ def test_images_do_not_go_into_a_series_model(work: Path, readings: Path, tmp_pa
     assert "holds no data files: expected files ending in" in line
     assert "m is a model of time series" in line
     line = refused(run("score", tmp_path / "m", work / "new" / "fine one.png", "-o", tmp_path / "out"))
-    assert "is an image (PNG): fit a model of images" in line
+    assert "is a PNG image: fit a model of images" in line
     assert names(tmp_path) == ["m"]
 
 
 # Stopping and going on, in a process of its own
 
 
+@pytest.mark.slow  # series: test_stopped_trainings.py, by default
 def test_ctrl_c_keeps_the_training_and_says_how_to_go_on(work: Path, tmp_path: Path) -> None:
     model = tmp_path / "m"
     command = [sys.executable, "-m", "oddwave", "fit", "image", str(work / "good"), "-o", str(model), *TINY, "-q"]

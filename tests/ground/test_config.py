@@ -1,6 +1,7 @@
 """Settings: presets, overrides from the command line, files, and one-line refusals."""
 
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -114,6 +115,8 @@ def test_settings_from_a_file(tmp_path):
         read_toml(path)
     with pytest.raises(ConfigError, match="cannot be read as TOML"):
         read_toml(tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match="no ordinary file"):
+        read_toml(Path("/dev/zero"))
 
 
 def test_training_takes_the_detectors_seed_unless_it_has_its_own():

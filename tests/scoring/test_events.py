@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.signal import find_peaks
 
 from oddwave.scoring.calibration import Calibration
-from oddwave.scoring.events import find_events, runs
+from oddwave.scoring.events import find_events, peak_prominences, runs
 
 CALIBRATION = Calibration.fit([np.arange(20.0)], 5, "tests")  # block maxima 4, 9, 14, 19
 
@@ -56,3 +57,13 @@ def test_two_peaks_in_one_run_are_two_events_of_half_height():
     strong, weak = find_events("pump", scores, np.ones(11, int), CALIBRATION)
     assert (strong.start, strong.end, strong.peak) == (7, 8, 8)
     assert (weak.start, weak.end, weak.peak) == (1, 3, 2)
+
+
+def test_peaks_and_prominences_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        values = rng.integers(0, rng.integers(2, 9), size=rng.integers(3, 40)).astype(float)  # with plateaus and ties
+        peaks, prominences = peak_prominences(values)
+        expected, facts = find_peaks(values, prominence=0.0)
+        np.testing.assert_array_equal(peaks, expected)
+        np.testing.assert_array_equal(prominences, facts["prominences"])

@@ -1,4 +1,4 @@
-"""The contract of a modality, kept by the series: what a reader returns, and the way through all of them and back."""
+"""The reader loop and the set that it fills; a series' way to its tensors and back."""
 
 import subprocess
 import sys
@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from oddwave.sources.base import Item, ItemSet
+from oddwave.errors import DataError, ShapeError
+from oddwave.sources.base import Candidate, Failure, Item, ItemSet, copies_note, read_entries
+from oddwave.sources.image.reader import read_images
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.representation import Representation
 from oddwave.tensors.series_scale import SeriesScaler
@@ -18,11 +20,33 @@ def stream(n=200):
     return np.sin(np.arange(n)[:, None] / 5) * [3, 50] + rng.normal(size=(n, 2)) + 100
 
 
-def test_the_parts_of_the_series_keep_the_contract():
-    data = read_series(stream())
-    assert isinstance(data, ItemSet)
-    assert all(isinstance(item, Item) for item in data.items)
-    assert not isinstance(object(), Item)
+def candidate(name, outcome):
+    def read():
+        if isinstance(outcome, DataError):
+            raise outcome
+        return outcome
+
+    return Candidate(name, None, read)
+
+
+def test_what_cannot_be_read_keeps_its_place_or_stops_the_reading():
+    candidates = [candidate("a", 1), candidate("b", ShapeError("is\nodd")), candidate("c", 3)]
+    assert list(read_entries(candidates, "skip")) == [1, Failure("b", None, "is\\nodd"), 3]
+    reading = read_entries(candidates, "stop")
+    assert next(reading) == 1
+    with pytest.raises(ShapeError, match="'b' is"):
+        next(reading)
+
+
+def test_a_set_knows_its_items_failures_and_contents():
+    made = read_images({name: np.full((8, 8), value) for name, value in (("a", 0.1), ("b", 0.1), ("c", 0.2))}).items
+    both = ItemSet((made[0], Failure("x", None, "is odd"), *made[1:]))
+    assert [item.id for item in both.items] == ["a", "b", "c"]
+    assert [failure.message for failure in both.failures] == ["'x' is odd"]
+    assert both.known_in([made[0].digest]) == ("a", "b")
+    assert copies_note(both.items, "image") == ["1 image(s) are copies of others, such as 'b' of 'a'"]
+    assert both.fingerprint == ItemSet(tuple(made)).fingerprint != ItemSet(tuple(made[:2])).fingerprint
+    assert all(isinstance(item, Item) for item in (*made, *read_series(stream()).items))
 
 
 @pytest.mark.parametrize("scaling", ["global", "window"])

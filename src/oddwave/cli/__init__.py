@@ -212,27 +212,27 @@ def detect(
 def info(model: Model, allow_external: AllowExternal = False) -> None:
     """Say what a model was trained on and how.
 
+    Reads no weights: `oddwave verify` checks those.
+
     \b
     Example:
         oddwave info model
     """
-    from oddwave.detector import Detector
+    from oddwave.detection.saved import read_saved
     from oddwave.report.facts import choices
 
-    detector = Detector.load(model, allow_external=allow_external)
-    assert detector.calibration is not None
-    meta, config = detector.meta, detector.config
+    saved = read_saved(model)
+    meta, config, constants = saved.meta, saved.config, saved.constants
     kind = f", {meta['kind']}" if "kind" in meta else ""
-    alpha = max(config.calibration.alpha, detector.calibration.smallest_alpha)
     print_facts(
         {
             "model": f"{model} ({config.modality}{kind})",
-            **detector.inner.facts(),
+            **saved.facts(),
             "preset, seed": f"{config.preset}, {config.seed}",
-            **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(detector.choices) if each.chosen},
-            "threshold": f"{detector.threshold_:.4g} at alpha {alpha:.3g}",
-            "calibration": f"{len(detector.calibration.scores):,} scores ({detector.calibration.source})",
-            "smallest alpha": f"{detector.calibration.smallest_alpha:.2g}",
+            **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(saved.choices) if each.chosen},
+            "threshold": f"{saved.threshold:.4g} at alpha {saved.alpha:.3g}",
+            "calibration": f"{len(constants['scores']):,} scores ({constants['source']})",
+            "smallest alpha": f"{saved.smallest_alpha:.2g}",
             "data fingerprint": str(meta["data_fingerprint"])[:16],
             "oddwave": str(meta["package_version"]),
         }

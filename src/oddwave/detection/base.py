@@ -25,11 +25,11 @@ from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.job import QUIET, FitJob
-from oddwave.detection.model_schema import Constants, Meta
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import ConfigError, DataError, NotFittedError
 from oddwave.progress import progress
 from oddwave.records import AnyResult, Kind
+from oddwave.registry import room_of
 from oddwave.results import DetectionResult
 from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.version import __version__
@@ -78,8 +78,6 @@ class ModalityDetector(ABC):
     """
 
     modality: ClassVar[str]
-    meta_schema: ClassVar[type[Meta]]  # what `meta` and the constants of a saved model may hold
-    constants_schema: ClassVar[type[Constants]]
     noun: ClassVar[str]  # of several items: "images"
     needs_normals: ClassVar[str] = ""  # why `detect` is refused; empty where it is offered
 
@@ -134,10 +132,6 @@ class ModalityDetector(ABC):
     @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
         """Return the networks that were trained. Raises: NotFittedError."""
-
-    @abstractmethod
-    def facts(self) -> dict[str, str]:
-        """Return in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
 
     @property
     @abstractmethod
@@ -245,6 +239,12 @@ class ModalityDetector(ABC):
         alpha = self._alpha(alpha)
         calibration = self.fitted_calibration()
         return calibration.labels(self.decision_function(source), alpha)
+
+    @final
+    def facts(self) -> dict[str, str]:
+        """Return in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
+        facts: dict[str, str] = room_of(self.modality, "facts").facts(self.meta, self.state()[1])
+        return facts
 
     @property
     def num_parameters(self) -> int:

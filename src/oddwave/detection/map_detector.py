@@ -3,7 +3,6 @@
 Read `image/detector.py` and `audio/detector.py` next; `map_model.py` for what happens inside.
 """
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,17 +63,6 @@ class MapDetector(ModalityDetector):
     def networks(self) -> tuple[nn.Module, ...]:
         """Return the denoisers and the decoder, where there is one. Raises: NotFittedError."""
         return self._fitted().terms.networks
-
-    def facts(self) -> dict[str, str]:
-        """Return in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
-        model = self._fitted()
-        fusion = model.fusion
-        weights = f"reconstruction {fusion.reconstruction_weight:.3g}, memory {fusion.memory_weight:.3g}"
-        return {**self._trained_on(), "terms": ", ".join(model.term_names), "weights": weights}
-
-    @abstractmethod
-    def _trained_on(self) -> dict[str, str]:
-        """Return what the model was trained on, and how it sees that."""
 
     def _model_facts(self) -> dict[str, Any]:
         model = self._fitted()

@@ -7,12 +7,11 @@ what lies outside would score silently wrong, or not at all. Tensors: `model_ten
 from collections.abc import Sized
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from oddwave.config import DetectorConfig, Fraction, GridSide, Modality, Weight
-from oddwave.detection.audio.terms import audio_map_of
-from oddwave.tensors.audio_map import SMALLEST_DEVIATION_DB
+from oddwave.registry import room_of
+from oddwave.tensors.audio_settings import SMALLEST_DEVIATION_DB, AudioMapSettings
 
 __all__ = [
     "AudioConstants",
@@ -25,6 +24,7 @@ __all__ = [
     "SeriesConstants",
     "SeriesMeta",
     "check_agreement",
+    "schemas_of",
 ]
 
 _LARGEST_SCORE = 1e8  # robust deviations; the largest that compressed values over the smallest deviation can give
@@ -51,7 +51,7 @@ Usual = tuple[Number, Positive]
 
 
 class _Saved(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 # meta.json
@@ -214,6 +214,21 @@ class AudioConstants(MapConstants):
     usual: tuple[Usual, Usual, Usual]
 
 
+_SCHEMAS: dict[str, tuple[type[Meta], type[Constants]]] = {
+    "series": (SeriesMeta, SeriesConstants),
+    "image": (ImageMeta, ImageConstants),
+    "audio": (AudioMeta, AudioConstants),
+}
+
+
+def schemas_of(modality: str) -> tuple[type[Meta], type[Constants]]:
+    """Return what meta.json and calibration.json of a modality's models may hold; a new one brings `schema.py`."""
+    if modality in _SCHEMAS:
+        return _SCHEMAS[modality]
+    schema = room_of(modality, "schema")
+    return schema.META, schema.CONSTANTS
+
+
 # What must agree between the files
 
 
@@ -257,7 +272,7 @@ def _check_series(meta: SeriesMeta, config: SavedSettings, saved: SeriesConstant
     if sorted(set(plan.sizes)) != plan.sizes or (plan.panel and len(plan.sizes) > 1):
         raise ValueError("the window sizes do not rise")
     _agree("the block size", saved.block_size, 1 if plan.panel else plan.sizes[len(plan.sizes) // 2])
-    length = int(np.clip(-(-plan.sizes[0] // 4) * 4, 16, 128)) if plan.panel else config.series.tensor_length
+    length = min(max(-(-plan.sizes[0] // 4) * 4, 16), 128) if plan.panel else config.series.tensor_length
     _agree("the tensor length", plan.tensor_length, length)
     windows = config.choices.get("windows")
     if isinstance(windows, dict) and isinstance(windows.get("sizes"), list):
@@ -307,7 +322,7 @@ def _check_images(meta: ImageMeta, config: SavedSettings, saved: ImageConstants)
 
 def _check_audio(config: SavedSettings, saved: AudioConstants) -> None:
     audio = config.audio
-    expected = {**audio_map_of(audio).to_dict(), "floor_db": saved.audio_map.floor_db}
+    expected = AudioMapSettings.of(audio).to_dict() | {"floor_db": saved.audio_map.floor_db}
     _agree("the map of sounds", saved.audio_map.model_dump(), expected)
     rows = saved.row_scale
     _agree("the rows", [len(rows.mean_db), len(rows.deviation_db)], [audio.num_rows] * 2)

@@ -23,18 +23,16 @@ import numpy as np
 from oddwave.config import DetectorConfig
 from oddwave.detection.base import ModalityDetector
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
-from oddwave.detection.model_json import digest_of, plain_json, validated
-from oddwave.detection.model_schema import SavedSettings, check_agreement
+from oddwave.detection.model_json import digest_of
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
+from oddwave.detection.saved import MODEL_FILES, SEAL, checked, mismatch
 from oddwave.errors import CheckpointError
-from oddwave.registry import MODALITIES, detector_class
+from oddwave.registry import detector_class
 from oddwave.scoring.calibration import Calibration
 
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "read_model_facts", "save_detector"]
 
-MODEL_FILES = ("model.safetensors", "config.json", "calibration.json")
-_SEAL = "facts_sha256"  # of everything else in meta.json
-_ABOUT_THE_FILE = (_SEAL, "modality", "read_options")
+_ABOUT_THE_FILE = (SEAL, "modality", "read_options")
 _OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
 
 
@@ -54,7 +52,7 @@ def save_detector(detector: ModalityDetector, directory: Path) -> Path:
         "source": calibration.source,
     }
     facts = _plain({"modality": detector.modality, **detector.meta, "read_options": detector.read_options})
-    meta = {**facts, _SEAL: digest_of(facts)}
+    meta = {**facts, SEAL: digest_of(facts)}
     settings = detector.config.model_dump(mode="json")
     files = {
         "model.safetensors": tensor_bytes(tensors),
@@ -62,7 +60,7 @@ def save_detector(detector: ModalityDetector, directory: Path) -> Path:
         "calibration.json": _json_bytes(constants),
     }
     try:
-        _read(meta, files, directory)
+        checked(meta, files, directory)
     except CheckpointError as error:
         raise CheckpointError(f"this model would not load again, and is not saved: {error}") from None
     write_model(directory, meta, files)
@@ -77,16 +75,14 @@ def load_detector(directory: Path, *, allow_external: bool = False) -> ModalityD
             for a network from elsewhere and `allow_external` was not given.
     """
     meta, files = read_model(directory)
-    if meta.get("modality") not in MODALITIES:
-        modality = f"{meta.get('modality')!r:.40}"
-        raise CheckpointError(f"{directory} holds a model for {modality}, expected one for {' or '.join(MODALITIES)}")
-    config, choices, constants = _read(meta, files, directory)
+    saved = checked(meta, files, directory)
+    config, constants = saved.config, saved.constants
     if not allow_external and meta["modality"] != "series":
         _refuse_external(config, directory)
-    tensors = TensorFile(files["model.safetensors"], _place(directory, "model.safetensors"))
+    tensors = TensorFile(files["model.safetensors"], f"{directory}: model.safetensors")
     try:
         detector: ModalityDetector = detector_class(meta["modality"])(config, meta["read_options"])
-        detector.choices = choices
+        detector.choices = saved.choices
         detector.meta = {k: v for k, v in meta.items() if k not in _ABOUT_THE_FILE}
         detector.calibration = Calibration(
             np.array(constants["scores"], float),
@@ -97,35 +93,13 @@ def load_detector(directory: Path, *, allow_external: bool = False) -> ModalityD
         detector.decision_scores_ = detector.calibration.scores
         detector.restore(tensors, constants)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # ours among them: ConfigError is a ValueError
-        raise _does_not_fit(directory, error) from None
+        raise mismatch(directory, error) from None
     return detector
 
 
 def read_model_facts(directory: Path) -> dict[str, Any]:
     """Read what `meta.json` says of a model that is whole. Raises: CheckpointError for anything else."""
     return read_model(directory)[0]
-
-
-def _read(
-    meta: dict[str, Any], files: Mapping[str, bytes], directory: Path
-) -> tuple[DetectorConfig, dict[str, Any], dict[str, Any]]:
-    """Check everything but the tensors; give the settings, the choices, and the constants."""
-    if sorted(files) != sorted(MODEL_FILES):
-        raise CheckpointError(f"{directory} holds {', '.join(sorted(files))}, expected {', '.join(MODEL_FILES)}")
-    facts = {key: value for key, value in meta.items() if key != _SEAL}
-    if digest_of(facts) != meta.get(_SEAL):
-        raise CheckpointError(f"{directory / 'meta.json'} is damaged: not what was saved; copy or fit the model again")
-    modality = meta["modality"]
-    about = validated(detector_class(modality).meta_schema, _json_bytes(meta), str(directory / "meta.json"))
-    config = validated(SavedSettings, files["config.json"], _place(directory, "config.json"))
-    saved = validated(
-        detector_class(modality).constants_schema, files["calibration.json"], _place(directory, "calibration.json")
-    )
-    try:
-        check_agreement(about, config, saved)
-    except ValueError as error:
-        raise _does_not_fit(directory, error) from None
-    return config.settings(), config.choices, plain_json(files["calibration.json"], "calibration.json")
 
 
 def _refuse_external(config: DetectorConfig, directory: Path) -> None:
@@ -139,15 +113,6 @@ def _refuse_external(config: DetectorConfig, directory: Path) -> None:
         f"{directory} asks for {wanted}, which does not come with oddwave: if you trust where the model comes from, "
         "allow it with --allow-external, in Python with load(directory, allow_external=True)"
     )
-
-
-def _does_not_fit(directory: Path, error: Exception) -> CheckpointError:
-    line = " ".join(str(error).split()) or type(error).__name__
-    return CheckpointError(f"{directory} does not fit together ({line:.300}): copy or fit the model again")
-
-
-def _place(directory: Path, name: str) -> str:
-    return f"{directory}: {name}"
 
 
 def _json_bytes(content: Mapping[str, Any]) -> bytes:

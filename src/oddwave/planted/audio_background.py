@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import butter, lfilter, sosfilt
 
 __all__ = ["make_background_audio"]
 
@@ -52,12 +51,16 @@ def _noise(t: Samples, sample_rate: float, rng: np.random.Generator) -> Samples:
 
 
 def _band_noise(t: Samples, sample_rate: float, rng: np.random.Generator) -> Samples:
+    from scipy.signal import butter, sosfilt
+
     low = sample_rate * 10 ** rng.uniform(-2.5, -0.65)
     high = min(low * 2 ** rng.uniform(0.3, 4), 0.49 * sample_rate)
     return np.asarray(sosfilt(butter(2, [low, high], "band", fs=sample_rate, output="sos"), rng.normal(size=len(t))))
 
 
 def _dull_noise(t: Samples, sample_rate: float, rng: np.random.Generator) -> Samples:
+    from scipy.signal import lfilter
+
     return np.asarray(lfilter([1.0], [1.0, -rng.uniform(0.8, 0.995)], rng.normal(size=len(t))))
 
 

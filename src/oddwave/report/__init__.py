@@ -4,6 +4,18 @@ Read `build.py` first (it assembles the page), then `kinds/` (what each kind of 
 numbers become words); `templates/` holds the pages.
 """
 
-from oddwave.report.build import render_report, write_report
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oddwave.report.build import render_report as render_report
+    from oddwave.report.build import write_report as write_report
 
 __all__ = ["render_report", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from oddwave.report import build
+
+    return getattr(build, name)

@@ -5,14 +5,15 @@ Read `plain_words.py` for what names are called, and `wording.py` for how single
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from oddwave.report import wording
 from oddwave.report.kinds import kind_of
 from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, LABELS, MEASURED, SHARES, VALUES
-from oddwave.results import DetectionResult
+
+if TYPE_CHECKING:
+    from oddwave.results import DetectionResult
 
 __all__ = ["Choice", "choices", "gathered_notes", "model_facts"]
 
@@ -48,7 +49,7 @@ def choices(chosen_automatically: Any) -> list[Choice]:
     return found
 
 
-def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
+def model_facts(result: "DetectionResult") -> list[tuple[str, str]]:
     """Return what is known of the model, in reading order; settings that have no label of ours come last."""
     model, labels = result.model, {**LABELS, **kind_of(result).labels}
     period_s = next((item.sample_period_s for item in result.series if item.sample_period_s), None)
@@ -67,7 +68,7 @@ def model_facts(result: DetectionResult) -> list[tuple[str, str]]:
     return facts
 
 
-def gathered_notes(result: DetectionResult) -> list[tuple[str, str]]:
+def gathered_notes(result: "DetectionResult") -> list[tuple[str, str]]:
     """Return the notes of all items as (whose, what), one line for all that share it."""
     owners: dict[str, list[str]] = {}
     for item in result.items:
@@ -78,7 +79,7 @@ def gathered_notes(result: DetectionResult) -> list[tuple[str, str]]:
 
 
 def _windows_text(value: Any, period_s: float | None) -> str:
-    sizes = [int(size) for size in np.atleast_1d(value)]
+    sizes = [int(size) for size in (value if isinstance(value, Sequence) else [value])]
     text = f"{', '.join(f'{size:,}' for size in sizes)} points"
     if period_s:
         text += f" ({', '.join(wording.duration_text(size * period_s) for size in sizes)})"
@@ -119,13 +120,13 @@ def _value_text(value: Any, name: str = "") -> str:
     """Write a value in words; `name` says whose it is, by which numbers have their units and decimals."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, Real):
         return _number_text(value, name)
     if isinstance(value, Mapping):
         if "auroc" in name:  # its entries are named by what was measured
             return "; ".join(f"{_measured(str(inner))}: {_value_text(entry, name)}" for inner, entry in value.items())
         return ", ".join(_part_text(str(inner), entry) for inner, entry in value.items())
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "tolist"):  # an array
         return _value_text(value.tolist(), name)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(_value_text(entry, name) for entry in value)
@@ -151,4 +152,4 @@ def _number_text(value: Any, name: str) -> str:
         return wording.fixed_text(float(value), 2)
     if name == "size_px":
         return f"{value:,} x {value:,} px"
-    return f"{int(value):,}" if isinstance(value, int | np.integer) else wording.number_text(float(value))
+    return f"{int(value):,}" if isinstance(value, Integral) else wording.number_text(float(value))

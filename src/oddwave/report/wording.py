@@ -3,11 +3,15 @@
 Everything here returns plain text, never markup; the templates escape it. Read `build.py` next: it places these words.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from oddwave.results import CalibrationSummary
+if TYPE_CHECKING:
+    from oddwave.results import CalibrationSummary
 
 __all__ = [
     "count_text",

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
+from oddwave.scoring.threshold import threshold_of
 
 __all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
 
@@ -152,9 +153,4 @@ class Calibration:
 
     def threshold(self, alpha: float) -> float:
         """Give the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""
-        falling = np.sort(self.scores)[::-1]
-        p_values = np.arange(1, len(falling) + 2) / (len(falling) + 1.0)  # of a score with 0, 1, .. n at or above it
-        allowed = int(np.searchsorted(p_values, alpha, side="right")) - 1
-        if allowed < 0:
-            return np.inf
-        return float(np.nextafter(falling[allowed], np.inf)) if allowed < len(falling) else -np.inf
+        return threshold_of(np.sort(self.scores)[::-1], alpha)  # type: ignore[arg-type]

@@ -2,12 +2,11 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.signal import find_peaks
 
 from oddwave.results import SeriesEvent
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["find_events", "runs"]
+__all__ = ["find_events", "peak_prominences", "runs"]
 
 
 def runs(flags: Bool[np.ndarray, " N"], *, max_gap: int = 0) -> list[tuple[int, int]]:
@@ -59,9 +58,37 @@ def _judged_parts(scores: Float[np.ndarray, " N"], max_gap: int) -> list[Int[np.
 def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
     """Give the highest point, and every other peak that a valley of half its height parts from higher ones."""
     padded = np.concatenate([[usual], own, [usual]])
-    found, facts = find_peaks(padded, prominence=0.0)
-    tall = facts["prominences"] >= 0.5 * (padded[found] - usual)
+    found, prominences = peak_prominences(padded)
+    tall = prominences >= 0.5 * (padded[found] - usual)
     return sorted({int(np.argmax(own)), *(found[tall] - 1).tolist()})
+
+
+def peak_prominences(values: Float[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return the inner local maxima, a plateau at its middle, and how far each stands above the higher of its bases.
+
+    A base is the lowest value on the way to the next higher peak or to the end. These are the peaks and prominences of
+    `scipy.signal.find_peaks`, whose import takes longer than most files take to score.
+    """
+    change = np.flatnonzero(np.diff(values))
+    first, last = np.append(0, change + 1), np.append(change, len(values) - 1)
+    level = values[first]
+    top = np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] > level[2:])) + 1
+    peaks = (first[top] + last[top]) // 2
+    heights, valleys = values[peaks], np.minimum.reduceat(values, np.append(0, peaks))
+    left, right = _bases(heights, valleys[:-1]), _bases(heights[::-1], valleys[:0:-1])[::-1]
+    return peaks, heights - np.maximum(left, right)
+
+
+def _bases(heights: Float[np.ndarray, " k"], valleys: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Return the lowest value between each peak and the next higher one before it; `valleys` lie before the peaks."""
+    higher: list[tuple[float, float]] = []
+    bases = []
+    for height, base in zip(heights.tolist(), valleys.tolist(), strict=True):
+        while higher and higher[-1][0] <= height:
+            base = min(base, higher.pop()[1])
+        higher.append((height, base))
+        bases.append(base)
+    return np.array(bases)
 
 
 def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple[int, int]:

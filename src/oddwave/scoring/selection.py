@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
 
 from oddwave.errors import DataError
 from oddwave.scoring.fusion import fuse_groups
@@ -50,6 +49,8 @@ def separation(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m
     """
     if np.isnan(normal).any() or np.isnan(anomalous).any():
         raise DataError("scores of normal data are not finite: check the data for extreme values, or train more gently")
+    from scipy.stats import rankdata  # here: slow to import, and only a fit chooses
+
     ranks = rankdata(np.concatenate([normal, anomalous]))
     above = ranks[len(normal) :].sum() - len(anomalous) * (len(anomalous) + 1) / 2
     return float(above / (len(normal) * len(anomalous)))

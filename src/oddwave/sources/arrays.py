@@ -13,8 +13,10 @@ __all__ = ["is_list_of_things", "is_tensor", "plain_array"]
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether this is a torch tensor, whose images have their channels first."""
-    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+    """Say whether this is a tensor of torch or of a class derived from it, without importing torch."""
+    return hasattr(value, "detach") and any(
+        each.__module__.partition(".")[0] == "torch" for each in type(value).__mro__
+    )
 
 
 def is_list_of_things(value: Any) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from oddwave.errors import ConfigError, DataError
 
 __all__ = [
-    "ARRAYS_FREE", "MAX_BYTES", "MAX_RATIO", "Limits", "foreign_name", "is_result_table", "name_of", "open_file",
+    "ARRAYS_FREE", "MAX_BYTES", "MAX_RATIO", "Limits", "is_result_table", "name_of", "open_file",
     "packed_size", "read_opened", "unpacked", "zip_name",
 ]  # fmt: skip
 
@@ -29,40 +29,6 @@ ARRAYS_FREE = 64 << 20
 _HEAD_BYTES = 4096
 _PIPE_FOLDERS = ("/dev", "/dev/fd")  # pipes that a shell hands over; any other would be waited for without end
 
-# What a file begins with, what that is, and what to do about it. Not among them: what oddwave reads.
-_SAVE_AS = "save it as CSV or Parquet"
-_UNPACK = "unpack it first"
-_MAGIC = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (XLS) or another Office file", _SAVE_AS),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (also NetCDF-4 or MATLAB 7.3)", "load it in Python and pass the arrays"),
-    (b"CDF\x01", "a NetCDF file", "load it in Python and pass the arrays"),
-    (b"CDF\x02", "a NetCDF file", "load it in Python and pass the arrays"),
-    (b"MATLAB 5.0", "a MATLAB file", "load it in Python and pass the arrays"),
-    (b"ARROW1", "a Feather or Arrow file", "load it in Python and pass the frame, or save it as Parquet"),
-    (b"FEA1", "a Feather file", "load it in Python and pass the frame, or save it as Parquet"),
-    (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
-    (b"Obj\x01", "an Avro file", _SAVE_AS),
-    (b"ORC", "an ORC file", _SAVE_AS),
-    (b"BZh", "a bzip2 file", _UNPACK),
-    (b"\xfd7zXZ\0", "an XZ file", _UNPACK),
-    (b"]\0\0", "an LZMA file", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file", _UNPACK),
-    (b"\x04\x22\x4d\x18", "an LZ4 file", _UNPACK),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (b"%PDF", "a PDF document", "get the readings as CSV"),
-    (b"\x89PNG", "an image (PNG)", "fit a model of images with `oddwave fit image`"),
-    (b"\xff\xd8\xff", "an image (JPEG)", "fit a model of images with `oddwave fit image`"),
-    (b"GIF8", "an image (GIF)", "fit a model of images with `oddwave fit image`"),
-    (b"fLaC", "a sound file (FLAC)", "fit a model of sound with `oddwave fit audio`"),
-    (b"OggS", "a sound file (Ogg)", "fit a model of sound with `oddwave fit audio`"),
-    (b"RIFF", "a RIFF file, mostly sound (WAV)", "fit a model of sound with `oddwave fit audio`"),
-    (b"\x7fELF", "a program", "give a file of readings"),
-)  # fmt: skip
-_PICKLE = re.compile(rb"\x80[\x02-\x05]")
-_MARKUP = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.I)
-_XML = re.compile(rb"\s*<\?xml\b")
-_JSON = re.compile(rb"\s*(\{\s*[\"}]|\[\s*[\[{\"\d-])")
 # The first lines of scores.csv, clips.csv and events.csv, further columns behind them.
 _RESULT_LINE = re.compile(
     rb"(\xef\xbb\xbf)?(item,(index,timestamp,|start_s,end_s,)?score,p_value,label|item,start,end,peak,score,p_value)"
@@ -154,22 +120,6 @@ def unpacked(file: BinaryIO, origin: str, limits: Limits) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{origin} is a damaged gzip file ({error}): fetch or make it again") from error
     return b"".join(blocks)
-
-
-def foreign_name(head: bytes) -> tuple[str, str] | None:
-    """Return what a file that begins like this is, and what to do about it; None where it may be one of oddwave's."""
-    for magic, name, cure in _MAGIC:
-        if head.startswith(magic):
-            return name, cure
-    if _PICKLE.match(head):
-        return "a Python pickle, which may run code when it is opened", "load it yourself and pass the arrays or frame"
-    if _MARKUP.match(head):
-        return "a web page (HTML)", "get the file itself, the page may ask to log in"
-    if _XML.match(head):
-        return "an XML file", _SAVE_AS
-    if _JSON.match(head):
-        return "a JSON file", _SAVE_AS
-    return None
 
 
 def zip_name(archive: zipfile.ZipFile) -> tuple[str, str]:

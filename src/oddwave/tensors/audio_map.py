@@ -13,9 +13,9 @@ Read `audio_back.py` next, which turns a changed map into sound; `wavelets/frame
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -23,19 +23,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.errors import ConfigError, DataError, ShapeError
+from oddwave.tensors.audio_settings import SMALLEST_DEVIATION_DB, AudioMapSettings, AudioTransform, known_settings
 from oddwave.wavelets.frame import WaveletFrame
-from oddwave.wavelets.frame_filters import Spacing, Wavelet, centre_frequencies
+from oddwave.wavelets.frame_filters import centre_frequencies
 
 __all__ = ["SMALLEST_DEVIATION_DB", "AudioMap", "AudioTransform", "RowScale"]
 
-AudioTransform = Literal["cwt", "stft-mel"]
-
 FLOOR_UNDER_PEAK_DB = 80.0
-SMALLEST_DEVIATION_DB = 1.0  # a row that never moves (silence, digital zero) would turn rounding into anomalies
 
 
 @dataclass(frozen=True)
-class AudioMap:
+class AudioMap(AudioMapSettings):
     """The map of clips with `clip_samples` samples at `sample_rate` hertz: `num_rows` rows by `columns` columns.
 
     `transform="cwt"`: wavelet bands between `f_min` and `f_max` (default 0.47 `sample_rate`), spaced as `spacing` says,
@@ -44,18 +42,6 @@ class AudioMap:
     usual log-mel image, as a control: it has no exact inverse, and no way back to sound here.
     Raises: ConfigError for settings that cannot work together.
     """
-
-    sample_rate: int = 16000
-    clip_samples: int = 65536
-    f_min: float = 40.0
-    f_max: float | None = None
-    num_rows: int = 128
-    columns: int = 256
-    transform: AudioTransform = "cwt"
-    spacing: Spacing = "log"
-    wavelet: Wavelet = "morse"
-    width: float = 12.0
-    floor_db: float = -110.0
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work; the frame checks the rest."""
@@ -146,15 +132,6 @@ class AudioMap:
         if not len(loud):
             raise DataError("every clip is silent (or there is none): give recordings with sound to fit on")
         return replace(self, floor_db=10 * math.log10(float(loud.median())) - FLOOR_UNDER_PEAK_DB)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> "AudioMap":
-        """Build a map from what `to_dict` gave. Raises: ConfigError for unknown settings."""
-        return cls(**_known(cls, settings))
 
     def _frame_power(self, clip: Float[Tensor, " n"]) -> Float[Tensor, "R T"]:
         return self.frame.power_map(self.frame.analyse(clip))
@@ -254,7 +231,7 @@ class RowScale:
     @classmethod
     def from_dict(cls, statistics: Mapping[str, Any]) -> "RowScale":
         """Undo `to_dict`. Raises: ConfigError for unknown entries."""
-        known = _known(cls, statistics)
+        known = known_settings(cls, statistics)
         return cls(np.array(known["mean_db"], float), np.array(known["deviation_db"], float), float(known["reach"]))
 
     def _tables(self, like: Float[Tensor, "B R T"]) -> tuple[Float[Tensor, "R 1"], Float[Tensor, "R 1"]]:
@@ -263,10 +240,3 @@ class RowScale:
                              "columns): use the AudioMap that the scale was fitted with")  # fmt: skip
         mean, step = (torch.from_numpy(v[:, None]).to(like) for v in (self.mean_db, self.deviation_db * self.reach))
         return mean, step
-
-
-def _known(cls: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = {entry.name for entry in fields(cls)}
-    if unknown := sorted(set(settings) - names):
-        raise ConfigError(f"{cls.__name__} does not know {', '.join(unknown)}: expected {', '.join(sorted(names))}")
-    return dict(settings)

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.signal import find_peaks
-from scipy.special import gammaincc
 
 from oddwave.errors import ConfigError
 from oddwave.tensors.series_scale import fill_missing, robust_scale
@@ -165,6 +163,8 @@ class _Candidate:
 
 def _candidates(correlation: Float[np.ndarray, " lags"], limit: int, threshold: float) -> list[_Candidate]:
     """Find peaks that reach the threshold, stand out as much from the valleys beside them, and come again later."""
+    from scipy.signal import find_peaks  # here: only a fit looks for periods
+
     peaks, _ = find_peaks(correlation, height=threshold, prominence=threshold)
     refined = [_refined(correlation, int(peak)) for peak in peaks[peaks <= limit]]
     return [candidate for candidate in refined if candidate is not None and candidate.strength >= threshold]
@@ -219,6 +219,8 @@ def _spectral_log10_p(ratio: Float[np.ndarray, " bins"], period: float, n: int) 
         # The largest of three exponential values exceeds x about three times as often as one does.
         heights.append(max(0.0, float(ratio[max(1, centre - 1) : centre + 2].max()) - np.log(3)))
     sums = [(h, sum(heights[:h])) for h in (1, 2, 4, 8) if h <= len(heights)]
+    from scipy.special import gammaincc
+
     best = min((float(gammaincc(h, total)) for h, total in sums), default=1.0)
     return float(min(0.0, np.log10(max(best, 1e-300)) + np.log10(len(sums) * len(ratio) or 1)))
 

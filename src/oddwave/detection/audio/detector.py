@@ -29,7 +29,6 @@ from oddwave.detection.job import FitJob
 from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import audio_state, restore_audio
-from oddwave.detection.model_schema import AudioConstants, AudioMeta, Constants, Meta
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, AudioResult
@@ -57,8 +56,6 @@ class ScoredRecording(Scored):
 class AudioDetector(MapDetector):
     """Files, folders and arrays of recordings."""
 
-    meta_schema: ClassVar[type[Meta]] = AudioMeta
-    constants_schema: ClassVar[type[Constants]] = AudioConstants
     modality: ClassVar[str] = "audio"
     noun: ClassVar[str] = "recordings"
     needs_normals: ClassVar[str] = "audio needs healthy recordings to learn from: fit on those, then score others"
@@ -232,18 +229,6 @@ class AudioDetector(MapDetector):
             f"{dull[0].sample_rate / 2:g} Hz, the model listens up to {top:.0f} Hz: set audio.sample_rate to the "
             "lowest rate of all recordings"
         ]
-
-    def facts(self) -> dict[str, str]:
-        """Return in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
-        facts = super().facts()
-        return {**facts, "weights": f"{facts['weights']}, whole clip {self._audio_model.clip_weight:.3g}"}
-
-    def _trained_on(self) -> dict[str, str]:
-        audio_map, seconds = self._audio_model.audio.audio_map, self.meta["train_duration_s"]
-        return {
-            "trained on": f"{self.meta['num_train_recordings']} recordings, {seconds / 60:.1f} minutes",
-            "heard as": f"clips of {audio_map.clip_s:g} s at {audio_map.sample_rate} Hz, {audio_map.transform}",
-        }
 
     def _model_facts(self) -> dict[str, Any]:
         model = self._audio_model

@@ -33,17 +33,7 @@ _BROAD_SHARE = 0.25  # of a map: what changes everywhere a little
 
 def audio_map_of(config: AudioConfig) -> AudioMap:
     """Build the map that the settings describe; a clip is a whole number of columns long. Raises: ConfigError."""
-    samples_per_column = max(1, round(config.clip_s * config.sample_rate / config.columns))
-    return AudioMap(
-        sample_rate=config.sample_rate,
-        clip_samples=samples_per_column * config.columns,
-        f_min=config.f_min_hz,
-        f_max=config.f_max_hz,
-        num_rows=config.num_rows,
-        columns=config.columns,
-        transform=config.transform,
-        spacing=config.spacing,
-    )
+    return AudioMap.of(config)
 
 
 class AudioTerms(nn.Module):

@@ -25,7 +25,6 @@ from oddwave.detection.job import FitJob
 from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import image_state, restore_images
-from oddwave.detection.model_schema import Constants, ImageConstants, ImageMeta, Meta
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, ImageResult
@@ -41,8 +40,6 @@ __all__ = ["ImageDetector"]
 class ImageDetector(MapDetector):
     """Folders, lists and arrays of images; one model knows one kind of image."""
 
-    meta_schema: ClassVar[type[Meta]] = ImageMeta
-    constants_schema: ClassVar[type[Constants]] = ImageConstants
     modality: ClassVar[str] = "image"
     noun: ClassVar[str] = "images"
     needs_normals: ClassVar[str] = (
@@ -175,13 +172,6 @@ class ImageDetector(MapDetector):
         model = self._fitted()
         assert isinstance(model, ImageModel)
         return model
-
-    def _trained_on(self) -> dict[str, str]:
-        frame = self._image_model.frame
-        return {
-            "trained on": f"{self.meta['num_train_images']} images of {frame.channels} channel(s)",
-            "seen as": f"{frame.size_px} x {frame.size_px} px, {frame.fit}",
-        }
 
     def _model_facts(self) -> dict[str, Any]:
         frame, image = self._image_model.frame, self.config.image

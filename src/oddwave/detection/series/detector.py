@@ -18,7 +18,6 @@ from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, check_read_options
-from oddwave.detection.model_schema import Constants, Meta, SeriesConstants, SeriesMeta
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.series.coverage import length_fault, not_monitored, size_notes, too_short
 from oddwave.detection.series.explain import normal_version, with_bands
@@ -72,8 +71,6 @@ class ScoredSeries(Scored):
 class SeriesDetector(ModalityDetector):
     """Streams and panels; `kind` says which of them the model was fitted on."""
 
-    meta_schema: ClassVar[type[Meta]] = SeriesMeta
-    constants_schema: ClassVar[type[Constants]] = SeriesConstants
     modality: ClassVar[str] = "series"
     noun: ClassVar[str] = "series"
 
@@ -314,18 +311,6 @@ class SeriesDetector(ModalityDetector):
     def networks(self) -> tuple[nn.Module, ...]:
         """Give the one denoiser of all window sizes. Raises: NotFittedError."""
         return (self._fitted()[0].net,)
-
-    def facts(self) -> dict[str, str]:
-        """Say in a few words what the model was trained on and how, for `oddwave info`. Raises: NotFittedError."""
-        model, _ = self._fitted()
-        sizes, period = ", ".join(map(str, model.plan.sizes)), model.plan.period
-        return {
-            "channels": ", ".join(self.channel_names),
-            "trained on": f"{self.meta['num_train_items']} item(s), {self.meta['num_train_points']:,} points",
-            "windows": f"{sizes} points" + (f", period {period}" if period else ""),
-            "weights": f"reconstruction {model.fusion.reconstruction_weight:.3g}, "
-            f"memory {model.fusion.memory_weight:.3g}",
-        }
 
     def _model_facts(self) -> dict[str, Any]:
         model, _ = self._fitted()

@@ -6,7 +6,7 @@ for where items come from, and `clips.py` for the clips that they are cut into. 
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,24 +17,13 @@ from jaxtyping import Float, Shaped
 from oddwave.errors import DataError
 from oddwave.sources.audio.decode import array_chunks, array_header, file_chunks, file_digest, file_header
 from oddwave.sources.audio.stream import AudioStream, loudest_if_cancelling
+from oddwave.sources.base import Failure, ItemSet
 
 __all__ = ["AudioFailure", "AudioItem", "AudioSet"]
 
+AudioFailure = Failure
+
 _WHOLE_S = 60.0  # block of those who want all samples anyway
-
-
-@dataclass(frozen=True)
-class AudioFailure:
-    """A recording that could not be read; `reason` is a predicate, such as "is empty (0 bytes): copy it again"."""
-
-    id: str
-    path: Path | None
-    reason: str
-
-    @property
-    def message(self) -> str:
-        """The whole sentence, on one line."""
-        return " ".join(f"'{self.path or self.id}' {self.reason}".split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +65,11 @@ class AudioItem:
         digest = content.hexdigest()
         notes = (*notes, *_depth_notes(values))
         return cls(identifier, None, sample_rate, len(values), None, header.num_channels, digest, notes, values)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Id, rate, length, channels and contents."""
+        return self.id, self.sample_rate, self.num_samples, self.num_channels, self.channel, self.digest
 
     @property
     def duration_s(self) -> float:
@@ -156,38 +150,8 @@ class AudioItem:
 
 
 @dataclass(frozen=True, eq=False)
-class AudioSet:
-    """The recordings of a source in their order, each in its place: an item, or the failure to read it."""
-
-    entries: tuple[AudioItem | AudioFailure, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def items(self) -> tuple[AudioItem, ...]:
-        """The recordings that could be read, as far as their headers tell."""
-        return tuple(entry for entry in self.entries if isinstance(entry, AudioItem))
-
-    @property
-    def failures(self) -> tuple[AudioFailure, ...]:
-        """The recordings that could not be read."""
-        return tuple(entry for entry in self.entries if isinstance(entry, AudioFailure))
-
-    @property
-    def fingerprint(self) -> str:
-        """A BLAKE2b hash over ids, rates, lengths, channels and contents: equal data, equal fingerprint.
-
-        The contents' hashes were taken when the source was read: one pass over the bytes, nothing decoded.
-        """
-        content = hashlib.blake2b(digest_size=32)
-        for item in self.items:
-            form = (item.id, item.sample_rate, item.num_samples, item.num_channels, item.channel, item.digest)
-            content.update(repr(form).encode())
-        return content.hexdigest()
-
-    def known_in(self, digests: Collection[str]) -> tuple[str, ...]:
-        """Return the ids of recordings with one of the given digests: test recordings that training has heard."""
-        known = frozenset(digests)
-        return tuple(item.id for item in self.items if item.digest in known)
+class AudioSet(ItemSet[AudioItem]):
+    """The recordings of a source; see `ItemSet`."""
 
 
 def _depth_notes(values: Shaped[np.ndarray, "n C"]) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import signal
 
 from oddwave.errors import DataError
 
@@ -89,14 +88,18 @@ def _filled(
 
 
 def _resample(samples: Float[np.ndarray, " n"], up: int, down: int) -> Float[np.ndarray, " m"]:
+    from scipy.signal import resample_poly  # here: most recordings need none
+
     taps = _taps(_CROSSINGS * max(up, down))
-    resampled: np.ndarray = signal.resample_poly(samples, up, down, window=taps)  # type: ignore[call-overload]
+    resampled: np.ndarray = resample_poly(samples, up, down, window=taps)  # type: ignore[call-overload]
     return resampled
 
 
 @lru_cache(maxsize=4)
 def _taps(half: int) -> Float[np.ndarray, " taps"]:
-    taps: np.ndarray = signal.firwin(2 * half + 1, _CROSSINGS / half, window=_WINDOW).astype(np.float32)
+    from scipy.signal import firwin
+
+    taps: np.ndarray = firwin(2 * half + 1, _CROSSINGS / half, window=_WINDOW).astype(np.float32)
     return taps
 
 

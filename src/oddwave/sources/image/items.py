@@ -6,7 +6,7 @@ for what becomes of their pixels. Legend: H x W pixels, C channels.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
@@ -15,23 +15,12 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.sources.base import Failure, ItemSet
 from oddwave.sources.image.decode import MAX_PIXELS, open_image, read_header, read_values, unit_floats
 
 __all__ = ["ImageFailure", "ImageItem", "ImageSet", "common_channels"]
 
-
-@dataclass(frozen=True)
-class ImageFailure:
-    """An image that could not be read; `reason` is a predicate, such as "is empty (0 bytes): copy it again"."""
-
-    id: str
-    path: Path | None
-    reason: str
-
-    @property
-    def message(self) -> str:
-        """The whole sentence, on one line."""
-        return " ".join(f"'{self.path or self.id}' {self.reason}".split())
+ImageFailure = Failure
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +62,11 @@ class ImageItem:
         bits = 8 * values.dtype.itemsize
         return cls(identifier, None, (height, width), channels, content.hexdigest(), notes, values, bits)
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Id, size, channels and contents."""
+        return self.id, self.size, self.channels, self.digest
+
     def pixels(self) -> Float[np.ndarray, "H W C"]:
         """Decode the image: float32 in [0, 1], upright.
 
@@ -103,42 +97,13 @@ class ImageItem:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSet:
-    """The images of a source in their order, each in its place: an item, or the failure to read it."""
-
-    entries: tuple[ImageItem | ImageFailure, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def items(self) -> tuple[ImageItem, ...]:
-        """The images that could be read, as far as their headers tell."""
-        return tuple(entry for entry in self.entries if isinstance(entry, ImageItem))
-
-    @property
-    def failures(self) -> tuple[ImageFailure, ...]:
-        """The images that could not be read."""
-        return tuple(entry for entry in self.entries if isinstance(entry, ImageFailure))
-
-    @property
-    def fingerprint(self) -> str:
-        """A BLAKE2b hash over ids, sizes and contents: equal data, equal fingerprint.
-
-        The contents' hashes were taken when the source was read: one pass over the bytes, nothing decoded.
-        """
-        content = hashlib.blake2b(digest_size=32)
-        for item in self.items:
-            content.update(repr((item.id, item.size, item.channels, item.digest)).encode())
-        return content.hexdigest()
+class ImageSet(ItemSet[ImageItem]):
+    """The images of a source; see `ItemSet`."""
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Height and width of each image."""
         return tuple(item.size for item in self.items)
-
-    def known_in(self, digests: Collection[str]) -> tuple[str, ...]:
-        """Return the ids of images with one of the given digests: test images that training has seen."""
-        known = frozenset(digests)
-        return tuple(item.id for item in self.items if item.digest in known)
 
 
 def common_channels(items: Sequence[ImageItem]) -> int:

@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.sources.arrays import is_tensor
 from oddwave.sources.bounded import ARRAYS_FREE, Limits, packed_size, zip_name
 from oddwave.sources.series.table import Column, Table, read_table
 
-__all__ = ["array_columns", "is_scalar", "is_tensor", "numbers_of", "read_npy", "read_npz", "scalars_of", "stacked"]
+__all__ = ["array_columns", "is_scalar", "numbers_of", "read_npy", "read_npz", "scalars_of", "stacked"]
 
 _MISSING_TYPES = ("NAType", "NaTType", "MaskedConstant")  # of pandas and NumPy, recognised without importing pandas
 _NUMBERS = "biuf"  # kinds of dtype that are real numbers
@@ -57,11 +58,6 @@ def is_scalar(value: Any) -> bool:
     if value is None or type(value).__name__ in _MISSING_TYPES or isinstance(value, Real | Decimal | complex):
         return True
     return (isinstance(value, np.generic | np.ndarray) and value.ndim == 0) or (is_tensor(value) and value.ndim == 0)
-
-
-def is_tensor(value: Any) -> bool:
-    """Say whether this is a tensor of torch, without importing torch."""
-    return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
 def _plain_array(value: Any, identifier: str) -> np.ndarray:

@@ -11,13 +11,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.sources.base import Failure
 
 __all__ = [
     "SeriesFailure", "SeriesItem", "SeriesSet", "channel_notes", "check_ids", "check_lengths", "fingerprint_items",
@@ -87,13 +87,15 @@ class SeriesItem:
 
 
 @dataclass(frozen=True)
-class SeriesFailure:
+class SeriesFailure(Failure):
     """A series that could not be read; `reason` is the whole sentence, `place` its place among all entries."""
 
-    id: str
-    path: Path | None
-    reason: str
-    place: int
+    place: int = 0
+
+    @property
+    def message(self) -> str:
+        """The whole sentence."""
+        return self.reason
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,9 @@ for which files are read and how much of them, then `text.py`, `frames.py` and `
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -18,11 +19,12 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import ConfigError, DataError, ShapeError
+from oddwave.sources.arrays import is_tensor
+from oddwave.sources.base import Candidate, Failure, check_option, read_entries
 from oddwave.sources.bounded import (
     MAX_BYTES,
     MAX_RATIO,
     Limits,
-    foreign_name,
     is_result_table,
     name_of,
     open_file,
@@ -30,10 +32,10 @@ from oddwave.sources.bounded import (
     unpacked,
 )  # fmt: skip
 from oddwave.sources.files import FileKind, FoundFiles, OnError, find_files, find_listed
+from oddwave.sources.foreign import HEAD_BYTES, foreign_data
 from oddwave.sources.series.arrays import (
     array_columns,
     is_scalar,
-    is_tensor,
     numbers_of,
     read_npy,
     read_npz,
@@ -66,7 +68,6 @@ __all__ = ["DATA_ENDINGS", "SERIES_FILES", "Kind", "read_series"]
 DATA_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq", ".npy", ".npz")
 _PROSE = ("readme", "license", "licence", "notes", "requirements", "changelog")  # .txt files that hold no data
 _BINARY = {".npy": "an NPY file", ".npz": "an NPZ file", ".parquet": "a Parquet file", ".pq": "a Parquet file"}
-_HEAD_BYTES = 512
 _Items = tuple[Kind, list[SeriesItem]]
 
 
@@ -116,8 +117,7 @@ def read_series(
     model: they alone are read, by their names, whatever else there is.
     Raises: DataError for what cannot be read, in one line that names file, line and column; ConfigError for an option.
     """
-    if on_error not in ("skip", "stop"):
-        raise ConfigError(f"on_error is {on_error!r}: give 'skip' or 'stop'")
+    check_option("on_error", on_error, "skip", "stop")
     limits = Limits(max_bytes, max_ratio)
     reader = _Reader(
         timestamp, columns, exclude, delimiter, decimal, day_first, header, kind, label_column, max_gap, limits,
@@ -127,17 +127,8 @@ def read_series(
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A part of the source that was found, but not looked at yet."""
-
-    id: str
-    path: Path | None
-    read: Callable[[], _Items]
-
-
-@dataclass(frozen=True)
 class _Found:
-    entries: Sequence[_Entry]
+    entries: Sequence[Candidate[_Items]]
     notes: tuple[str, ...] = ()
     named: bool = False  # by whoever gave it, who must not name two alike
 
@@ -148,31 +139,31 @@ class _OwnResultsError(DataError):
 
 def _read_all(found: _Found, on_error: OnError, like: tuple[str, ...]) -> SeriesSet:
     """Read every entry, in the order given, and put down those that cannot be where they are to be skipped."""
-    kinds: dict[Kind, str] = {}
-    items: list[SeriesItem] = []
-    failures: list[SeriesFailure] = []
-    notes = list(found.notes)
-    skip = on_error == "skip" and len(found.entries) > 1
-    reasons: list[DataError] = []
-    for entry in found.entries:
+    notes, alone = list(found.notes), len(found.entries) == 1
+
+    def reading(entry: Candidate[_Items]) -> _Items | None:
         try:
-            kind, more = entry.read()
-            if like:
-                more = [match_channels(item, like) for item in more]
+            kind, items = entry.read()
         except _OwnResultsError:
-            if len(found.entries) == 1:
+            if alone:
                 raise
             notes.append(f"'{entry.id}' holds results that oddwave wrote, no data: passed over")
-        except DataError as error:
-            if not skip:
-                raise
-            reasons.append(error)
-            failures.append(SeriesFailure(entry.id, entry.path, str(error), len(items) + len(failures)))
-        else:
-            kinds.setdefault(kind, entry.id)
-            items.extend(more)
-    if not items and reasons:
-        raise reasons[0]
+            return None
+        return kind, [match_channels(item, like) for item in items] if like else items
+
+    kinds: dict[Kind, None] = {}
+    items: list[SeriesItem] = []
+    failures: list[SeriesFailure] = []
+    candidates = [Candidate(entry.id, entry.path, partial(reading, entry)) for entry in found.entries]
+    for outcome in read_entries(candidates, "stop" if alone else on_error, SeriesFailure):
+        if isinstance(outcome, Failure):
+            place = len(items) + len(failures)
+            failures.append(SeriesFailure(outcome.id, outcome.path, outcome.reason, place))
+        elif outcome is not None:
+            kinds[outcome[0]] = None
+            items.extend(outcome[1])
+    if not items and failures:
+        raise DataError(failures[0].reason)
     if not items:
         raise DataError("the source holds no series: give at least one stream or instance")
     if len(kinds) > 1:
@@ -209,9 +200,9 @@ class _Reader(ReadOptions):
         """Name the items in a file after it; those of the only file there is, by what they are called in it."""
         single = alone and len(found.entries) == 1
 
-        def entry(identifier: str, path: Path, reason: str) -> _Entry:
+        def entry(identifier: str, path: Path, reason: str) -> Candidate[_Items]:
             prefix = "" if single else f"{identifier}/"
-            return _Entry(identifier, path, lambda: self._file(path, identifier, prefix, reason))
+            return Candidate(identifier, path, lambda: self._file(path, identifier, prefix, reason))
 
         return _Found([entry(*each) for each in found.entries], found.notes)
 
@@ -220,18 +211,18 @@ class _Reader(ReadOptions):
         if source and all(isinstance(entry, str | os.PathLike) for entry in source):
             return self._files(find_listed([_plain_path(entry) for entry in source]), alone=False)
         if source and all(is_scalar(entry) for entry in source):
-            return _Found([_Entry("series", None, lambda: self._array("series", scalars_of(source, "series"), ""))])
+            return _Found([Candidate("series", None, lambda: self._array("series", scalars_of(source, "series"), ""))])
         if self.kind == "panel":
             return _Found(
-                [_Entry("series", None, lambda: self._array("series", stacked(source), ""))] if source else []
+                [Candidate("series", None, lambda: self._array("series", stacked(source), ""))] if source else []
             )
         return _Found([self._entry(f"series_{i}", entry, f"series_{i}/") for i, entry in enumerate(source)])
 
-    def _entry(self, identifier: str, value: Any, prefix: str = "") -> _Entry:
+    def _entry(self, identifier: str, value: Any, prefix: str = "") -> Candidate[_Items]:
         if isinstance(value, str | os.PathLike):
             path = Path(_plain_path(value))
-            return _Entry(identifier, path, lambda: self._file(path.expanduser(), identifier, prefix))
-        return _Entry(identifier, None, lambda: self._value(identifier, value, prefix))
+            return Candidate(identifier, path, lambda: self._file(path.expanduser(), identifier, prefix))
+        return Candidate(identifier, None, lambda: self._value(identifier, value, prefix))
 
     def _value(self, identifier: str, value: Any, prefix: str) -> _Items:
         """Read one thing in memory, or an open file."""
@@ -254,7 +245,7 @@ class _Reader(ReadOptions):
 
     def _content(self, file: BinaryIO, origin: str, path: Path, identifier: str, prefix: str) -> _Items:
         """Read a file as what its first bytes say it is; its name decides between kinds of text only."""
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         if head.startswith(b"\x93NUMPY"):
             return self._array(identifier, numbers_of(read_npy(file, origin, self.limits), identifier), prefix)
@@ -263,7 +254,7 @@ class _Reader(ReadOptions):
         if head.startswith(b"PAR1"):
             frame, notes = read_parquet(file, origin, self.limits)
             return self._frame(identifier, frame, prefix, origin, notes)
-        foreign = foreign_name(head)
+        foreign = foreign_data(head)
         if foreign:
             raise DataError(f"{origin} is {foreign[0]}: {foreign[1]}")
         named = _BINARY.get(path.suffix.lower())
