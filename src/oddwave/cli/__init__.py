@@ -209,7 +209,7 @@ def detect(
 
 
 @app.command()
-def info(model: Model, allow_external: AllowExternal = False) -> None:
+def info(model: Model) -> None:
     """Say what a model was trained on and how.
 
     Reads no weights: `oddwave verify` checks those.
