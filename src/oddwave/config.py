@@ -1,22 +1,21 @@
 """Every setting there is, as frozen models that refuse unknown names; presets; TOML files and `--set a.b=c`.
 
 A `DetectorConfig` is complete: together with the data and the seed it determines a model. `preset(name, modality)`
-gives the starting points `fast`, `balanced` and `accurate`. Read `detector.py` next, which spends these settings.
+gives the starting points `fast`, `balanced`, `accurate` and `paper`. Read `detector.py` next, which spends these
+settings.
 """
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from oddwave.errors import CheckpointError, ConfigError
-from oddwave.files import read_bytes
+from oddwave.errors import ConfigError
 from oddwave.moved_settings import moved, with_moved
+from oddwave.overrides import assign, parse_override
 from oddwave.presets import PRESETS, Modality
+from oddwave.registry import MODALITIES
 
 __all__ = [
     "PRESETS",
@@ -36,16 +35,13 @@ __all__ = [
     "TrainingConfig",
     "Weight",
     "config_from_dict",
-    "parse_override",
     "preset",
-    "read_toml",
 ]
 
 _MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a slip of the keyboard
 _MOST_LEVELS = 64
 _LARGEST_WINDOW = 1_000_000
 _LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
-_MOST_TOML_BYTES = 2**20
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -61,7 +57,7 @@ _STREAM_SPACES: tuple[MemorySpace, ...] = ("input", "feature", "complex", "mexic
 _PANEL_SPACES: tuple[MemorySpace, ...] = ("feature", "complex", "mexican_hat", "log_magnitude")
 
 
-_OWNERS: dict[str, tuple[Modality, ...]] = {
+_OWNERS: dict[str, tuple[str, ...]] = {
     "series": ("series",),
     "maps": ("image", "audio"),
     "image": ("image",),
@@ -274,7 +270,7 @@ class CalibrationConfig(_Frozen):
 class DetectorConfig(_Frozen):
     """The whole of a detector's settings."""
 
-    modality: Modality = "series"
+    modality: str = "series"
     preset: str = "balanced"
     seed: Seed = 0
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -290,6 +286,8 @@ class DetectorConfig(_Frozen):
 
     @model_validator(mode="after")
     def _check_draws(self) -> "DetectorConfig":
+        if self.modality not in MODALITIES:
+            raise ValueError(f"modality '{self.modality}' does not exist; choose one of {', '.join(MODALITIES)}")
         if self.modality == "series" and not self.scoring.num_noise_draws:
             raise ValueError("scoring.num_noise_draws=0 is for images and audio: give 1 or more for series")
         return self
@@ -320,21 +318,22 @@ class DetectorConfig(_Frozen):
             path = moved(path)
             if path[0] in _foreign_sections(self.modality):
                 raise _foreign(path, self.modality)
-            _assign(data, path, value)
+            assign(data, path, value)
         return config_from_dict(data)
 
 
-def preset(name: str, modality: Modality = "series", **sections: Any) -> DetectorConfig:
+def preset(name: str, modality: str = "series", **sections: Any) -> DetectorConfig:
     """Give the settings of a preset, with whole top-level values replaced by `sections`.
 
     Raises:
         ConfigError: no such preset or modality.
     """
-    if modality not in PRESETS:
-        raise ConfigError(f"modality '{modality}' does not exist; choose one of {', '.join(PRESETS)}")
-    if name not in PRESETS[modality]:
-        raise ConfigError(f"preset '{name}' does not exist; choose one of {', '.join(PRESETS[modality])}")
-    return config_from_dict({"modality": modality, "preset": name, **PRESETS[modality][name], **sections})
+    if modality not in MODALITIES:
+        raise ConfigError(f"modality '{modality}' does not exist; choose one of {', '.join(MODALITIES)}")
+    presets = PRESETS.get(modality, {"balanced": {}})
+    if name not in presets:
+        raise ConfigError(f"preset '{name}' does not exist; choose one of {', '.join(presets)}")
+    return config_from_dict({"modality": modality, "preset": name, **presets[name], **sections})
 
 
 def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
@@ -359,52 +358,11 @@ def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
     return config
 
 
-def _foreign_sections(modality: Modality) -> tuple[str, ...]:
+def _foreign_sections(modality: str) -> tuple[str, ...]:
     """Return the sections that are of other modalities alone."""
     return tuple(section for section, owners in _OWNERS.items() if modality not in owners)
 
 
-def _foreign(path: Sequence[str], modality: Modality) -> ConfigError:
+def _foreign(path: Sequence[str], modality: str) -> ConfigError:
     owners = " and ".join(_OWNERS[path[0]])
     return ConfigError(f"setting '{'.'.join(path)}' is of {owners}, this detector is of {modality}: leave it out")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read settings from a TOML file.
-
-    Raises:
-        ConfigError: the file is missing, no ordinary one, too large, or no TOML.
-    """
-    try:
-        return tomllib.loads(read_bytes(path, _MOST_TOML_BYTES).decode())
-    except (CheckpointError, ValueError, RecursionError) as error:
-        raise ConfigError(f"settings file '{path}' cannot be read as TOML: {error}") from None
-
-
-def parse_override(text: str) -> tuple[list[str], Any]:
-    """Split `a.b=c` into its path and its value.
-
-    Raises:
-        ConfigError: there is no `=` or no key.
-    """
-    key, sign, raw = text.partition("=")
-    if not sign or not key.strip():
-        raise ConfigError(f"--set '{text}' is not of the form key=value, for example --set training.num_steps=500")
-    try:
-        value = json.loads(raw)
-    except RecursionError:
-        raise ConfigError(f"--set '{text[:60]}..' is nested too deeply: give a plain value or a list") from None
-    except ValueError:  # no JSON, or a number of thousands of digits
-        value = raw.strip()
-    return key.strip().split("."), value
-
-
-def _assign(data: dict[str, Any], path: list[str], value: Any) -> None:
-    *sections, key = path
-    for depth, section in enumerate(sections):
-        if not isinstance(data.get(section), dict):
-            raise ConfigError(f"setting '{'.'.join(path[: depth + 1])}' does not exist; there are: {', '.join(data)}")
-        data = data[section]
-    if key not in data:
-        raise ConfigError(f"setting '{'.'.join(path)}' does not exist; there are: {', '.join(data)}")
-    data[key] = value

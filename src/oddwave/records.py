@@ -31,6 +31,7 @@ __all__ = [
     "ImagePixels",
     "ImageRegion",
     "ImageResult",
+    "Judged",
     "Kind",
     "Recording",
     "SeriesEvent",
@@ -128,7 +129,7 @@ class CalibrationSummary:
     pixel_threshold: float | None = None
 
 
-class _Judged:
+class Judged:
     """What is said of every item as a whole, whatever its modality."""
 
     id: str
@@ -188,7 +189,7 @@ class _Judged:
 
 
 @dataclass(frozen=True, repr=False)
-class SeriesResult(_Judged):
+class SeriesResult(Judged):
     """One stream (a score per point) or one panel instance (one score).
 
     `timestamps` and `row_timestamps` are UTC; `timezone` ("Europe/Berlin", "+02:00") says in which local time they are
@@ -239,7 +240,7 @@ class ImagePixels(Protocol):
 
 
 @dataclass(frozen=True, repr=False)
-class ImageResult(_Judged):
+class ImageResult(Judged):
     """One image: one score, and where in it. An image that could not be judged has NaN for a score and an `error`.
 
     `anomaly_map` covers the whole image, in deviations of normal images; `reconstruction` is the normal version
@@ -318,7 +319,7 @@ class AudioExcerpt:
 
 
 @dataclass(frozen=True, repr=False)
-class AudioResult(_Judged):
+class AudioResult(Judged):
     """One recording: one score per clip of `clip_s` seconds, the clips beginning at `starts_s`.
 
     `score` is that of its most abnormal clip and `p_value` the recording's own: the least of its clips' times their

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from oddwave.config import PRESETS, DetectorConfig, config_from_dict, parse_override, preset, read_toml
+from oddwave.config import PRESETS, DetectorConfig, config_from_dict, preset
 from oddwave.errors import ConfigError
+from oddwave.overrides import parse_override, read_toml
 
 
 def test_presets_grow_in_cost():

@@ -97,7 +97,8 @@ def configured(
     modality: "Modality" = "series",
 ) -> "DetectorConfig":
     """Preset, then the settings file, then --seed, then --set: the later one wins."""
-    from oddwave.config import config_from_dict, preset, read_toml
+    from oddwave.config import config_from_dict, preset
+    from oddwave.overrides import read_toml
 
     given = read_toml(config_file) if config_file else {}
     name = preset_name or str(given.pop("preset", "balanced"))
@@ -143,7 +144,7 @@ def reading_options(
     return {name: value for name, value in said.items() if value is not None}
 
 
-def check_reading(options: Mapping[str, Any], modality: "Modality", model: Path) -> None:
+def check_reading(options: Mapping[str, Any], modality: str, model: Path) -> None:
     """Refuse options that say how to read series, for a model of images or audio."""
     other = {"image": "images", "audio": "sound"}.get(modality)
     unfit = [name for name in options if name != "on_error"] if other else []

@@ -6,7 +6,7 @@ Legend: B batch, C channels, ... the grid.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from operator import index
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from oddwave.errors import ShapeError
 
-__all__ = ["ItemNoise", "common_noise", "per_item_noise"]
+__all__ = ["ItemNoise", "common_noise", "per_item_noise", "shared_noise"]
 
 
 def common_noise(shape: Sequence[int], seed: int) -> Float[Tensor, "*shape"]:
@@ -28,6 +28,11 @@ def common_noise(shape: Sequence[int], seed: int) -> Float[Tensor, "*shape"]:
     Items that see the same noise can be compared: a score then depends on the item and the seed alone.
     """
     return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed % 2**64))
+
+
+def shared_noise(shape: Sequence[int], seed: int) -> Callable[[int], Float[Tensor, "B C ..."]]:
+    """Return a source that gives all items of a batch the same noise, another one at each draw."""
+    return lambda draw: common_noise(shape[1:], seed + draw).expand(tuple(shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ and the seed alone, never on the items beside it, and differences between items 
 Legend: N items, C channels, K noise levels, R draws, *grid = L or H, W; D feature dimensions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.nets.unet import UNet
 from oddwave.wavelets.pyramid import max_level, wavedec
 
-__all__ = ["DenoiserTerms", "denoiser_terms", "wavelet_energy"]
+__all__ = ["DenoiserTerms", "denoiser_terms", "estimate_terms", "wavelet_energy"]
 
 _BATCH = 256
 _ENERGY_FLOOR = 1e-4  # relative to the [-1, 1] range: energies below it are measurement noise
@@ -67,6 +67,17 @@ def denoiser_terms(
     parts = [_block_terms(net, block, schedule, prediction_type, timesteps, noise) for block in torch.split(x0, _BATCH)]
     maps, feature, features = (torch.cat(column).float() for column in zip(*parts, strict=True))
     return DenoiserTerms(maps, feature, features)
+
+
+def estimate_terms(
+    x0: Float[Tensor, "N C *grid"], estimates: Iterable[Float[Tensor, "N C *grid"]], width: int
+) -> DenoiserTerms:
+    """Compute the errors of given estimates of `x0`, one per level; they come without features (zeros)."""
+    energy, maps, distances = wavelet_energy(x0), [], []
+    for estimate in estimates:
+        maps.append((x0 - estimate).square().mean(1))
+        distances.append((energy - wavelet_energy(estimate)).square().mean(1))
+    return DenoiserTerms(torch.stack(maps, 1), torch.stack(distances, 1), x0.new_zeros(len(x0), width * len(maps)))
 
 
 def _block_terms(

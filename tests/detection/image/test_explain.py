@@ -9,6 +9,7 @@ from oddwave.detection.image import explain as image_explain
 from oddwave.detection.image.explain import normal_version, repair_share, wavelet_shares
 from oddwave.detection.image.terms import new_terms
 from oddwave.detection.image.tiles import cut_image, cut_map, join_maps, join_squares
+from oddwave.diffusion.noise import shared_noise
 from oddwave.report.kinds.image_figures import difference
 from oddwave.tensors.image_frame import ImageFrame
 
@@ -138,6 +139,6 @@ def test_the_largest_share_has_the_width_and_direction_of_the_change():
 
 def test_changes_of_squares_do_not_depend_on_those_beside_them():
     """The noise of a repair is the same for every square."""
-    noise = image_explain._shared_noise(0, shape=torch.Size((5, 2, 4, 4)), seed=3)
+    noise = shared_noise((5, 2, 4, 4), 3)(0)
     assert torch.equal(noise[0], noise[4])
-    assert torch.equal(noise[:1], image_explain._shared_noise(0, shape=torch.Size((1, 2, 4, 4)), seed=3))
+    assert torch.equal(noise[:1], shared_noise((1, 2, 4, 4), 3)(0))

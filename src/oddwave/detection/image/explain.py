@@ -8,8 +8,6 @@ Legend: H x W pixels of an image, C channels, h x w of a map or of what is shown
 its change, M of its map.
 """
 
-from functools import partial
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,6 +19,7 @@ from torch import Tensor
 from oddwave.detection.image.learning import DECODED_PX
 from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
 from oddwave.detection.image.tiles import Squares, cut_map, join_squares
+from oddwave.diffusion.noise import shared_noise
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.nets.unet import UNet
 from oddwave.results import ImageRegion, WaveletShare
@@ -163,13 +162,8 @@ def _repaired(terms: MapTerms, net: UNet, x0: Tensor) -> Tensor:
         num_inference_steps=settings.num_inference_steps,
         guidance_weight=settings.guidance_weight,
         prediction_type=config.training.prediction_type,
-        noise=partial(_shared_noise, shape=x0.shape, seed=config.seed),
+        noise=shared_noise(x0.shape, config.seed * 1009),
     )
-
-
-def _shared_noise(draw: int, *, shape: torch.Size, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed((seed * 1009 + draw) % 2**64)
-    return torch.randn(shape[1:], generator=generator).expand(shape)
 
 
 def wavelet_shares(change: Float[np.ndarray, "h w C"], pixel_px: float) -> tuple[WaveletShare, ...]:

@@ -5,7 +5,6 @@ Legend: n points, C channels, N windows, L points per window, B bands.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from oddwave.detection.series.model import SeriesModel
 from oddwave.detection.series.points import at_items_points
 from oddwave.detection.series.streams import Stream, cut_streams
 from oddwave.detection.threads import one_thread
+from oddwave.diffusion.noise import shared_noise
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.results import BandShare, SeriesEvent
 from oddwave.sources.series.items import SeriesItem
@@ -59,7 +59,7 @@ def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[F
                 num_inference_steps=settings.num_inference_steps,
                 guidance_weight=settings.guidance_weight,
                 prediction_type=model.config.training.prediction_type,
-                noise=partial(_shared_noise, shape=x0.shape, seed=model.config.seed),
+                noise=shared_noise(x0.shape, model.config.seed),
             )
         )
     if not blocks:
@@ -69,12 +69,6 @@ def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[F
         join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
         for number, stream in enumerate(streams)
     ]
-
-
-def _shared_noise(draw: int, *, shape: torch.Size, seed: int) -> torch.Tensor:
-    """Give the same noise to every window, another for each draw that the sampler asks for."""
-    generator = torch.Generator().manual_seed(seed + draw)
-    return torch.randn(shape[1:], generator=generator).expand(shape)
 
 
 def with_bands(

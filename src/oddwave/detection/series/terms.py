@@ -8,7 +8,7 @@ that it makes (`scoring/scorer.py`). Read `scoring/error_maps.py` and `scoring/m
 Legend: N windows, C channels, L points of a window, K noise levels, D dimensions of a memory's space.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from oddwave.config import DetectorConfig
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.streams import WindowSet
+from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.nets.unet import UNet
-from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms
+from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms, estimate_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.scorer import CommonNoise, NearestDistance, PartScores, Scorer
@@ -65,6 +66,8 @@ class WindowTerms(nn.Module):
 
     def denoised(self, x0: Float[Tensor, "N C *grid"]) -> DenoiserTerms:
         """Run the denoiser over windows that the representation has made tensors of."""
+        if self.config.scoring.estimate == "reverse":
+            return estimate_terms(x0, self._reconstructed(x0), self.net.feature_width)
         return denoiser_terms(
             self.net,
             x0,
@@ -73,6 +76,22 @@ class WindowTerms(nn.Module):
             noise_levels=self.noise_levels,
             noise=self.noise((len(self.noise_levels), self.config.scoring.num_noise_draws, *x0.shape[1:]), self._seed),
         )
+
+    def _reconstructed(self, x0: Float[Tensor, "N C *grid"]) -> Iterator[Float[Tensor, "N C *grid"]]:
+        """Yield what the whole reverse process makes of windows, per noise level."""
+        how, training = self.config.reconstruction, self.config.training
+        for level in self.noise_levels:
+            yield reconstruct(
+                self.net,
+                x0,
+                self.schedule,
+                sampler=how.sampler,
+                noise_level=level,
+                num_inference_steps=how.num_inference_steps,
+                guidance_weight=how.guidance_weight,
+                prediction_type=training.prediction_type,
+                noise=lambda draw: self.noise(x0.shape[1:], self._seed + draw).expand_as(x0),
+            )
 
     @property
     def _seed(self) -> int:

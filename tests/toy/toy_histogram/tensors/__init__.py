@@ -1,0 +1,1 @@
+"""A toy modality: histograms, judged by their distance to the nearest normal one. What a new modality has to bring."""
