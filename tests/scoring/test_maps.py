@@ -6,30 +6,28 @@ import torch
 from scipy.spatial.distance import mahalanobis
 
 from oddwave.diffusion.schedule import make_schedule
-from oddwave.errors import ConfigError, ShapeError
+from oddwave.errors import ConfigError
 from oddwave.nets.decoder import FeatureDecoder
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.scoring.maps import MAP_SIZE, common_map, hidden, top_mean
 from oddwave.scoring.one_step import one_step_estimates
 from oddwave.scoring.position_gaussian import PositionGaussian
-from oddwave.scoring.scorer import CommonNoise
+from oddwave.scoring.scorer import CommonNoise, GaussianDistance
 
 
 def test_position_gaussian_is_the_mahalanobis_distance_at_each_place():
     rng = np.random.default_rng(0)
     grids = torch.from_numpy(rng.normal(size=(50, 3, 2, 2)).astype(np.float32))
     gaussian = PositionGaussian.fit(grids, ridge=0.01)
-    distances = gaussian.distance(grids[:4])
+    distances = GaussianDistance(gaussian)(grids[:4]).numpy()
     for row, column in np.ndindex(2, 2):
         values = grids[:, :, row, column].numpy()
         inverse = np.linalg.inv(np.cov(values.T) + 0.01 * np.eye(3))
         expected = [mahalanobis(value, values.mean(0), inverse) for value in values[:4]]
         np.testing.assert_allclose(distances[:, row, column], expected, rtol=3e-3)  # factors are kept in half precision
     again = PositionGaussian.from_arrays(gaussian.arrays())
-    np.testing.assert_array_equal(again.distance(grids[:4]), distances)
-    with pytest.raises(ShapeError, match="fitted on 4 places of 3 channels"):
-        gaussian.distance(grids[:, :2])
+    np.testing.assert_array_equal(GaussianDistance(again)(grids[:4]), distances)
 
 
 def test_common_maps_keep_level_and_place():

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
-from oddwave.scoring.position_gaussian import PositionGaussian
-from oddwave.scoring.scorer import GaussianDistance, NearestDistance, RatioDistance, Scorer
+from oddwave.scoring.scorer import NearestDistance, Scorer
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(300, 12)).astype(np.float32)
@@ -35,14 +33,6 @@ def test_a_query_without_neighbours_gets_the_largest_distance_and_no_number_none
     found = NearestDistance(memory)(queries, groups, starts, exclusion=50).numpy()
     assert np.isnan(found[2])
     assert found[0] == np.nanmax(found[[1, 3, 4]])
-
-
-def test_gaussian_and_ratio_distances_are_those_of_what_was_fitted():
-    grids = torch.from_numpy(RNG.normal(size=(40, 6, 4, 4)).astype(np.float32))
-    gaussian = PositionGaussian.fit(grids)
-    np.testing.assert_allclose(GaussianDistance(gaussian)(grids[:7]), gaussian.distance(grids[:7]), rtol=1e-5)
-    ratio = DensityRatio.fit(VECTORS[:100], 3 * VECTORS[100:])
-    np.testing.assert_allclose(RatioDistance(ratio)(torch.from_numpy(QUERIES)), ratio.score(QUERIES), atol=1e-4)
 
 
 @pytest.mark.parametrize("names", [("recon.a", "feature.a", "memory.b", "memory.c"), ("memory.b",), ("recon.a",)])

@@ -18,7 +18,6 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import DataError, ShapeError
-from oddwave.scoring.neighbours import nearest
 
 __all__ = ["DensityRatio"]
 
@@ -28,7 +27,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class DensityRatio:
-    """Normals and background, standardised, in one vector space. Higher scores are more anomalous.
+    """Normals and background, standardised, in one vector space; `RatioDistance` (`scorer.py`) computes s.
 
     Raises: DataError where one of them is empty or not finite, or the scale is not positive.
     """
@@ -67,21 +66,6 @@ class DensityRatio:
         scale = np.maximum(deviation, _SMALLEST_SHARE * max(float(background.std()), _TINY))
         near, far = (((items - centre) / scale).astype(np.float32) for items in (normals, background))
         return cls(near, far, centre.astype(np.float32), scale.astype(np.float32), num_neighbors)
-
-    def score(self, queries: Float[np.ndarray, "Q D"]) -> Float[np.ndarray, " Q"]:
-        """Give ln d_k(q, normals) - ln d_k(q, background).
-
-        Raises: ShapeError for another number of dimensions; DataError for queries that are not finite.
-        """
-        if queries.ndim != 2 or queries.shape[1] != len(self.centre):
-            raise ShapeError(f"queries have shape {queries.shape}, expected (queries, {len(self.centre)})")
-        scaled = ((queries - self.centre) / self.scale).astype(np.float32)
-        if not np.isfinite(scaled).all():
-            raise DataError("vectors to be compared are not finite: the data hold values that cannot be computed with")
-        both = (nearest(scaled, items, self.num_neighbors) for items in (self.normals, self.background))
-        near, far = (found.distance.mean(1, dtype=np.float64) for found in both)
-        ratio: np.ndarray = np.log(near + _TINY) - np.log(far + _TINY)
-        return ratio
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give what a saved model holds."""

@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from oddwave.errors import DataError, ShapeError
-from oddwave.scoring.gaussian import inverse_factor, mahalanobis, mean_and_covariance
+from oddwave.errors import DataError
+from oddwave.scoring.gaussian import inverse_factor, mean_and_covariance
 
 __all__ = ["PositionGaussian"]
 
@@ -29,7 +29,7 @@ _PLACES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class PositionGaussian:
-    """Means and whitening factors W_p with Sigma_p^-1 = W_p W_p^T, so d = |W_p^T (x - mu_p)|.
+    """Means and whitening factors W_p with Sigma_p^-1 = W_p W_p^T, so d = |W_p^T (x - mu_p)| (`GaussianDistance`).
 
     Raises: DataError where they are not finite, or a factor is none of a covariance: lower triangular, its diagonal
     above 0.
@@ -61,19 +61,6 @@ class PositionGaussian:
             mean[block] = torch.from_numpy(centre)
             whitening[block] = torch.from_numpy(factor).half().float()
         return cls(mean, whitening)
-
-    def distance(self, grids: Float[Tensor, "N D G G"]) -> Float[np.ndarray, "N G G"]:
-        """Give the Mahalanobis distance at each place; higher = more anomalous. Raises: ShapeError for another grid."""
-        num, width, height, columns = grids.shape
-        if (height * columns, width) != tuple(self.mean.shape):
-            raise ShapeError(
-                f"grids have shape {tuple(grids.shape[1:])}, the Gaussians were fitted on {len(self.mean)} places of "
-                f"{self.mean.shape[1]} channels"
-            )
-        away = grids.flatten(2).permute(2, 0, 1).float() - self.mean[:, None]
-        distance = mahalanobis(away, self.whitening)
-        result: np.ndarray = distance.T.reshape(num, height, columns).numpy()
-        return result
 
     def arrays(self) -> dict[str, Tensor]:
         """Give what a saved model holds."""

@@ -177,7 +177,7 @@ class NearestDistance(nn.Module):
 
 
 class GaussianDistance(nn.Module):
-    """What `PositionGaussian.distance` does: the Mahalanobis distance at each place."""
+    """The Mahalanobis distance of each place from its `PositionGaussian`."""
 
     mean: Tensor
     whitening: Tensor
@@ -196,7 +196,7 @@ class GaussianDistance(nn.Module):
 
 
 class RatioDistance(nn.Module):
-    """What `DensityRatio.score` does: how much nearer a vector is to everything else than to the normals."""
+    """How much nearer a vector is to everything else than to the normals, by a `DensityRatio`."""
 
     normals: Tensor
     background: Tensor

@@ -4,25 +4,12 @@ Read `loop.py` first. Names are loaded when first used, so that the package can 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oddwave.config import TrainingConfig
 
-if TYPE_CHECKING:
-    from oddwave.training.draws import BatchSource as BatchSource
-    from oddwave.training.draws import TensorSource as TensorSource
-    from oddwave.training.ema import Ema as Ema
-    from oddwave.training.loop import TrainingInterrupted as TrainingInterrupted
-    from oddwave.training.loop import TrainStep as TrainStep
-    from oddwave.training.loop import train as train
-    from oddwave.training.progress import run_with_progress as run_with_progress
-    from oddwave.training.run import Perceptual as Perceptual
-    from oddwave.training.run import TrainingDivergedError as TrainingDivergedError
-
 _HOMES = {
-    "BatchSource": "draws",
     "Ema": "ema",
-    "Perceptual": "run",
     "TensorSource": "draws",
     "TrainStep": "loop",
     "TrainingDivergedError": "run",
@@ -31,18 +18,7 @@ _HOMES = {
     "train": "loop",
 }
 
-__all__ = [
-    "BatchSource",
-    "Ema",
-    "Perceptual",
-    "TensorSource",
-    "TrainStep",
-    "TrainingConfig",
-    "TrainingDivergedError",
-    "TrainingInterrupted",
-    "run_with_progress",
-    "train",
-]
+__all__ = ["TrainingConfig"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from oddwave.detection.audio.events import find_audio_events
 from oddwave.detection.audio.model import AudioModel
 from oddwave.detection.image.explain import changes_to_normal, repair_share
 from oddwave.errors import ConfigError
 from oddwave.results import AudioEvent, AudioExcerpt
-from oddwave.scoring.audio_events import find_audio_events
 from oddwave.sources.audio.clips import AudioClip
 from oddwave.tensors.audio_back import OverlapAdd, normal_audio
 

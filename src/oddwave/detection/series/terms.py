@@ -21,6 +21,7 @@ from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.streams import WindowSet
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule
+from oddwave.errors import DataError
 from oddwave.nets.unet import UNet
 from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms, estimate_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
@@ -237,7 +238,13 @@ class WindowScorer:
     def part_scores(self, terms: TermSet, fusion: Fusion) -> PartScores:
         """Score windows by their terms."""
         tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in terms.terms.items()}
-        return self.scorer(fusion).of_terms(tensors, torch.from_numpy(terms.error_map))
+        found = self.scorer(fusion).of_terms(tensors, torch.from_numpy(terms.error_map))
+        if not torch.isfinite(found.score).all():  # left alone, it would pass for what nobody looked at
+            raise DataError(
+                "a score is not finite: the data hold values that cannot be computed with, or the model is damaged "
+                "(see `oddwave verify`)"
+            )
+        return found
 
     def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
         """Standardise the terms and average them by group."""

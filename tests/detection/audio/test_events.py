@@ -4,8 +4,8 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from oddwave.detection.audio.events import find_audio_events
 from oddwave.errors import ShapeError
-from oddwave.scoring.audio_events import find_audio_events
 
 ROWS, COLUMNS, COLUMN_S = 64, 200, 0.02
 HZ = np.concatenate(([0.0], np.geomspace(60, 7000, ROWS - 2), [8000.0]))
