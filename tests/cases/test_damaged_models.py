@@ -186,9 +186,9 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "config.json", set_in("training", "num_steps", True), "num_steps"),
         ("sound", "config.json", set_in("audio", "sample_rate", "8000"), "sample_rate"),
         ("sound", "config.json", set_in("audio", "clip_s", 1e6), "clip_s"),
-        ("images", "config.json", set_in("image", "memory_grid", 8), "memory_grid"),
+        ("images", "config.json", set_in("maps", "memory_grid", 8), "memory_grid"),
         ("images", "config.json", set_in("scoring", "memory_size", 5), "memory"),
-        ("images", "config.json", set_in("image", "patch_memory", False), "terms"),
+        ("images", "config.json", set_in("maps", "patch_memory", False), "terms"),
         ("stream", "config.json", set_in("more", {}), "more"),
         ("stream", "meta.json", set_in("kind", "panel"), "kind"),
         ("stream", "meta.json", set_in("channel_names", ["only"]), "channels"),
@@ -322,11 +322,11 @@ def test_a_model_does_not_fetch_or_open_what_nobody_allowed(model, saved_files, 
     damaged = model(kind)
 
     def change(config):
-        config["image"] |= {"perceptual": perceptual, "perceptual_path": path}
+        config["maps"] |= {"perceptual": perceptual, "perceptual_path": path}
 
     saved_files.rewritten(damaged, "config.json", change)
     with monkeypatch.context() as patch:
-        patch.setattr("oddwave.detection.image.detector.load_perceptual", lambda *_: pytest.fail("it was loaded"))
+        patch.setattr("oddwave.detection.image.terms.load_perceptual", lambda *_: pytest.fail("it was loaded"))
         line = refused(damaged, "--allow-external")
     assert perceptual in line
     assert path is None or path in line
@@ -342,7 +342,7 @@ def test_another_network_behind_the_same_name_is_noticed(model, monkeypatch):
         next(network.parameters()).data.add_(1e-3)
         return network
 
-    monkeypatch.setattr("oddwave.detection.image.detector.load_perceptual", other)
+    monkeypatch.setattr("oddwave.detection.image.terms.load_perceptual", other)
     refused(model("images"), "not those that the model was fitted with")
 
 
@@ -385,7 +385,7 @@ def test_a_healthy_model_scores_as_before_it_was_saved(intact, tiny_models):
 @pytest.mark.parametrize("kind", ["stream", "images", "sound"])
 def test_what_is_saved_tells_what_the_detector_tells(intact, kind):
     detector, saved = Detector.load(intact(kind)), read_saved(intact(kind))
-    assert saved.facts() == detector.work.facts()
+    assert saved.facts() == detector.inner.facts()
     assert saved.threshold == detector.threshold_
     assert saved.choices == detector.choices
 

@@ -33,8 +33,8 @@ TINY = {
         "network.base_channels=8",
         "scoring.memory_size=100",
         "image.size_px=64",
-        "image.memory_grid=8",
-        "image.denoiser_grid=8",
+        "maps.memory_grid=8",
+        "maps.denoiser_grid=8",
         "calibration.alpha=0.4",
     ),
     "clip": (

@@ -26,7 +26,7 @@ from oddwave.lab.bench.protocol import AudioTask, ImageTask, Task, load_tasks
 from oddwave.lab.datasets.images import ImageSplit
 from oddwave.lab.datasets.nab import probation_end
 from oddwave.lab.datasets.recordings import ClipSplit
-from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES
 from oddwave.lab.rivals import BASELINES, CLIP_BASELINES, IMAGE_BASELINES
 
 BUDGET = {"num_steps": 4, "num_epochs": 2}  # scores are compared, not judged: any budget shows a leak
@@ -163,7 +163,7 @@ def test_the_benchmark_takes_no_statistic_from_test_instances(name, beats, small
 
 
 ITEMS_ONLY = {"self", "items"}
-SOURCE_ONLY = {"self", "source", "show_progress", "checkpoint_dir", "resume", "alpha"}
+SOURCE_ONLY = {"self", "explain", "source", "show_progress", "checkpoint_dir", "resume", "alpha"}
 
 
 @pytest.mark.parametrize(("kind", "name"), CLASSES)
@@ -291,7 +291,7 @@ def _draw_audio(root, seeds):
 
     rows, esc = ["slice_file_name,fsID,fold,class"], ["filename,fold,target,category,esc10"]
     for fold in range(1, 11):
-        for number, name in enumerate(URBANAUDIO8K_CLASSES):
+        for number, name in enumerate(URBANSOUND8K_CLASSES):
             for copy in range(6 if fold in (1, 2) and name == "siren" else 1):
                 file = f"{fold}{number}-{number}-0-{copy}.wav"
                 rows.append(f"{file},{fold}{number},{fold},{name}")
@@ -301,7 +301,7 @@ def _draw_audio(root, seeds):
         for number, name in enumerate(("dog", "rain")):
             esc.append(f"{fold}-{number}.wav,{fold},{number},{name},True")
             audio(root / "esc50" / "audio" / f"{fold}-{number}.wav", number)
-    for folder, table in (("urbansound8k/metadata/UrbanAudio8K.csv", rows), ("esc50/meta/esc50.csv", esc)):
+    for folder, table in (("urbansound8k/metadata/UrbanSound8K.csv", rows), ("esc50/meta/esc50.csv", esc)):
         (root / folder).parent.mkdir(parents=True, exist_ok=True)
         (root / folder).write_text("\n".join(table) + "\n")
     for part, label in (("train", "normal"), ("test", "normal"), ("test", "anomaly")):

@@ -131,7 +131,7 @@ def screws() -> Arrays:
 
 
 def clips() -> Arrays:
-    with (DATA / "urbansound8k/metadata/UrbanAudio8K.csv").open(encoding="utf-8", newline="") as file:
+    with (DATA / "urbansound8k/metadata/UrbanSound8K.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     paths = {path.stem: path for path in (DATA / "urbansound8k").glob("**/*.ogg")}
 

@@ -1,4 +1,4 @@
-"""UrbanAudio8K at hand: counted, and one class of it decoded.
+"""UrbanSound8K at hand: counted, and one class of it decoded.
 
 The folder is ODDWAVE_DATA, else shared/data beside the repository.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from oddwave.errors import DataError
-from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES, load_urbansound8k
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.sources.audio.clips import cut_clips
 from oddwave.sources.audio.reader import read_audio
 
@@ -30,7 +30,7 @@ def splits():
 
 
 def test_urbansound8k_counts(splits):
-    assert tuple(split.name for split in splits) == URBANAUDIO8K_CLASSES
+    assert tuple(split.name for split in splits) == URBANSOUND8K_CLASSES
     assert tuple(len(split.train_paths) for split in splits) == IN_FOLDS_1_AND_2
     for split, normal in zip(splits, IN_FOLD_10, strict=True):
         assert len(split.test_paths) == len(split.gt_label) == 837

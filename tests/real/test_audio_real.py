@@ -1,4 +1,4 @@
-"""The wavelet frame, the way back to sound and planted anomalies on real sound (UrbanAudio8K, folds 1 and 2).
+"""The wavelet frame, the way back to sound and planted anomalies on real sound (UrbanSound8K, folds 1 and 2).
 
 The folder is ODDWAVE_DATA, else shared/data beside the repository.
 """
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.real
 def backgrounds():
     """Three clips of each of six classes, 4.1 s, as float64."""
     soundfile = pytest.importorskip("soundfile")
-    table = ROOT / "metadata" / "UrbanAudio8K.csv"
+    table = ROOT / "metadata" / "UrbanSound8K.csv"
     if not table.is_file():
         pytest.skip(f"no 'urbansound8k' in '{ROOT.parent}': set ODDWAVE_DATA to the data folder")
     with table.open(encoding="utf-8") as lines:

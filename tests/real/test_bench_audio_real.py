@@ -1,4 +1,4 @@
-"""One row of the sound benchmark on UrbanAudio8K itself, so that its protocol and its baseline stay what they were.
+"""One row of the sound benchmark on UrbanSound8K itself, so that its protocol and its baseline stay what they were.
 
 The folder is ODDWAVE_DATA, else shared/data beside the repository.
 """

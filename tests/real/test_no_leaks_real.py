@@ -54,7 +54,7 @@ def test_no_file_is_trained_on_and_tested(modality, dataset):
 
 def test_clips_of_one_recording_are_not_trained_on_and_tested():
     tasks = tasks_of("audio", "urbansound8k")
-    with (ROOT / "urbansound8k" / "metadata" / "UrbanAudio8K.csv").open(newline="") as file:
+    with (ROOT / "urbansound8k" / "metadata" / "UrbanSound8K.csv").open(newline="") as file:
         table = {row["slice_file_name"].rpartition(".")[0]: row for row in csv.DictReader(file)}
     for task in tasks:
         train, test = ([table[path.stem] for path in part] for part in (task.split.train_paths, task.split.test_paths))

@@ -197,10 +197,10 @@ class ModalityDetector(ABC):
         An item that cannot be judged is yielded in its place, with the reason.
         Raises: NotFittedError, ConfigError at once; DataError where the source cannot be read.
         """
-        alpha = self._alpha(alpha)
-        _check_explain(explain)
+        self._check(alpha, explain)
         data = self._read(source, learn=False)
-        return (self._verdict(own, alpha, explain) for own in self._judged(data, show_progress))
+        used = self._alpha(alpha)
+        return (self._verdict(own, used, explain) for own in self._judged(data, show_progress))
 
     @final
     def score(
@@ -211,10 +211,10 @@ class ModalityDetector(ABC):
         Raises: NotFittedError; ConfigError for an alpha below what the calibration supports; DataError where nothing
         can be read or judged.
         """
-        alpha = self._alpha(alpha)
-        _check_explain(explain)
+        self._check(alpha, explain)
         data = self._read(source, learn=False)
-        return self._result(data, self._judged(data, show_progress), alpha, explain)
+        judged = list(self._judged(data, show_progress))
+        return self._result(data, judged, self._alpha(alpha), explain)
 
     @final
     def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
@@ -236,9 +236,9 @@ class ModalityDetector(ABC):
     @final
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
         """Return 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in order. Raises: as `score`."""
-        alpha = self._alpha(alpha)
-        calibration = self.fitted_calibration()
-        return calibration.labels(self.decision_function(source), alpha)
+        self._check(alpha, "none")
+        scores = self.decision_function(source)
+        return self.fitted_calibration().labels(scores, self._alpha(alpha))
 
     @final
     def facts(self) -> dict[str, str]:
@@ -266,8 +266,15 @@ class ModalityDetector(ABC):
 
     # The way from entries to a result
 
+    def _check(self, alpha: float | None, explain: Explain) -> None:
+        """Refuse wishes that cannot be met before any work is done. Raises: NotFittedError, ConfigError."""
+        self.fitted_calibration()
+        _check_explain(explain)
+        if alpha is not None:
+            self._alpha(alpha)
+
     def _alpha(self, alpha: float | None) -> float:
-        """Check a wanted alpha before any work is done. Raises: NotFittedError, ConfigError."""
+        """Return the alpha to use; a default that is too small is lifted, with a warning. Raises: as `_check`."""
         return self.fitted_calibration().checked_alpha(alpha, self.config.calibration.alpha)
 
     @property
@@ -312,7 +319,7 @@ class ModalityDetector(ABC):
         return self._explain(own, result, alpha) if wanted and not own.fault else result
 
     def _result(
-        self, data: Any, judged: Iterator[Scored | Unjudged] | Sequence[Scored], alpha: float, explain: Explain
+        self, data: Any, judged: Sequence[Scored | Unjudged], alpha: float, explain: Explain
     ) -> DetectionResult:
         items = tuple(self._verdict(own, alpha, explain) for own in judged)
         summary = self.fitted_calibration().summary(alpha, self._peak_threshold(alpha))

@@ -9,7 +9,6 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from oddwave.report import wording
-from oddwave.report.kinds import kind_of
 from oddwave.report.plain_words import CHOICES, ENTRIES, FITS, LABELS, MEASURED, SHARES, VALUES
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def choices(chosen_automatically: Any) -> list[Choice]:
 
 def model_facts(result: "DetectionResult") -> list[tuple[str, str]]:
     """Return what is known of the model, in reading order; settings that have no label of ours come last."""
+    from oddwave.report.kinds import kind_of
+
     model, labels = result.model, {**LABELS, **kind_of(result).labels}
     period_s = next((item.sample_period_s for item in result.series if item.sample_period_s), None)
     facts = []
@@ -74,6 +75,8 @@ def gathered_notes(result: "DetectionResult") -> list[tuple[str, str]]:
     for item in result.items:
         for note in dict.fromkeys(item.notes):
             owners.setdefault(note, []).append(item.id)
+    from oddwave.report.kinds import kind_of
+
     several = kind_of(result).items
     return [(ids[0] if len(ids) == 1 else f"{len(ids):,} {several}", note) for note, ids in owners.items()]
 

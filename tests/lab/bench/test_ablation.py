@@ -144,7 +144,7 @@ def test_a_variant_differs_from_its_reference_in_its_own_settings_alone(modality
         reference = variant_settings(REFERENCES[variant.ground], modality, 3)
         own = variant_settings(method, modality, 3)
         assert own.seed == 3
-        sections = ("network", "training", "scoring", "series", "image", "reconstruction")
+        sections = ("network", "training", "scoring", "series", "maps", "image", "reconstruction")
         different = {
             f"{name}.{key}"
             for name in sections

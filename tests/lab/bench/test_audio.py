@@ -23,11 +23,11 @@ from oddwave.lab.bench.protocol import COLUMNS, AudioTask, Cell, load_tasks, mod
 from oddwave.lab.bench.run_facts import read_run_facts
 from oddwave.lab.bench.tables import write_tables
 from oddwave.lab.datasets.recordings import ClipSplit
-from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES
 from oddwave.results import AudioResult
 
 RATE = 16000
-PITCHES_HZ = dict(zip(URBANAUDIO8K_CLASSES, np.geomspace(100, 6000, 10), strict=True))
+PITCHES_HZ = dict(zip(URBANSOUND8K_CLASSES, np.geomspace(100, 6000, 10), strict=True))
 
 
 def save(path, samples, rate=RATE):
@@ -44,11 +44,11 @@ def tone(name, seed, seconds=0.5):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """UrbanAudio8K with four clips of each class in folds 1 and 2, two in fold 10; DCASE with one machine."""
+    """UrbanSound8K with four clips of each class in folds 1 and 2, two in fold 10; DCASE with one machine."""
     root = tmp_path_factory.mktemp("data")
     rows = ["slice_file_name,fold,class"]
     for fold, num in ((1, 2), (2, 2), (10, 2)):
-        for number, name in enumerate(URBANAUDIO8K_CLASSES):
+        for number, name in enumerate(URBANSOUND8K_CLASSES):
             for copy in range(num):
                 file = f"{fold}-{number}-{copy}.wav"
                 save(
@@ -56,7 +56,7 @@ def data(tmp_path_factory):
                 )
                 rows.append(f"{file},{fold},{name}")
     (root / "urbansound8k" / "metadata").mkdir()
-    (root / "urbansound8k" / "metadata" / "UrbanAudio8K.csv").write_text("\n".join(rows))
+    (root / "urbansound8k" / "metadata" / "UrbanSound8K.csv").write_text("\n".join(rows))
     for part, label, pitch in (
         ("train", "normal", "siren"),
         ("test", "normal", "siren"),
@@ -96,7 +96,7 @@ def one_process(monkeypatch):
 def test_every_class_and_section_is_a_task(data, tmp_path):
     tasks = load_tasks(data, modality="audio")
     assert [(t.dataset, t.item, t.protocol) for t in tasks] == [
-        *(("urbansound8k", name, "one_class") for name in URBANAUDIO8K_CLASSES),
+        *(("urbansound8k", name, "one_class") for name in URBANSOUND8K_CLASSES),
         ("dcase", "fan/section_00", "one_class"),
     ]
     assert [t.item for t in load_tasks(data, ["section_00", "siren"], "audio")] == ["siren", "fan/section_00"]
@@ -250,7 +250,7 @@ def test_a_cell_is_a_full_row_with_settings_and_surroundings_beside_it(siren, ou
     assert facts["settings"] == {"sample_rate": 16000, "num_neighbors": 5, "clip_s": 4.0, "overlap": 0.25}
     assert facts["environment"]["versions"].keys() == {"torch", "numpy", "scipy", "scikit-learn"}
     assert (facts["num_train"], facts["num_scored"], facts["num_normal"]) == (4, 20, 2)
-    assert set(facts["auroc_by_kind"]) == set(URBANAUDIO8K_CLASSES) - {"siren"}
+    assert set(facts["auroc_by_kind"]) == set(URBANSOUND8K_CLASSES) - {"siren"}
 
 
 def test_all_modalities_share_a_folder_without_mixing(data, tmp_path, one_process):

@@ -1,11 +1,11 @@
-"""UrbanAudio8K, ESC and DCASE layouts, read from tiny copies of them: nothing is decoded, so files may be empty."""
+"""UrbanSound8K, ESC and DCASE layouts, read from tiny copies of them: nothing is decoded, so files may be empty."""
 
 import pytest
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.lab.datasets.dcase import load_dcase
 from oddwave.lab.datasets.esc import load_esc10, load_esc50
-from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES, load_urbansound8k
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 
 
 def touch(path):
@@ -14,30 +14,30 @@ def touch(path):
     return path
 
 
-def make_urbansound(folder, folds=(1, 2, 10), ending="wav", classes=URBANAUDIO8K_CLASSES):
+def make_urbansound(folder, folds=(1, 2, 10), ending="wav", classes=URBANSOUND8K_CLASSES):
     rows = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
     for fold in range(1, 11):
-        for number, name in enumerate(URBANAUDIO8K_CLASSES):
+        for number, name in enumerate(URBANSOUND8K_CLASSES):
             rows.append(f"{fold}00-{number}-0-0.wav,{fold}00,0,4,1,{fold},{number},{name}")
             if fold in folds and name in classes:
                 touch(folder / "audio" / f"fold{fold}" / f"{fold}00-{number}-0-0.{ending}")
-    touch(folder / "metadata" / "UrbanAudio8K.csv").write_text("\n".join(rows))
+    touch(folder / "metadata" / "UrbanSound8K.csv").write_text("\n".join(rows))
     return folder
 
 
 @pytest.mark.parametrize("ending", ["wav", "ogg"])
-@pytest.mark.parametrize("place", ["", "UrbanAudio8K"])
+@pytest.mark.parametrize("place", ["", "UrbanSound8K"])
 def test_urbansound8k_has_each_class_normal_in_turn(tmp_path, ending, place):
-    make_urbansound(tmp_path / "UrbanAudio8K", ending=ending)
+    make_urbansound(tmp_path / "UrbanSound8K", ending=ending)
     splits = load_urbansound8k(tmp_path / place)
-    assert [split.name for split in splits] == list(URBANAUDIO8K_CLASSES)
+    assert [split.name for split in splits] == list(URBANSOUND8K_CLASSES)
     siren = splits[8]
     assert [f"{path.parent.name}/{path.name}" for path in siren.train_paths] == [
         f"fold1/100-8-0-0.{ending}",
         f"fold2/200-8-0-0.{ending}",
     ]
     assert {path.parent.name for path in siren.test_paths} == {"fold10"}
-    assert siren.kinds == URBANAUDIO8K_CLASSES
+    assert siren.kinds == URBANSOUND8K_CLASSES
     assert siren.gt_label.tolist() == [int(kind != "siren") for kind in siren.kinds]
     (gun,) = load_urbansound8k(tmp_path, normal_classes=["gun_shot"], train_folds=[10], test_folds={1})
     assert [path.name for path in gun.train_paths] == [f"1000-6-0-0.{ending}"]
@@ -62,12 +62,12 @@ def test_clips_and_classes_that_are_missing_are_named(tmp_path):
     (tmp_path / "audio" / "fold2" / "200-3-0-0.wav").unlink()
     with pytest.raises(DataError, match=r"1 of 10 clips of fold 2 are missing, first '.*200-3-0-0\.wav'"):
         load_urbansound8k(tmp_path)
-    table = tmp_path / "metadata" / "UrbanAudio8K.csv"
+    table = tmp_path / "metadata" / "UrbanSound8K.csv"
     for text in ("slice_file_name,fold,class\n", "file,fold\na,1\n", "slice_file_name,fold,class\na.wav,one,siren\n"):
         table.write_text(text)
-        with pytest.raises(DataError, match=r"UrbanAudio8K\.csv'.*fetch it again"):
+        with pytest.raises(DataError, match=r"UrbanSound8K\.csv'.*fetch it again"):
             load_urbansound8k(tmp_path)
-    with pytest.raises(DataError, match="UrbanAudio8K not found"):
+    with pytest.raises(DataError, match="UrbanSound8K not found"):
         load_urbansound8k(tmp_path / "audio")
 
 

@@ -30,7 +30,7 @@ _LINES: tuple[tuple[str, BenchModality, str, str], ...] = (
     ("Series, MSL, a model per channel", "series", "msl", "semi"),
     ("Images, MVTec AD screw", "image", "mvtec_ad", "one_class"),
     ("Images, magnetic tile", "image", "magnetic_tile", "one_class"),
-    ("Audio, UrbanAudio8K, 10 classes", "audio", "urbansound8k", "one_class"),
+    ("Audio, UrbanSound8K, 10 classes", "audio", "urbansound8k", "one_class"),
 )
 
 

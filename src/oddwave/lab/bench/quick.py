@@ -51,6 +51,8 @@ def at_effort(settings: DetectorConfig, task: AnyTask) -> DetectorConfig:
     if effort == 1.0:
         return settings
     steps = f"training.num_steps={max(1, round(effort * settings.training.num_steps))}"
+    if settings.modality == "series":
+        return settings.with_overrides([steps])
     memory, denoiser = settings.maps.grids
     return settings.with_overrides([steps, f"maps.memory_grid={memory}", f"maps.denoiser_grid={denoiser}"])
 

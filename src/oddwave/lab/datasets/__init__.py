@@ -10,14 +10,14 @@ from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit, data_root
 from oddwave.lab.datasets.registry import DATASETS, DatasetEntry
 from oddwave.lab.datasets.ucr import NORMAL_CLASS, load_ucr, load_ucr_panels
-from oddwave.lab.datasets.urbansound8k import URBANAUDIO8K_CLASSES, load_urbansound8k
+from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.lab.datasets.visa import load_visa
 
 __all__ = [
     "DATASETS",
     "MVTEC_CATEGORIES",
     "NORMAL_CLASS",
-    "URBANAUDIO8K_CLASSES",
+    "URBANSOUND8K_CLASSES",
     "ClipSplit",
     "DatasetEntry",
     "ImageSplit",

@@ -94,8 +94,8 @@ DATASETS: dict[str, DatasetEntry] = {
     "urbansound8k": DatasetEntry(
         load=load_urbansound8k,
         modality="audio",
-        description="UrbanAudio8K, one-class: 8,732 clips of city sounds in 10 classes and 10 folds",
-        layout="urbansound8k/metadata/UrbanAudio8K.csv, urbansound8k/audio/fold<n>/<clip>",
+        description="UrbanSound8K, one-class: 8,732 clips of city sounds in 10 classes and 10 folds",
+        layout="urbansound8k/metadata/UrbanSound8K.csv, urbansound8k/audio/fold<n>/<clip>",
         licence="CC BY-NC 3.0",
         source="https://urbansounddataset.weebly.com/urbansound8k.html",
     ),

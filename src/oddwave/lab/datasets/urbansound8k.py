@@ -1,6 +1,6 @@
-"""UrbanAudio8K one-class: 8,732 clips of up to 4 s in 10 classes, each class normal in turn.
+"""UrbanSound8K one-class: 8,732 clips of up to 4 s in 10 classes, each class normal in turn.
 
-Layout: `metadata/UrbanAudio8K.csv` with the columns `slice_file_name,fold,classID,class` among others, and
+Layout: `metadata/UrbanSound8K.csv` with the columns `slice_file_name,fold,classID,class` among others, and
 `audio/fold<1 to 10>/<slice_file_name>`. Official clips are WAV of mixed rates, depths and channels; copies in another
 format are read too. Clips cut from one recording lie in one fold, so folds must not be mixed.
 Source: Salamon et al. 2014; licence CC BY-NC 3.0. Read `recordings.py` for what is returned.
@@ -15,9 +15,9 @@ from pathlib import Path
 from oddwave.lab.datasets.recordings import ClipSplit, FoldedClip, one_class_splits, read_clip_table
 from oddwave.lab.datasets.records import find_folder
 
-__all__ = ["URBANAUDIO8K_CLASSES", "load_urbansound8k"]
+__all__ = ["URBANSOUND8K_CLASSES", "load_urbansound8k"]
 
-URBANAUDIO8K_CLASSES = (
+URBANSOUND8K_CLASSES = (
     "air_conditioner",
     "car_horn",
     "children_playing",
@@ -29,8 +29,8 @@ URBANAUDIO8K_CLASSES = (
     "siren",
     "street_music",
 )
-_TABLE = "metadata/UrbanAudio8K.csv"
-_FOLDERS = ("urbansound8k", "UrbanAudio8K")
+_TABLE = "metadata/UrbanSound8K.csv"
+_FOLDERS = ("urbansound8k", "UrbanSound8K")
 
 
 def load_urbansound8k(
@@ -46,10 +46,10 @@ def load_urbansound8k(
     Raises: DataError for a folder in another layout, a table of another form, and folds, classes or clips that are
     missing; ConfigError for folds that overlap.
     """
-    folder = find_folder(root, _FOLDERS, _TABLE, "UrbanAudio8K")
-    rows = read_clip_table(folder / _TABLE, ("slice_file_name", "fold", "class"), "UrbanAudio8K")
+    folder = find_folder(root, _FOLDERS, _TABLE, "UrbanSound8K")
+    rows = read_clip_table(folder / _TABLE, ("slice_file_name", "fold", "class"), "UrbanSound8K")
     clips = [
         FoldedClip(folder / "audio" / f"fold{row['fold']}" / row["slice_file_name"], int(row["fold"]), row["class"])
         for row in rows
     ]
-    return one_class_splits("UrbanAudio8K", clips, URBANAUDIO8K_CLASSES, normal_classes, train_folds, test_folds)
+    return one_class_splits("UrbanSound8K", clips, URBANSOUND8K_CLASSES, normal_classes, train_folds, test_folds)
