@@ -12,6 +12,7 @@ everything on. What happens behind it: `detection/base.py`; how it is stored: `d
 Legend: R rows of the source (points of streams, instances of a panel, images, recordings).
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -160,6 +161,12 @@ class Detector:
         detector = cls.__new__(cls)
         detector.inner = load_detector(Path(directory), allow_external=allow_external)
         return detector
+
+    @property
+    def work(self) -> "ModalityDetector":
+        """The modality's own detector, under its name of version 0.1."""
+        warnings.warn("Detector.work is Detector.inner since 0.2", DeprecationWarning, stacklevel=2)
+        return self.inner
 
     @property
     def config(self) -> DetectorConfig:

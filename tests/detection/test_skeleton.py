@@ -147,3 +147,8 @@ def test_the_papers_method_has_one_name(modality):
     assert np.isfinite([record.score for record in result.items]).all()
     weights = result.model["reconstruction_weight"], result.model["memory_weight"]
     assert weights == (0.5, 0.0)
+
+
+def test_the_detector_of_a_modality_is_found_under_its_old_name(fitted):
+    with pytest.warns(DeprecationWarning, match="inner since"):
+        assert fitted.work is fitted.inner
