@@ -16,11 +16,12 @@ import torch
 from jaxtyping import Bool, Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.choose import choose_fusion, choose_noise_levels
 from oddwave.detection.image.terms import MapScorer, MapTerms
 from oddwave.progress import progress
 from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
 from oddwave.scoring.maps import MAP_SIZE, top_mean
-from oddwave.scoring.selection import auroc_error, near_best, select_weights, separation
+from oddwave.scoring.selection import auroc_error, near_best, separation
 
 __all__ = ["BATCH", "MapModel", "Maps"]
 
@@ -89,15 +90,9 @@ class MapModel:
         for name in [name for name in normal if name.startswith("recon.")]:
             space = name.partition(".")[2]
             levels = self.terms.noise_levels[space]
-            values = {
-                f"{t:g}": separation(_top(normal[name][:, k]), _top(odd[name][:, k])) for k, t in enumerate(levels)
-            }
-            kept = [k for k, t in enumerate(levels) if f"{t:g}" in near_best(values)]
+            tops = (np.stack([_top(side[name][:, k]) for k in range(len(levels))], 1) for side in (normal, odd))
+            kept, self.evidence[f"noise_levels_{space}"] = choose_noise_levels(levels, *tops)
             self.terms.noise_levels[space] = tuple(levels[k] for k in kept)
-            self.evidence[f"noise_levels_{space}"] = {
-                "chosen": list(self.terms.noise_levels[space]),
-                "synthetic_auroc": values,
-            }
             for term in (name, f"feature.{space}"):
                 for side in (normal, odd):
                     if term in side:
@@ -114,22 +109,18 @@ class MapModel:
         self.evidence["terms"] = {"chosen": list(self.term_names), "synthetic_auroc": values}
 
     def _choose_weights(self, normal: Maps, odd: Maps, kinds: Sequence[str]) -> None:
-        scoring = self.config.scoring
         if "recon" not in normal:  # no denoiser at all: the memory has everything to say
             self.fusion = Fusion(1.0, 1.0)
             return
-        chosen = select_weights(
+        self.fusion, self.evidence["weights"] = choose_fusion(
+            self.config.scoring,
             normal,
             odd,
             kinds,
-            reconstruction_weight=None if scoring.reconstruction_weight == "auto" else scoring.reconstruction_weight,
-            memory_weight=None if scoring.memory_weight == "auto" else scoring.memory_weight,
             num_memory_spaces=sum(name.startswith("memory.") for name in self.term_names),
             neutral_reconstruction_weight=0.5 if "feature" in normal else 1.0,
             aggregate=_top,
         )
-        self.fusion = Fusion(chosen.reconstruction_weight, chosen.memory_weight)
-        self.evidence["weights"] = chosen.to_dict()
 
     def _choose_top_share(self, normal: Float[np.ndarray, "N M M"], odd: Float[np.ndarray, "K M M"]) -> None:
         """Choose how much of the map makes the score; the neutral share stays unless another is clearly better."""

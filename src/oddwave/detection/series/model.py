@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.choose import choose_fusion, choose_noise_levels
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.plan import WindowPlan
@@ -34,7 +35,6 @@ from oddwave.nets.unet import UNet
 from oddwave.planted.series_windows import make_synthetic_windows
 from oddwave.scoring.error_maps import DenoiserTerms
 from oddwave.scoring.fusion import Fusion
-from oddwave.scoring.selection import WeightSelection, near_best, select_weights, separation
 from oddwave.tensors.representation import Representation
 from oddwave.tensors.series_windows import join_windows, resample_windows
 from oddwave.training.draws import TensorSource
@@ -236,12 +236,9 @@ class SeriesModel:
         index = len(cuts) // 2
         scorer, cut = self.scorers[index], self._sample(cuts[index], index)
         synthetic, _ = self._synthetic(cut, index)
-        normal, odd = (scorer.denoise(c.windows).recon for c in (cut, synthetic))
-        values = {
-            f"{t:g}": separation(normal[:, k].numpy(), odd[:, k].numpy()) for k, t in enumerate(scorer.noise_levels)
-        }
-        levels = tuple(float(name) for name in near_best(values))
-        self.evidence["noise_levels"] = {"chosen": list(levels), "synthetic_auroc": values}
+        normal, odd = (scorer.denoise(c.windows).recon.numpy() for c in (cut, synthetic))
+        kept, self.evidence["noise_levels"] = choose_noise_levels(scorer.noise_levels, normal, odd)
+        levels = tuple(scorer.noise_levels[k] for k in kept)
         for each in self.scorers:
             each.noise_levels = levels
 
@@ -302,19 +299,11 @@ class SeriesModel:
                 for name, values in scorer.groups(terms).items():
                     side.setdefault(name, []).append(values)
         normal_groups, odd_groups = ({name: np.concatenate(v) for name, v in side.items()} for side in pooled)
-        scoring = self.config.scoring
-        chosen: WeightSelection = select_weights(
-            normal_groups,
-            odd_groups,
-            kinds,
-            reconstruction_weight=None if scoring.reconstruction_weight == "auto" else scoring.reconstruction_weight,
-            memory_weight=None if scoring.memory_weight == "auto" else scoring.memory_weight,
-            num_memory_spaces=len(self.scorers[0].memories),
+        self.fusion, self.evidence["weights"] = choose_fusion(
+            self.config.scoring, normal_groups, odd_groups, kinds, num_memory_spaces=len(self.scorers[0].memories)
         )
-        self.fusion = Fusion(chosen.reconstruction_weight, chosen.memory_weight)
         for scorer, basis in zip(self.scorers, own, strict=True):
             scorer.fit_score(basis, self.fusion)
-        self.evidence["weights"] = chosen.to_dict()
 
     def _sample(self, cut: WindowSet, salt: int) -> WindowSet:
         rng = np.random.default_rng([self.config.seed, salt])
