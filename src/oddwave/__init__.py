@@ -1,4 +1,4 @@
-"""oddwave learns what normal looks like, from normal data alone, and finds what does not belong.
+"""oddwave learns what normal looks like, from normal data alone, and flags anomalies.
 
     import oddwave
 

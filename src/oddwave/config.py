@@ -300,7 +300,7 @@ class DetectorConfig(_Frozen):
         return self.training.model_copy(update={"seed": self.seed})
 
     def memory_spaces(self, *, panel: bool) -> tuple[MemorySpace, ...]:
-        """Give the memory's spaces: as set, else by kind; a per-window scale adds what it takes away."""
+        """Return the memory's spaces: as set, else by kind; a per-window scale adds what it takes away."""
         if self.scoring.memory_spaces != "auto":
             return self.scoring.memory_spaces
         spaces = _PANEL_SPACES if panel else _STREAM_SPACES
@@ -323,7 +323,7 @@ class DetectorConfig(_Frozen):
 
 
 def preset(name: str, modality: str = "series", **sections: Any) -> DetectorConfig:
-    """Give the settings of a preset, with whole top-level values replaced by `sections`.
+    """Return the settings of a preset, with whole top-level values replaced by `sections`.
 
     Raises:
         ConfigError: no such preset or modality.

@@ -56,7 +56,7 @@ class PlainGroup(TyperGroup):
         return option
 
     def get_params(self, ctx: Any) -> Any:
-        """Give the options of tab completion such a default too."""
+        """Return the options of tab completion such a default too."""
         params = super().get_params(ctx)
         for param in params:
             if param.name in ("install_completion", "show_completion"):

@@ -264,7 +264,7 @@ class ImageResult(Judged):
 
 @dataclass(frozen=True, slots=True)
 class AudioEvent:
-    """A stretch of time and frequency in a recording that does not belong there, in its own seconds and hertz.
+    """An anomalous stretch of time and frequency in a recording, in its own seconds and hertz.
 
     `level_db` is how far its power lies above what is normal there; negative: something is missing. `score` is the
     highest value of the anomaly map in it, `p_value` that peak's conformal p-value among those of normal clips.

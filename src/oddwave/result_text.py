@@ -39,7 +39,7 @@ def result_html(kind: Kind, items: Sequence[AnyResult], calibration: Calibration
 
 
 def _headline(kind: Kind, items: Sequence[AnyResult], calibration: CalibrationSummary) -> str:
-    """Say how many items are anomalous, normal and not judged: what was not judged is never passed over."""
+    """Return how many items are anomalous, normal and not judged: what was not judged is never passed over."""
     counts, noun = Counter(item.label for item in items), "instance" if kind == "panel" else kind
     told = [f"{counts[label]:,} {VERDICTS[label]}" for label in (1, 0, -1) if counts[label]]
     num_events = sum(item.num_events for item in items)

@@ -121,7 +121,7 @@ def test_errors_name_options_that_the_command_has(folder: Path, tmp_path: Path, 
     assert "--columns ," not in done.stderr
 
 
-@pytest.mark.parametrize(("modality", "kind"), [("image", "images"), ("audio", "sound")])
+@pytest.mark.parametrize(("modality", "kind"), [("image", "images"), ("audio", "audio")])
 @pytest.mark.parametrize(
     "option", [["--columns", "a"], ["--exclude", "a"], ["--timestamp", "a"], ["--delimiter", ";"], ["--no-header"],
                ["--kind", "panel"]],

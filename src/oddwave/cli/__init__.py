@@ -71,7 +71,7 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Find what does not belong in time series, images and audio, having learnt from normal data alone.
+    """Flag anomalies in time series, images and audio, having learnt from normal data alone.
 
     \b
     One file of readings that may hold anomalies:
@@ -149,7 +149,7 @@ def score(
     try:
         source = detector.inner.read(data)
     except DataError as error:
-        what = {"image": "images", "audio": "sound"}.get(modality, "time series")
+        what = {"image": "images", "audio": "audio"}.get(modality, "time series")
         error.add_note(f"{model} is a model of {what}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
@@ -180,7 +180,7 @@ def detect(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find what does not belong in one file.
+    """Flag the anomalies in one file.
 
     No normal data are needed: each stretch is compared with the rest of the file. Writes what `oddwave score` writes,
     and ends with the same statuses: 0 nothing found, 1 something found (with --exit-code), 2 refused, 3 some items
@@ -210,7 +210,7 @@ def detect(
 
 @app.command()
 def info(model: Model) -> None:
-    """Say what a model was trained on and how.
+    """Show what a model was trained on and how.
 
     Reads no weights: `oddwave verify` checks those.
 

@@ -146,7 +146,7 @@ def reading_options(
 
 def check_reading(options: Mapping[str, Any], modality: str, model: Path) -> None:
     """Refuse options that say how to read series, for a model of images or audio."""
-    other = {"image": "images", "audio": "sound"}.get(modality)
+    other = {"image": "images", "audio": "audio"}.get(modality)
     unfit = [name for name in options if name != "on_error"] if other else []
     if unfit:
         name = "--no-header" if unfit[0] == "header" else f"--{unfit[0].replace('_', '-')}"

@@ -55,7 +55,7 @@ def _scratch(scene: Scene, rng: np.random.Generator) -> Change:
 
 
 def _along(points: Float[np.ndarray, "P 2"], size_px: int) -> tuple[Field, Field]:
-    """Give each pixel's distance to a polyline, in pixels, and how far it lies on the left of it."""
+    """Return each pixel's distance to a polyline, in pixels, and how far it lies on the left of it."""
     steps = np.arange(size_px, dtype=np.float32)
     x, y = steps[None], steps[:, None]
     distance = np.full((size_px, size_px), np.inf, dtype=np.float32)

@@ -141,7 +141,7 @@ def _dust(rng: np.random.Generator, size_px: int, unit: float) -> Field:
 
 
 def part_distance_px(scene: Scene, change: Change) -> Field:
-    """Give each pixel's distance to the edge of the part as it is, in pixels, negative in the metal."""
+    """Return each pixel's distance to the edge of the part as it is, in pixels, negative in the metal."""
     distance = gear_distance(scene.frame, change.lost_tooth, change.stub, change.lost_hole)
     if change.bite is not None:
         distance = np.maximum(distance, -change.bite)

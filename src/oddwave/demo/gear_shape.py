@@ -74,14 +74,14 @@ class Frame:
 
 
 def tooth_angle(tooth: int) -> float:
-    """Give the direction of a tooth's middle line in the part's own coordinates."""
+    """Return the direction of a tooth's middle line in the part's own coordinates."""
     return 2.0 * np.pi * tooth / NUM_TEETH
 
 
 def gear_distance(
     frame: Frame, lost_tooth: int | None = None, stub: float = 0.0, lost_hole: int | None = None
 ) -> Field:
-    """Give each pixel's distance to the gear's edge in nominal pixels.
+    """Return each pixel's distance to the gear's edge in nominal pixels.
 
     `lost_tooth` is broken off but for a stub of `stub` nominal pixels, `lost_hole` was never drilled.
     """

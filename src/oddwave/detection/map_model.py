@@ -139,7 +139,7 @@ class MapModel:
 
 
 def _rows(maps: Float[np.ndarray, "N *K M M"]) -> Float[np.ndarray, "rows K"]:
-    """Give one row per place, one column per noise level: places are the items that a standardiser sees."""
+    """Return one row per place, one column per noise level: places are the items that a standardiser sees."""
     columns = maps[:, None] if maps.ndim == 3 else maps
     return np.moveaxis(columns, 1, -1).reshape(-1, columns.shape[1])
 

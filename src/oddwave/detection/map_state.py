@@ -37,7 +37,7 @@ _RESIDUALS = ("residuals", "background_residuals")
 
 
 def image_state(model: ImageModel) -> State:
-    """Give the model's tensors and its constants."""
+    """Return the model's tensors and its constants."""
     tensors, constants = _map_state(model)
     if model.roi is not None:
         tensors["roi"] = torch.from_numpy(model.roi.astype(np.uint8))
@@ -57,7 +57,7 @@ def restore_images(model: ImageModel, file: TensorFile, constants: dict[str, Any
 
 
 def audio_state(model: AudioModel) -> State:
-    """Give the model's tensors and its constants."""
+    """Return the model's tensors and its constants."""
     tensors, constants = _map_state(model)
     audio = model.audio
     assert audio.scale is not None
@@ -183,7 +183,7 @@ def _restore_maps(
 
 
 def _expected(terms: MapTerms, background: bool) -> dict[str, Expected]:
-    """Say which tensors a scorer of these settings holds, given its networks on the device "meta"."""
+    """Return which tensors a scorer of these settings holds, given its networks on the device "meta"."""
     maps, width = terms.config.maps, terms.grid.width
     expected = {"features.centre": Expected("F32", (width,)), "features.scale": Expected("F32", (width,), _SMALLEST)}
     for name in _NETWORKS:
@@ -203,7 +203,7 @@ def _expected(terms: MapTerms, background: bool) -> dict[str, Expected]:
 
 
 def _digest_of(network: nn.Module) -> str:
-    """Give the sha256 of a network's weights."""
+    """Return the sha256 of a network's weights."""
     digest = hashlib.sha256()
     for name, own in sorted(network.state_dict().items()):
         digest.update(f"{name} {tuple(own.shape)}".encode())

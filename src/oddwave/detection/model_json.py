@@ -59,7 +59,7 @@ def validated(schema: type[Schema], content: bytes, name: str) -> Schema:
 
 
 def digest_of(facts: dict[str, Any]) -> str:
-    """Give the sha256 of what a JSON object says, however it is laid out; nothing for one that is no proper JSON."""
+    """Return the sha256 of what a JSON object says, however it is laid out; nothing for one that is no proper JSON."""
     try:
         text = json.dumps(facts, sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError):

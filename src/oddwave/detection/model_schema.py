@@ -100,7 +100,7 @@ class SavedSettings(DetectorConfig):
     choices: Annotated[dict[Text, JsonValue], Field(max_length=1000)]
 
     def settings(self) -> DetectorConfig:
-        """Give the settings alone."""
+        """Return the settings alone."""
         return DetectorConfig(**{name: getattr(self, name) for name in DetectorConfig.model_fields})
 
 
@@ -339,7 +339,7 @@ def _check_standardiser(standardiser: _Standardiser, widths: dict[str, int]) -> 
 
 
 def _chosen(config: SavedSettings, name: str, otherwise: Any) -> Any:
-    """Give what the evidence says was chosen, where there is evidence."""
+    """Return what the evidence says was chosen, where there is evidence."""
     evidence = config.choices.get(name)
     chosen = evidence.get("chosen", otherwise) if isinstance(evidence, dict) else otherwise
     return list(chosen) if isinstance(chosen, tuple) else chosen

@@ -55,7 +55,7 @@ class TensorFile:
         return name in self.table
 
     def checked(self, expected: Mapping[str, Expected]) -> dict[str, Tensor]:
-        """Give all tensors, which are those expected and no others.
+        """Return all tensors, which are those expected and no others.
 
         Raises:
             CheckpointError: a name, a type, a shape or a value is not as expected.
@@ -113,14 +113,14 @@ class TensorFile:
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Give tensors as the bytes of a safetensors file; any memory layout and device is accepted."""
+    """Return tensors as the bytes of a safetensors file; any memory layout and device is accepted."""
     from safetensors.torch import save
 
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
 def expected_network(prefix: str, network: nn.Module) -> dict[str, Expected]:
-    """Say what a network's weights are, given one of the same settings (which may lie on the device "meta")."""
+    """Return what a network's weights are, given one of the same settings (which may lie on the device "meta")."""
     return {
         f"{prefix}.{name}": Expected(_TYPES[own.dtype], tuple(own.shape), -_LARGEST_WEIGHT, _LARGEST_WEIGHT)
         for name, own in network.state_dict().items()
@@ -128,7 +128,7 @@ def expected_network(prefix: str, network: nn.Module) -> dict[str, Expected]:
 
 
 def expected_memory(prefix: str, width: int, size: int, *, standardised: bool = False) -> dict[str, Expected]:
-    """Say what a memory of at most `size` vectors of `width` dimensions consists of.
+    """Return what a memory of at most `size` vectors of `width` dimensions consists of.
 
     Only where it is `standardised` has it units of its own.
     """
@@ -147,7 +147,7 @@ def expected_memory(prefix: str, width: int, size: int, *, standardised: bool = 
 
 
 def expected_bank(prefix: str, channels: int, window_size: int) -> dict[str, Expected]:
-    """Say what the windows that lend values consist of."""
+    """Return what the windows that lend values consist of."""
     rows = f"windows of {prefix}"
     return {
         f"{prefix}.windows": Expected("F32", (rows, channels, window_size), most=_BANK_SIZE),

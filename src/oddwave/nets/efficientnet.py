@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _folding_plan() -> list[tuple[str, str, str]]:
-    """Give (our name, convolution, batch norm) for each convolution."""
+    """Return (our name, convolution, batch norm) for each convolution."""
     plan = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
     expansions = [stage.expansion for stage in EFFICIENTNET_LITE0.stages for _ in range(stage.num_blocks)]
     for block, expansion in enumerate(expansions):
@@ -102,7 +102,7 @@ def _folding_plan() -> list[tuple[str, str, str]]:
 
 
 def _fold(state: Mapping[str, Tensor], conv: str, norm: str) -> tuple[Float[Tensor, "O I k k"], Float[Tensor, " O"]]:
-    """Give weight and bias of the one convolution that does what this one and its batch norm do.
+    """Return weight and bias of the one convolution that does what this one and its batch norm do.
 
     norm(y) = (y - mean) gain / sqrt(variance + epsilon) + bias is linear in y. In float64, for variances near zero.
     """

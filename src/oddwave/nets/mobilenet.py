@@ -51,7 +51,7 @@ def load_mobilenet_v2(path: Path) -> InvertedResidualNet:
 
 
 def _our_names() -> dict[str, str]:
-    """Give file name -> our name of each tensor."""
+    """Return file name -> our name of each tensor."""
     layers = {"features.0.0": "stem", f"features.{_NUM_BLOCKS + 1}.0": "head", "classifier": "classifier"}
     for block in range(_NUM_BLOCKS):
         for theirs, ours in (_BLOCK_PARTS if block else _FIRST_BLOCK_PARTS).items():

@@ -78,7 +78,7 @@ class PerceptualNetwork(nn.Module):
         return _mean_of_groups(self.body.classify(threes), num_groups)
 
     def _in_threes(self, x: Float[Tensor, "B C H W"]) -> tuple[Float[Tensor, "N 3 H W"], int]:
-        """Give the body's input, one image per group of three channels, and the number of groups."""
+        """Return the body's input, one image per group of three channels, and the number of groups."""
         if x.ndim != 4 or 0 in x.shape[1:]:
             raise ShapeError(
                 f"a perceptual network sees images (batch, channels, height, width), a tensor of shape "

@@ -79,5 +79,5 @@ def load_timm(model: str) -> TimmBody:
 
 
 def _line(error: BaseException) -> str:
-    """Give the first line of an error's message, or its kind where it has none."""
+    """Return the first line of an error's message, or its kind where it has none."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

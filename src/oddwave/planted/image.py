@@ -159,7 +159,7 @@ def _plant(
 
 
 def _contrast(image: Float[np.ndarray, "C H W"]) -> float:
-    """Give one unit of change: half the range of the values without the outermost half percent on both sides."""
+    """Return one unit of change: half the range of the values without the outermost half percent on both sides."""
     thin = max(image.shape[1] // 64, 1), max(image.shape[2] // 64, 1)
     low, high = np.quantile(image[:, :: thin[0], :: thin[1]], [0.005, 0.995])
     return max(float(high - low) / 2, _MIN_UNIT)

@@ -107,7 +107,7 @@ def _per_channel(s: Spot) -> Float[np.ndarray, "C 1 1"]:
 
 
 def _amount(s: Spot, low: float, high: float) -> Float[np.ndarray, "C 1 1"]:
-    """Give a change of brightness in units, more often towards the side where there is room for it."""
+    """Return a change of brightness in units, more often towards the side where there is room for it."""
     upwards = s.rng.random() > 0.5 + 0.5 * s.values[:, len(s.y) // 2, s.x.size // 2].mean()
     size: np.ndarray = s.unit * s.rng.uniform(low, high) * _per_channel(s)
     return size if upwards else -size

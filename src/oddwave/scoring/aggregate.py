@@ -23,7 +23,7 @@ def window_to_point(
     *,
     triangular: bool = False,
 ) -> Float[np.ndarray, " n"]:
-    """Give every point the mean score of the windows that cover it, NaN where none does.
+    """Return every point the mean score of the windows that cover it, NaN where none does.
 
     With `triangular` a window counts most for the points in its middle, least for those at its ends.
     Raises: ShapeError where the windows do not fit in n points or are not in rising order.

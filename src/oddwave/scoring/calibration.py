@@ -22,7 +22,7 @@ __all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
 
 
 def valid_alpha(alpha: object) -> float:
-    """Give a false-alarm rate as a plain number.
+    """Return a false-alarm rate as a plain number.
 
     Raises:
         ConfigError: it is no number (a text, a truth value), or not within (0, 1).
@@ -43,7 +43,7 @@ def valid_alpha(alpha: object) -> float:
 def conformal_p_values(
     scores: Float[np.ndarray, " N"], calibration: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " N"]:
-    """Give p = (1 + #{s_i >= s}) / (n + 1) for each score; NaN scores give NaN.
+    """Return p = (1 + #{s_i >= s}) / (n + 1) for each score; NaN scores give NaN.
 
     Raises:
         DataError: a calibration score is no number: it would count as higher than every score, and hide anomalies.
@@ -126,7 +126,7 @@ class Calibration:
         return alpha
 
     def summary(self, alpha: float, pixel_threshold: float | None = None) -> CalibrationSummary:
-        """Give what a result says of its calibration at this alpha."""
+        """Return what a result says of its calibration at this alpha."""
         return CalibrationSummary(
             alpha=alpha,
             threshold=self.threshold(alpha),
@@ -139,7 +139,7 @@ class Calibration:
         )
 
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        """Give each point's (or instance's) conformal p-value."""
+        """Return each point's (or instance's) conformal p-value."""
         return conformal_p_values(scores, self.scores)
 
     def labels(self, scores: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
@@ -148,9 +148,9 @@ class Calibration:
         return np.where(np.isnan(p_values), -1, p_values <= alpha).astype(np.int64)
 
     def event_p_value(self, peak: float) -> float:
-        """Give the conformal p-value of an event's peak among the maxima of independent normal blocks."""
+        """Return the conformal p-value of an event's peak among the maxima of independent normal blocks."""
         return float(conformal_p_values(np.array([peak]), self.blocks)[0])
 
     def threshold(self, alpha: float) -> float:
-        """Give the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""
+        """Return the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""
         return threshold_of(np.sort(self.scores)[::-1], alpha)  # type: ignore[arg-type]

@@ -68,7 +68,7 @@ class DensityRatio:
         return cls(near, far, centre.astype(np.float32), scale.astype(np.float32), num_neighbors)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give what a saved model holds."""
+        """Return what a saved model holds."""
         return {
             "normals": self.normals,
             "background": self.background,

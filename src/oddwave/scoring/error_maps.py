@@ -40,7 +40,7 @@ class DenoiserTerms:
     features: Float[Tensor, "N D"]
 
     def take(self, index: Int[np.ndarray, " n"]) -> "DenoiserTerms":
-        """Give the terms of the items at these positions."""
+        """Return the terms of the items at these positions."""
         return DenoiserTerms(*(own[torch.from_numpy(index)] for own in (self.recon_maps, self.feature, self.features)))
 
     @property
@@ -105,7 +105,7 @@ def _block_terms(
 
 
 def wavelet_energy(x: Float[Tensor, "N C *grid"]) -> Float[Tensor, "N D"]:
-    """Give the log energy of every wavelet band and channel: a frozen feature map that needs no training.
+    """Return the log energy of every wavelet band and channel: a frozen feature map that needs no training.
 
     D = C times the number of bands: per level one detail band (1-D) or three (2-D), and the last approximation.
     """

@@ -10,7 +10,7 @@ __all__ = ["find_events", "peak_prominences", "runs"]
 
 
 def runs(flags: Bool[np.ndarray, " N"], *, max_gap: int = 0) -> list[tuple[int, int]]:
-    """Give (start, end) of each run of True, both included; runs at most `max_gap` points apart become one."""
+    """Return (start, end) of each run of True, both included; runs at most `max_gap` points apart become one."""
     edges = np.diff(np.concatenate([[0], flags.astype(np.int8), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     merged: list[tuple[int, int]] = []
@@ -50,13 +50,13 @@ def find_events(
 
 
 def _judged_parts(scores: Float[np.ndarray, " N"], max_gap: int) -> list[Int[np.ndarray, " k"]]:
-    """Give the points that were judged, apart where more than `max_gap` were not between them."""
+    """Return the points that were judged, apart where more than `max_gap` were not between them."""
     judged = np.flatnonzero(np.isfinite(scores))
     return np.split(judged, np.flatnonzero(np.diff(judged) > max_gap + 1) + 1)
 
 
 def _peaks(own: Float[np.ndarray, " n"], usual: float) -> list[int]:
-    """Give the highest point, and every other peak that a valley of half its height parts from higher ones."""
+    """Return the highest point, and every other peak that a valley of half its height parts from higher ones."""
     padded = np.concatenate([[usual], own, [usual]])
     found, prominences = peak_prominences(padded)
     tall = prominences >= 0.5 * (padded[found] - usual)

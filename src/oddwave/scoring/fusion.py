@@ -68,7 +68,7 @@ class Standardiser:
         return cls(statistics, {name: (float(v.mean()), _unit(float(v.std()))) for name, v in averages.items()})
 
     def transform(self, terms: Terms) -> dict[str, Float[np.ndarray, " N"]]:
-        """Give one standardised value per item and group.
+        """Return one standardised value per item and group.
 
         Raises:
             DataError: a value is not finite; left alone, it would be passed over on the way to the score.
@@ -92,13 +92,13 @@ class Standardiser:
         return replace(self, score=(centre, deviation))
 
     def standardised_score(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
-        """Give scores in robust deviations from what is usual; NaN stays NaN."""
+        """Return scores in robust deviations from what is usual; NaN stays NaN."""
         centre, deviation = self.score
         standardised: np.ndarray = (scores - centre) / deviation
         return standardised
 
     def to_dict(self) -> dict[str, object]:
-        """Give a form that JSON can hold."""
+        """Return a form that JSON can hold."""
         return {
             "terms": {k: [list(m), list(s)] for k, (m, s) in self.terms.items()},
             "groups": {k: [m, s] for k, (m, s) in self.groups.items()},

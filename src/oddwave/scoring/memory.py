@@ -90,7 +90,7 @@ class Memory:
         local_exclusion: int = 0,
         seed: int = 0,
     ) -> "Memory":
-        """Give a memory that holds these items too, in the units of the first ones; at most `size` items in all."""
+        """Return a memory that holds these items too, in the units of the first ones; at most `size` items in all."""
         more = (np.asarray(vectors, np.float32) - self.center) / self.scale
         memory = replace(
             self,
@@ -128,7 +128,7 @@ class Memory:
         starts: Int[np.ndarray, " N"] | None = None,
         exclusion: int = 0,
     ) -> Float[np.ndarray, " N"]:
-        """Give the mean distance to the nearest remembered items: Euclidean over sqrt(D), higher = more anomalous.
+        """Return the mean distance to the nearest remembered items: Euclidean over sqrt(D), higher = more anomalous.
 
         With `groups`, `starts` and `exclusion`, items of the same group that begin fewer than `exclusion` points away
         are passed over: how a stream is compared with the rest of itself. A query that is left with none gets the
@@ -167,7 +167,7 @@ class Memory:
         return per_dimension
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give what a saved memory consists of."""
+        """Return what a saved memory consists of."""
         return {
             "vectors": self.vectors,
             "groups": self.groups.astype(np.int64),

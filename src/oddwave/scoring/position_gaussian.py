@@ -63,7 +63,7 @@ class PositionGaussian:
         return cls(mean, whitening)
 
     def arrays(self) -> dict[str, Tensor]:
-        """Give what a saved model holds."""
+        """Return what a saved model holds."""
         return {"mean": self.mean, "whitening": self.whitening.half()}
 
     @classmethod

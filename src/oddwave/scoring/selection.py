@@ -37,12 +37,12 @@ class WeightSelection:
     kind_auroc: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a form that JSON can hold."""
+        """Return a form that JSON can hold."""
         return asdict(self)
 
 
 def separation(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m"]) -> float:
-    """Give the AUROC of telling `anomalous` (higher scores) from `normal`, ties counting half.
+    """Return the AUROC of telling `anomalous` (higher scores) from `normal`, ties counting half.
 
     Raises:
         DataError: a score is no number: nothing can be chosen by it.
@@ -57,7 +57,7 @@ def separation(normal: Float[np.ndarray, " n"], anomalous: Float[np.ndarray, " m
 
 
 def auroc_error(auroc: float, num_normal: int, num_anomalous: int) -> float:
-    """Give the standard error of an AUROC (Hanley and McNeil 1982)."""
+    """Return the standard error of an AUROC (Hanley and McNeil 1982)."""
     q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     spread = (num_anomalous - 1) * (q1 - auroc**2) + (num_normal - 1) * (q2 - auroc**2)
     return float(np.sqrt((auroc * (1 - auroc) + spread) / (num_normal * num_anomalous)))

@@ -13,14 +13,14 @@ __all__ = ["is_list_of_things", "is_tensor", "plain_array"]
 
 
 def is_tensor(value: Any) -> bool:
-    """Say whether this is a tensor of torch or of a class derived from it, without importing torch."""
+    """Return whether this is a tensor of torch or of a class derived from it, without importing torch."""
     return hasattr(value, "detach") and any(
         each.__module__.partition(".")[0] == "torch" for each in type(value).__mro__
     )
 
 
 def is_list_of_things(value: Any) -> bool:
-    """Say whether an array or a column of a table holds paths or other objects, one after another."""
+    """Return whether an array or a column of a table holds paths or other objects, one after another."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     return kind in ("O", "U", "T") and getattr(value, "ndim", 0) == 1
 

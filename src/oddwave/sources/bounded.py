@@ -135,7 +135,7 @@ def zip_name(archive: zipfile.ZipFile) -> tuple[str, str]:
 
 
 def is_result_table(head: bytes) -> bool:
-    """Say whether a file begins like a table that oddwave itself writes: results are no data to learn from."""
+    """Return whether a file begins like a table that oddwave itself writes: results are no data to learn from."""
     first = head[:_HEAD_BYTES].split(b"\n", 1)[0]
     return _RESULT_LINE.fullmatch(first) is not None
 

@@ -43,7 +43,7 @@ class FileKind:
     layout: bool = True  # whether folders of such files may have the MVTec layout
 
     def matches(self, path: Path) -> bool:
-        """Say whether a file's ending is one of this kind's."""
+        """Return whether a file's ending is one of this kind's."""
         return path.name.lower().endswith(self.endings)
 
     def choose(self, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -96,7 +96,7 @@ class _Listing:
 
 
 def is_path(value: Any) -> bool:
-    """Say whether a value is a path, as text or as an object that gives text."""
+    """Return whether a value is a path, as text or as an object that gives text."""
     try:
         return isinstance(value, str) or (isinstance(value, os.PathLike) and isinstance(os.fspath(value), str))
     except TypeError:
@@ -198,7 +198,7 @@ def _matching(folder: Path, name: str, listing: _Listing) -> list[Path]:
 
 
 def _entries(folder: Path, listing: _Listing, hidden: bool = False) -> list[Path]:
-    """Give what lies in a folder, but for what is hidden and what oddwave wrote; put down why where that fails."""
+    """Return what lies in a folder, but for what is hidden and what oddwave wrote; put down why where that fails."""
     if not os.path.isdir(folder):  # noqa: PTH112
         return []
     try:

@@ -83,7 +83,7 @@ class ImageFrame:
         return Box((size - rows) // 2, (size - columns) // 2, rows, columns)
 
     def note(self, height: int, width: int) -> str | None:
-        """Say where an image would be distorted otherwise than the training images were; None where not."""
+        """Return where an image would be distorted otherwise than the training images were; None where not."""
         aspect = width / height
         if self.fit == "letterbox" or max(aspect, self.aspect) / min(aspect, self.aspect) <= _SAME_SHAPE:
             return None

@@ -99,7 +99,7 @@ class Representation:
         return windows
 
     def to_dict(self) -> dict[str, Any]:
-        """Give a form that JSON can hold."""
+        """Return a form that JSON can hold."""
         return asdict(self)
 
 
@@ -111,7 +111,7 @@ def map_vectors(windows: Float[np.ndarray, "N C L"], kind: str, tensor_length: i
 
 
 def map_width(n_channels: int, window_size: int, kind: str, tensor_length: int) -> int:
-    """Give the length D of the vectors that `map_vectors` makes of such windows."""
+    """Return the length D of the vectors that `map_vectors` makes of such windows."""
     scalogram = _pooled_map(window_size, kind, tensor_length)
     return n_channels * scalogram.maps_per_channel * scalogram.num_rows * scalogram.num_columns
 

@@ -134,7 +134,7 @@ def robust_scale(channel: Float[np.ndarray, " n"]) -> tuple[float, float]:
 
 
 def _rounding(known: Float[np.ndarray, " n"]) -> float:
-    """Give the size below which a channel's differences are rounding, of the last or of some earlier computer.
+    """Return the size below which a channel's differences are rounding, of the last or of some earlier computer.
 
     Numbers that are all exact in 32 bits, and differ by a step or two of that form, were rounded to it.
     """
@@ -177,7 +177,7 @@ def bridged(observed: Bool[np.ndarray, "n C"], spacing: Sequence[int]) -> Bool[n
 
 
 def missing_runs(seen: Bool[np.ndarray, " n"]) -> list[tuple[int, int]]:
-    """Give (start, stop) of each run of points that were not seen."""
+    """Return (start, stop) of each run of points that were not seen."""
     edges = np.diff(np.concatenate([[1], seen.astype(np.int8), [1]]))
     return list(zip(np.flatnonzero(edges == -1).tolist(), np.flatnonzero(edges == 1).tolist(), strict=True))
 

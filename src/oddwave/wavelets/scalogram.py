@@ -199,7 +199,7 @@ class _Plan:
         return values if self.columns == self.window_size else values @ _like(self._pooling.T, values)
 
     def spread(self, values: Float[Tensor, "*batch T"]) -> Float[Tensor, "*batch L"]:
-        """Give every point the value of its column."""
+        """Return every point the value of its column."""
         if self.columns == self.window_size:
             return values
         return values @ _like(self._pooling * (self.window_size / self.columns), values)

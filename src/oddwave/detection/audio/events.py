@@ -136,7 +136,7 @@ def _strongest(parts: Iterable[_Part], count: int) -> list[_Part]:
 def _powers(
     part: _Part, levels_db: Float[np.ndarray, "R T"], normal_levels_db: Float[np.ndarray, "R T"]
 ) -> tuple[Float[np.ndarray, "r t"], Float[np.ndarray, "r t"]]:
-    """Give the power in the cells of a part, as it is and as it normally is; zero in the box's other cells."""
+    """Return the power in the cells of a part, as it is and as it normally is; zero in the box's other cells."""
     here, normal = (10 ** (levels[part.box] / 10) * part.cells for levels in (levels_db, normal_levels_db))
     return here, normal
 
@@ -161,13 +161,13 @@ def _merged(parts: list[_Part], column_s: float, num_rows: int) -> list[_Part]:
 
 
 def _follow(first: _Part, second: _Part, max_gap: int) -> bool:
-    """Say whether two parts share most of their rows and nearly touch in time."""
+    """Return whether two parts share most of their rows and nearly touch in time."""
     shared, gap = _overlap(first, second, 0), -_overlap(first, second, 1)
     return gap <= max_gap and 2 * shared >= max(len(first.cells), len(second.cells))
 
 
 def _one_instant(first: _Part, second: _Part, short: int, max_gap: int) -> bool:
-    """Say whether two parts are at the same time, short or of missing sound, and not too far apart in rows."""
+    """Return whether two parts are at the same time, short or of missing sound, and not too far apart in rows."""
     lengths = first.cells.shape[1], second.cells.shape[1]
     if first.louder and max(lengths) > short:
         return False
@@ -176,7 +176,7 @@ def _one_instant(first: _Part, second: _Part, short: int, max_gap: int) -> bool:
 
 
 def _overlap(first: _Part, second: _Part, axis: int) -> int:
-    """Give how many rows (axis 0) or columns (1) two boxes share; negative for the gap between them."""
+    """Return how many rows (axis 0) or columns (1) two boxes share; negative for the gap between them."""
     one, other = first.box[axis], second.box[axis]
     return int(min(one.stop, other.stop) - max(one.start, other.start))
 
@@ -220,7 +220,7 @@ def _level_db(here: Float[np.ndarray, "r t"], normal: Float[np.ndarray, "r t"]) 
 
 
 def _peak_hz(difference: Float[np.ndarray, " r"], frequencies_hz: Float[np.ndarray, " r"]) -> float:
-    """Give the top of a parabola through the largest difference and its neighbours, all as levels over octaves."""
+    """Return the top of a parabola through the largest difference and its neighbours, all as levels over octaves."""
     row = int(difference.argmax())
     near = slice(max(0, row - 1), row + 2)
     hz, power = frequencies_hz[near], difference[near]

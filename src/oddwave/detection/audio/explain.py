@@ -101,7 +101,7 @@ def without_filling(excerpt: AudioExcerpt, duration_s: float) -> AudioExcerpt:
 
 
 def _unusual(model: AudioModel, levels: Float[Tensor, "B R T"]) -> Float[Tensor, "B R T"]:
-    """Say how unusual the level of each cell is at its frequency, from 0 (within what varies) to 1."""
+    """Return how unusual the level of each cell is at its frequency, from 0 (within what varies) to 1."""
     assert model.audio.scale is not None
     mean, deviation = (
         torch.from_numpy(values).float()[:, None]

@@ -104,12 +104,12 @@ class AudioModel(MapModel):
         )
 
     def _levels(self, samples: Samples, title: str, show: bool) -> Float[Tensor, "N R T"]:
-        """Give levels in half precision (steps of 0.06 dB): a thousand clips are held at once."""
+        """Return levels in half precision (steps of 0.06 dB): a thousand clips are held at once."""
         blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
         return torch.cat([self.audio.levels(block).half() for block in progress(blocks, title, show)])
 
     def _learn_background(self, levels: Float[Tensor, "N R T"], rng: np.random.Generator, show: bool) -> None:
-        """Make up sounds of every sort, and learn what maps and whole clips of them are like."""
+        """Synthesise a background set, and learn what maps and whole clips of it are like."""
         config, audio = self.config.audio, self.audio
         if not config.num_background:
             return
@@ -203,6 +203,6 @@ def _planted(clips: Samples, sample_rate: int, rng: np.random.Generator) -> tupl
 
 
 def _usual(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Give the median and the robust deviation."""
+    """Return the median and the robust deviation."""
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return float(middle), max(float(high - low) / _NORMAL_IQR, _SMALLEST_DEVIATION)

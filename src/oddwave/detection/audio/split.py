@@ -43,7 +43,7 @@ class AudioSplit:
 
 
 def hop_samples(audio_map: AudioMap, config: DetectorConfig) -> int:
-    """Give how many samples apart clips begin: a whole number of columns."""
+    """Return how many samples apart clips begin: a whole number of columns."""
     columns = max(1, round(audio_map.columns * (1 - config.audio.overlap)))
     return columns * (audio_map.clip_samples // audio_map.columns)
 

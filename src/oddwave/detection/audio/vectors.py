@@ -28,7 +28,7 @@ _FLOOR = 0.1  # dB^2: swings below a third of a dB are all the same
 def clip_vectors(
     levels_db: Float[Tensor, "B R T"], features: Float[Tensor, "B D G G"]
 ) -> dict[str, Float[Tensor, "B _"]]:
-    """Give the vectors of each clip in each space."""
+    """Return the vectors of each clip in each space."""
     bands = _banded(levels_db, _LEVEL_BANDS)
     mean, deviation = bands.mean(2), bands.std(2, correction=0)
     shape = mean - mean.mean(1, keepdim=True)
@@ -40,7 +40,7 @@ def clip_vectors(
 
 
 def vector_widths(feature_width: int) -> dict[str, int]:
-    """Give the length of the vector in each space, for a feature grid of this many channels."""
+    """Return the length of the vector in each space, for a feature grid of this many channels."""
     return {
         "features": 3 * _FEATURE_BANDS * feature_width,
         "texture": _LEVEL_BANDS + _SWING_BANDS * _SPEEDS,

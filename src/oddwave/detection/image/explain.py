@@ -87,7 +87,7 @@ def find_regions(
 
 
 def repair_share(anomaly_map: Float[np.ndarray, "h w"], threshold: float) -> Float[np.ndarray, "h w"]:
-    """Say how much of each place is to be repaired, in [0, 1].
+    """Return how much of each place is to be repaired, in [0, 1].
 
     All of it from half height of a strong peak on, as regions are outlined; a weak one is repaired in part only.
     """
@@ -104,7 +104,7 @@ def normal_version(
     squares: Squares,
     share: Float[np.ndarray, "h w"],
 ) -> tuple[Float[np.ndarray, "h2 w2 C"], Float[np.ndarray, "h2 w2 C"]]:
-    """Give an image's normal version, values in [0, 1], and how much brighter or darker it is than the image.
+    """Return an image's normal version, values in [0, 1], and how much brighter or darker it is than the image.
 
     `share` is what `repair_share` gives. Both are as fine as the networks' own images, but not finer than the
     image, and at most 512 pixels a side.
@@ -124,7 +124,7 @@ def normal_version(
 
 
 def _shrunk(pixels: Float[np.ndarray, "H W C_in"], channels: int, rows: int, columns: int) -> Float[np.ndarray, "..."]:
-    """Give an image at another size, with the model's channels, or one for all of them."""
+    """Return an image at another size, with the model's channels, or one for all of them."""
     own = pixels if pixels.shape[2] in (1, channels) else pixels.mean(2, keepdims=True)
     planes = (Image.fromarray(np.ascontiguousarray(own[..., c], np.float32)) for c in range(own.shape[2]))
     return np.stack([np.asarray(plane.resize((columns, rows), Image.Resampling.BOX)) for plane in planes], axis=2)
@@ -134,7 +134,7 @@ def _shrunk(pixels: Float[np.ndarray, "H W C_in"], channels: int, rows: int, col
 def changes_to_normal(
     terms: MapTerms, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
 ) -> Float[np.ndarray, "T C s s"]:
-    """Give what has to be added to squares to make them normal, by the share that the masks allow."""
+    """Return what has to be added to squares to make them normal, by the share that the masks allow."""
     mask = masks[:, None]
     if terms.feature_net is not None and terms.decoder is not None:
         grid = terms.feature_x0(terms.features(x))

@@ -39,7 +39,7 @@ def choose_grids(
     new_terms: Callable[[DetectorConfig], MapTerms],
     show_progress: bool,
 ) -> tuple[DetectorConfig, dict[str, Any]]:
-    """Give the config with both grids settled, and the evidence for it: AUROC on synthetic defects by side.
+    """Return the config with both grids settled, and the evidence for it: AUROC on synthetic defects by side.
 
     Nothing is tried, and there is no evidence, where both sides were given, or no term looks at a grid.
     Raises: DataError for an image that cannot be read.
@@ -72,7 +72,7 @@ def choose_grids(
 
 
 def with_grids(config: DetectorConfig, memory: int | None, denoiser: int | None) -> DetectorConfig:
-    """Give the config with these sides; None leaves one as it is."""
+    """Return the config with these sides; None leaves one as it is."""
     sides = {name: side for name, side in zip(_TERMS, (memory, denoiser), strict=True) if side is not None}
     return config.model_copy(update={"maps": config.maps.model_copy(update=sides)})
 

@@ -42,7 +42,7 @@ _SMALLEST_SCALE = 1e-4
 
 
 def make_networks(terms: MapTerms, channels: int, *, shows: bool = True) -> None:
-    """Give the terms untrained networks for its space; their first weights follow from the seed.
+    """Return the terms untrained networks for its space; their first weights follow from the seed.
 
     Without `shows` there is no decoder: of what lives in feature space there will then be no normal version to look at.
     """
@@ -114,7 +114,7 @@ def _coarse(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Float[Tensor
 
 
 def _look(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Give raw feature grids and the small copies that the decoder and the pixel-space denoiser learn from."""
+    """Return raw feature grids and the small copies that the decoder and the pixel-space denoiser learn from."""
     features: list[Tensor] = []
     small: list[Tensor] = []
     pixels: list[Tensor] = []

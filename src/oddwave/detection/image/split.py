@@ -33,7 +33,7 @@ _SO_WHAT = (
 def split_images(
     items: Sequence[ImageItem], config: DetectorConfig, *, stop_on_error: bool = False
 ) -> tuple[list[ImageItem], list[ImageItem], list[str]]:
-    """Give the images to learn from, a random share held back, and notes on both.
+    """Return the images to learn from, a random share held back, and notes on both.
 
     Of more than `image.max_images` to learn from, an even selection is kept.
 
@@ -59,7 +59,7 @@ def split_images(
 
 
 def depth_note(item: ImageItem, brightest: float, usual: float | None) -> str | None:
-    """Say where an image seems to be stored with other bits than those learnt from, which reach up to `usual`.
+    """Return where an image seems to be stored with other bits than those learnt from, which reach up to `usual`.
 
     A dark image of 8 bits is a dark image; one of 16 may hold 12.
     """
@@ -89,7 +89,7 @@ class _Spread:
         self._low, self._high = np.minimum(self._low, small), np.maximum(self._high, small)
 
     def depth_notes(self) -> list[str]:
-        """Say where all images of 16 bits use fewer of them."""
+        """Return where all images of 16 bits use fewer of them."""
         deep, others = self._brightest[True], self._brightest[False]
         used = int(np.ceil(np.log2(round(65535 * deep) + 1)))
         if not 0 < used <= _MOST_BITS_USED:

@@ -7,8 +7,8 @@
     memory.patch      distance to the nearest remembered patch
     memory.position   distance of the features from the Gaussian at the same place
 
-Where a background is known (sounds of every sort), `recon.feature` and `memory.patch` are the logarithm of the distance
-from the normals over the distance from the background: see `scoring/density_ratio.py` for why.
+Where a background is known (a synthetic set, for audio), `recon.feature` and `memory.patch` are the logarithm of the
+distance from the normals over the distance from the background: see `scoring/density_ratio.py` for why.
 
 The part of a name before the dot is its group in `scoring/fusion.py`. Read `model.py` next: it fits all
 this, weighs it, and makes scores of it.

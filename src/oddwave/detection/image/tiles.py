@@ -35,7 +35,7 @@ class Squares:
 
 
 def squares_of_sizes(sizes: Sequence[tuple[int, int]], config: ImageConfig) -> list[tuple[int, int]]:
-    """Give the (height, width) of all squares of images of these sizes, for choosing a frame."""
+    """Return the (height, width) of all squares of images of these sizes, for choosing a frame."""
     if config.tile_px is None:
         return list(sizes)
     boxes = (tile_boxes(height, width, config.tile_px, config.tile_overlap) for height, width in sizes)
@@ -63,7 +63,7 @@ def cut_image(
 def join_maps(
     maps: Float[np.ndarray, "T M M"], size: tuple[int, int], boxes: Sequence[Box], frame: ImageFrame
 ) -> Float[np.ndarray, "h w"]:
-    """Give one map that covers the whole image, about as fine as those of its squares."""
+    """Return one map that covers the whole image, about as fine as those of its squares."""
     if len(boxes) == 1:
         placed = frame.placement(*size)
         rows, columns = (max(1, round(side * MAP_SIZE / frame.size_px)) for side in (placed.height, placed.width))
@@ -82,7 +82,7 @@ def join_maps(
 def cut_map(
     whole: Float[np.ndarray, "h w"], squares: Squares, frame: ImageFrame, rows: int, columns: int
 ) -> Float[np.ndarray, "T M M"]:
-    """Give each square its part of a map of the whole image, values in [0, 1]; the map is cut at rows x columns."""
+    """Return each square its part of a map of the whole image, values in [0, 1]; the map is cut at rows x columns."""
     fine = ImageFrame(max(whole.shape), "stretch", 1).to_image(whole, rows, columns)
     small = ImageFrame(MAP_SIZE, frame.fit, 1)
     parts = (fine[box.slices][..., None] for box in _scaled(squares.boxes, squares.size, rows, columns))
@@ -115,7 +115,7 @@ def _covering(
 
 
 def _scaled(boxes: Sequence[Box], size: tuple[int, int], rows: int, columns: int) -> list[Box]:
-    """Give the boxes of an image of this size in one of rows x columns; what they cover together stays covered."""
+    """Return the boxes of an image of this size in one of rows x columns; what they cover together stays covered."""
     down, across = rows / size[0], columns / size[1]
     scaled = []
     for box in boxes:

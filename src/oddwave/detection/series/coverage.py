@@ -45,7 +45,7 @@ def length_fault(stream: Stream, plan: WindowPlan) -> str:
 
 
 def size_notes(stream: Stream, model: SeriesModel) -> tuple[str, ...]:
-    """Say which windows a stream is too short for; none for one that has room for all."""
+    """Return which windows a stream is too short for; none for one that has room for all."""
     longest = _longest(stream)
     fitting, left = ([size for size in model.plan.sizes if (size <= longest) == fits] for fits in (True, False))
     if not left or not fitting or model.plan.panel:
@@ -54,7 +54,7 @@ def size_notes(stream: Stream, model: SeriesModel) -> tuple[str, ...]:
 
 
 def too_short(stream: Stream, model: SeriesModel) -> str:
-    """Say why a stream has no score at all; "" for one that has room for a window."""
+    """Return why a stream has no score at all; "" for one that has room for a window."""
     needed, longest = min(model.plan.sizes), _longest(stream)
     if model.plan.panel or longest >= needed:
         return ""
@@ -91,7 +91,7 @@ def _of_item(item: SeriesResult, scaler: SeriesScaler, model: SeriesModel) -> li
 
 
 def _gaps(item: SeriesResult, known: Bool[np.ndarray, " n"], spacing: int) -> str:
-    """Say where a channel is without data for long, or that it often is."""
+    """Return where a channel is without data for long, or that it often is."""
     n = len(known)
     if not known.any():
         return "no data"
@@ -136,7 +136,7 @@ def _silent_channels(names: Sequence[str], scaler: SeriesScaler, model: SeriesMo
 
 
 def _has_few_events(windows: Float[np.ndarray, "M L"]) -> bool:
-    """Say whether a channel rests most of the time, and a normal window may hold an event or two, or none."""
+    """Return whether a channel rests most of the time, and a normal window may hold an event or two, or none."""
     values, counts = np.unique(windows, return_counts=True)
     if len(values) < 2 or counts.max() < 0.5 * windows.size:
         return False

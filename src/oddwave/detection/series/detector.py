@@ -296,7 +296,7 @@ class SeriesDetector(ModalityDetector):
     # What is saved, and what is told
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Give the tensors and the constants that a saved model holds. Raises: NotFittedError."""
+        """Return the tensors and the constants that a saved model holds. Raises: NotFittedError."""
         model, scaler = self._fitted()
         tensors, constants = model_state(model)
         return tensors, {**constants, "scale": scaler.to_dict()}
@@ -309,7 +309,7 @@ class SeriesDetector(ModalityDetector):
         self.model.evidence = self.choices
 
     def networks(self) -> tuple[nn.Module, ...]:
-        """Give the one denoiser of all window sizes. Raises: NotFittedError."""
+        """Return the one denoiser of all window sizes. Raises: NotFittedError."""
         return (self._fitted()[0].net,)
 
     def _model_facts(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def normal_version(
 
 @one_thread()
 def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
-    """Give each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
+    """Return each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
 
     Every window gets the same noise, so a stream's version does not depend on the streams beside it.
     """
@@ -116,7 +116,7 @@ def band_signals(residual: Float[np.ndarray, "n C"]) -> Float[np.ndarray, "B n C
 def band_shares(
     signals: Float[np.ndarray, "B n C"], start: int, end: int, sample_period_s: float | None
 ) -> tuple[BandShare, ...]:
-    """Give the share of the residual's energy within points start..end (both included) that each band carries."""
+    """Return the share of the residual's energy within points start..end (both included) that each band carries."""
     energy = np.square(signals[:, start : end + 1]).sum((1, 2))
     total = float(energy.sum())
     bands = []

@@ -68,7 +68,7 @@ def _needed_gb(
 
 
 def _width(space: str, size: int, n_channels: int, config: DetectorConfig, feature_width: int) -> int:
-    """Give the numbers that one window takes in a memory space."""
+    """Return the numbers that one window takes in a memory space."""
     if space == "feature":
         return feature_width * len(config.scoring.noise_levels)
     if space == "statistics":

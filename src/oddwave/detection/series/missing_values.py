@@ -42,14 +42,14 @@ class Bank:
         return cls(cut.windows[kept], cut.groups[kept], cut.starts[kept])
 
     def joined(self, cut: WindowSet) -> "Bank":
-        """Give a bank that keeps of these windows as well."""
+        """Return a bank that keeps of these windows as well."""
         more = Bank.fit(cut)
         both = [np.concatenate([getattr(self, name), getattr(more, name)]) for name in ("windows", "groups", "starts")]
         nothing = np.zeros(len(both[0]), np.int64)
         return Bank.fit(WindowSet(both[0], nothing, nothing, both[1], both[2]))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Give what a saved bank consists of."""
+        """Return what a saved bank consists of."""
         return {
             "windows": self.windows,
             "groups": self.groups.astype(np.int64),
@@ -57,7 +57,7 @@ class Bank:
         }
 
     def completed(self, cut: WindowSet, *, self_join: bool) -> WindowSet:
-        """Give the windows with every missing value lent; `self_join` passes over remembered ones that overlap."""
+        """Return the windows with every missing value lent; `self_join` passes over remembered ones that overlap."""
         if cut.known is None:
             return cut
         lacking = np.flatnonzero(~cut.known.all((1, 2)))
@@ -77,7 +77,7 @@ class Bank:
         return cut.with_windows(windows)
 
     def _distances(self, own: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "N M"]:
-        """Give the squared distances over what is known."""
+        """Return the squared distances over what is known."""
         mask, lent = known.reshape(len(own), -1), self.windows.reshape(len(self.windows), -1)
         seen = np.where(mask, own.reshape(len(own), -1), 0.0).astype(np.float32)
         squares = np.square(seen).sum(1)[:, None] + mask.astype(np.float32) @ np.square(lent).T

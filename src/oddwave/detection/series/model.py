@@ -256,7 +256,7 @@ class SeriesModel:
     def _normals(
         self, cuts: Sequence[WindowSet], reference: Sequence[Stream] | None, remembered: bool
     ) -> list[Normals]:
-        """Give the normal windows that everything is measured by, per window size.
+        """Return the normal windows that everything is measured by, per window size.
 
         Held-out windows where there are enough, else the training windows themselves, each compared with those that do
         not overlap it.

@@ -80,7 +80,7 @@ def _stride(size: int, total: int, max_windows: int, period: int) -> int:
 
 
 def _longest_window(n: int, held_back: float) -> int:
-    """Give the longest window of which the shortest part of a split stream of n points holds two, plus the gap."""
+    """Return the longest window of which the shortest part of a split stream of n points holds two, plus the gap."""
     return int(n * held_back / 3) if held_back else n // 2
 
 
@@ -89,7 +89,7 @@ def _needed(size: int, held_back: float) -> int:
 
 
 def fold_plan(plan: WindowPlan) -> WindowPlan:
-    """Give the plan for folded windows: one size, of 2 to 8 whole periods, no longer than the plan's largest.
+    """Return the plan for folded windows: one size, of 2 to 8 whole periods, no longer than the plan's largest.
 
     Raises:
         DataError: there is no period, or none that fits twice in the largest window.

@@ -66,7 +66,7 @@ def ties_lifted(scores: Sequence[Float[np.ndarray, " _"]]) -> list[Float[np.ndar
 
 
 def per_item(values: Float[np.ndarray, " n"], kind: str) -> Float[np.ndarray, " N"]:
-    """Give all points of a stream, or the one value of an instance."""
+    """Return all points of a stream, or the one value of an instance."""
     return values if kind == "stream" else values[:1]
 
 
@@ -105,7 +105,7 @@ def at_items_points(values: Float[np.ndarray, "n *rest"], stream: Stream, n: int
 
 
 def calibrating(scored: Sequence[StreamScore], streams: Sequence[Stream], kind: str) -> list[Float[np.ndarray, " _"]]:
-    """Give the scores that calibrate: those of points of which every channel is known, where there are any."""
+    """Return the scores that calibrate: those of points of which every channel is known, where there are any."""
     whole = [np.where(stream.known.all(1), s.scores, np.nan) for stream, s in zip(streams, scored, strict=True)]
     if kind == "panel" or not any(np.isfinite(values).any() for values in whole):
         whole = [s.scores for s in scored]
@@ -113,7 +113,7 @@ def calibrating(scored: Sequence[StreamScore], streams: Sequence[Stream], kind: 
 
 
 def lacks_channels(streams: Sequence[Stream]) -> bool:
-    """Say whether hardly a point has all of its channels: scores with some of them missing calibrate no others."""
+    """Return whether hardly a point has all of its channels: scores with some of them missing calibrate no others."""
     return float(np.mean(np.concatenate([stream.known.all(1) for stream in streams]))) < _WHOLE_SHARE
 
 

@@ -26,7 +26,7 @@ _SHARE_OF_STEPS = 0.5
 def choose_representation(
     config: DetectorConfig, plan: WindowPlan, streams: Sequence[Stream], n_channels: int, show_progress: bool
 ) -> tuple[DetectorConfig, WindowPlan, dict[str, Any]]:
-    """Give the config with the chosen representation, its plan, and each candidate's AUROC on synthetic anomalies.
+    """Return the config with the chosen representation, its plan, and each candidate's AUROC on synthetic anomalies.
 
     Raises:
         DataError: not even windows can be learnt from.

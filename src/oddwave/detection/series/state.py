@@ -20,7 +20,7 @@ __all__ = ["model_state", "restored_model"]
 
 
 def model_state(model: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Give a model's tensors and its constants."""
+    """Return a model's tensors and its constants."""
     tensors = {f"net.{name}": tensor for name, tensor in model.net.state_dict().items()}
     for number, scorer in enumerate(model.scorers):
         tensors |= scorer.to_arrays(f"memory.{number}")
@@ -82,7 +82,7 @@ def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray
 
 
 def _expected(config: DetectorConfig, outline: SeriesModel, num_levels: int) -> dict[str, Expected]:
-    """Say which tensors a model with these settings and this plan holds."""
+    """Return which tensors a model with these settings and this plan holds."""
     expected = expected_network("net", outline.net)
     for number, scorer in enumerate(outline.scorers):
         kind = scorer.representation

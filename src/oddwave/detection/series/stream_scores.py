@@ -43,7 +43,7 @@ class StreamScore:
 
 
 def learnt_ranges(scored: Sequence[StreamScore]) -> Ranges:
-    """Give the ranges of normal scores, each from the shortest sizes alone, where all of them look; else none."""
+    """Return the ranges of normal scores, each from the shortest sizes alone, where all of them look; else none."""
     whole = np.concatenate([own.by_size for own in scored], axis=1)
     whole = whole[:, np.isfinite(whole).all(0)]
     if not whole.shape[1]:

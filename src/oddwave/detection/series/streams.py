@@ -40,7 +40,7 @@ class Stream:
         return len(self.values)
 
     def part(self, start: int, stop: int) -> "Stream":
-        """Give the points from `start` up to `stop`."""
+        """Return the points from `start` up to `stop`."""
         breaks = tuple(b - start for b in self.breaks if start < b < stop)
         return Stream(
             self.id,
@@ -53,7 +53,7 @@ class Stream:
         )
 
     def stretches(self) -> list[tuple[int, int]]:
-        """Give (start, stop) of each stretch without a break."""
+        """Return (start, stop) of each stretch without a break."""
         return [(a, b) for a, b in pairwise([0, *self.breaks, len(self)]) if b > a]
 
 
@@ -75,7 +75,7 @@ class WindowSet:
         return len(self.windows)
 
     def take(self, index: Int[np.ndarray, " n"]) -> "WindowSet":
-        """Give the windows at these positions."""
+        """Return the windows at these positions."""
         return WindowSet(
             self.windows[index],
             self.stream[index],
@@ -86,7 +86,7 @@ class WindowSet:
         )
 
     def joined(self, other: "WindowSet") -> "WindowSet":
-        """Give the windows of both; stream numbers no longer name streams of one list."""
+        """Return the windows of both; stream numbers no longer name streams of one list."""
         names = ("windows", "stream", "local_starts", "groups", "starts")
         joined = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
         whole = self.known is None and other.known is None
@@ -94,7 +94,7 @@ class WindowSet:
         return replace(WindowSet(*joined), known=known)
 
     def with_windows(self, windows: Float[np.ndarray, "N C L"]) -> "WindowSet":
-        """Give other contents, known throughout, at the same places."""
+        """Return other contents, known throughout, at the same places."""
         return replace(self, windows=windows, known=None)
 
     @property
@@ -103,7 +103,7 @@ class WindowSet:
         return np.ones(self.windows.shape, bool) if self.known is None else self.known
 
     def learnable(self, max_missing: float) -> Bool[np.ndarray, " N"]:
-        """Say which windows have enough of every channel to learn from: of none more than this share is missing."""
+        """Return which windows have enough of every channel to learn from: of none more than this share is missing."""
         if self.known is None:
             return np.ones(len(self), bool)
         enough: np.ndarray = self.known.mean(2).min(1) >= 1.0 - max_missing
@@ -111,7 +111,7 @@ class WindowSet:
 
 
 def at_rest(streams: Sequence[Stream]) -> bool:
-    """Say whether no value of any stream ever changes, so that nothing can be told of how scores vary."""
+    """Return whether no value of any stream ever changes, so that nothing can be told of how scores vary."""
     return not any((stream.values != stream.values[:1]).any() for stream in streams)
 
 

@@ -46,12 +46,12 @@ class TermSet:
 
     @classmethod
     def joined(cls, parts: Sequence["TermSet"]) -> "TermSet":
-        """Give the terms of several blocks of windows as one."""
+        """Return the terms of several blocks of windows as one."""
         terms = {name: np.concatenate([part.terms[name] for part in parts]) for name in parts[0].terms}
         return cls(terms, np.concatenate([part.error_map for part in parts]))
 
     def take(self, index: Int[np.ndarray, " n"]) -> "TermSet":
-        """Give the terms of the windows at these positions."""
+        """Return the terms of the windows at these positions."""
         return TermSet({name: values[index] for name, values in self.terms.items()}, self.error_map[index])
 
 
@@ -175,7 +175,7 @@ class WindowScorer:
         return self.graph().denoised(self.representation.encode(windows))
 
     def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
-        """Give the windows with what they lack lent by remembered ones."""
+        """Return the windows with what they lack lent by remembered ones."""
         return cut if self.bank is None else self.bank.completed(cut, self_join=self_join)
 
     def fit_memory(self, cut: WindowSet, denoised: DenoiserTerms, spaces: Sequence[str]) -> None:
@@ -270,7 +270,7 @@ class WindowScorer:
         return map_vectors(self.representation.scaled(windows), space, self.representation.tensor_length)
 
     def to_arrays(self, prefix: str) -> dict[str, torch.Tensor]:
-        """Give the memories and the bank as tensors, named `prefix.space.part`; the bank's space is `bank`."""
+        """Return the memories and the bank as tensors, named `prefix.space.part`; the bank's space is `bank`."""
         arrays = {space: memory.arrays() for space, memory in self.memories.items()}
         if self.bank is not None:
             arrays["bank"] = self.bank.arrays()

@@ -163,12 +163,12 @@ ABSENT: Mapping[AblationModality, Mapping[str, str]] = {
 
 
 def is_variant(method: str) -> bool:
-    """Say whether a method of the benchmark is a variant of the ablation."""
+    """Return whether a method of the benchmark is a variant of the ablation."""
     return method.startswith(_PREFIX)
 
 
 def variant_of(method: str) -> Variant:
-    """Give the variant that a method `ablation/name` runs. Raises: ConfigError for a name that is none."""
+    """Return the variant that a method `ablation/name` runs. Raises: ConfigError for a name that is none."""
     name = method.removeprefix(_PREFIX)
     if name not in VARIANTS:
         raise ConfigError(f"variant '{name}' does not exist; choose from {', '.join(VARIANTS)}")
@@ -176,7 +176,7 @@ def variant_of(method: str) -> Variant:
 
 
 def variant_methods(modality: str, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Give the methods of the variants that a modality has, or of those named and of what they are compared with.
+    """Return the methods of the variants that a modality has, or of those named and of what they are compared with.
 
     Raises: ConfigError for a name that is none, or that this modality does not have.
     """
@@ -192,12 +192,12 @@ def variant_methods(modality: str, names: Sequence[str] | None = None) -> tuple[
 
 
 def variant_applies(method: str, task: AnyTask) -> bool:
-    """Say whether a variant means something for this task: errors of single points do not for whole instances."""
+    """Return whether a variant means something for this task: errors of single points do not for whole instances."""
     return not (variant_of(method).streams_only and isinstance(task, Task) and task.is_panel)
 
 
 def variant_settings(name: str, modality: AblationModality, seed: int) -> DetectorConfig:
-    """Give all settings of a variant: the balanced preset, its ground, its own changes."""
+    """Return all settings of a variant: the balanced preset, its ground, its own changes."""
     variant = variant_of(name)
     ground = preset("balanced", modality=modality, seed=seed).with_overrides(GROUNDS[variant.ground][modality])
     return ground.with_overrides(variant.changes[modality])
@@ -220,7 +220,7 @@ def ablation_tasks(root: Path, modality: AblationModality, only: Collection[str]
 def ablation_work(
     root: Path, modality: str | None, only: Collection[str] | None = None, names: Sequence[str] | None = None
 ) -> list[tuple[AblationModality, list[AnyTask], tuple[str, ...]]]:
-    """Give (modality, tasks, methods) of one modality, or of each that has data and one of the named variants.
+    """Return (modality, tasks, methods) of one modality, or of each that has data and one of the named variants.
 
     Raises: ConfigError for a modality or variant that does not exist; as `load_tasks`.
     """

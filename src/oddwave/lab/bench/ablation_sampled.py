@@ -55,7 +55,7 @@ def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
 
 
 def _sampled_version(scorer: "MapTerms", x0: "Tensor") -> "Tensor":
-    """Give the reconstruction that the settings describe; all items see the same noise."""
+    """Return the reconstruction that the settings describe; all items see the same noise."""
     from oddwave.diffusion.noise import common_noise
     from oddwave.diffusion.samplers import reconstruct
 
@@ -99,7 +99,7 @@ def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
 
 
 def _window_means(errors: Float[np.ndarray, " n"], size: int | None) -> Float[np.ndarray, " _"]:
-    """Give the mean of all errors, or around each of them."""
+    """Return the mean of all errors, or around each of them."""
     from scipy.ndimage import uniform_filter1d
 
     if size is None:

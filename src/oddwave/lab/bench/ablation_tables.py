@@ -140,7 +140,7 @@ def compare(rows: Sequence[Row]) -> list[Comparison]:
 
 
 def bootstrap_interval(differences: Float[np.ndarray, " n"]) -> tuple[float, float] | None:
-    """Give the 95 % percentile interval of the mean; none for fewer than two differences."""
+    """Return the 95 % percentile interval of the mean; none for fewer than two differences."""
     if len(differences) < 2:
         return None
     drawn = np.random.default_rng(0).integers(0, len(differences), (_RESAMPLES, len(differences)))
@@ -149,7 +149,7 @@ def bootstrap_interval(differences: Float[np.ndarray, " n"]) -> tuple[float, flo
 
 
 def ablation_markdown(rows: Sequence[Row]) -> str:
-    """Give the tables of the ablation's cells: per modality and ground, then AUROC by item."""
+    """Return the tables of the ablation's cells: per modality and ground, then AUROC by item."""
     compared = compare(rows)
     parts = [_INTRODUCTION]
     for modality in _MODALITIES:
@@ -164,7 +164,7 @@ def ablation_markdown(rows: Sequence[Row]) -> str:
 
 
 def _by_cell(rows: Iterable[Row]) -> dict[tuple[str, str, str, str], float]:
-    """Give the AUROC of each finished cell by its place and seed."""
+    """Return the AUROC of each finished cell by its place and seed."""
     return {
         (row["dataset"], row["item"], row["protocol"], row["seed"]): float(row["auroc"])
         for row in rows
@@ -203,7 +203,7 @@ def _mean_cost(rows: Iterable[Row], name: str) -> float | None:
 
 
 def _over_seeds(figures: Mapping[tuple[str, str, str, str], float]) -> tuple[float | None, float | None]:
-    """Give mean and deviation over seeds of the means over items; no deviation of a single seed."""
+    """Return mean and deviation over seeds of the means over items; no deviation of a single seed."""
     seeds: dict[str, list[float]] = {}
     for cell, value in figures.items():
         seeds.setdefault(cell[3], []).append(value)
@@ -243,7 +243,7 @@ def _absent(modality: AblationModality) -> list[str]:
 
 
 def _by_item(modality: AblationModality, rows: Sequence[Row]) -> list[str]:
-    """Give AUROC item by item, best first."""
+    """Return AUROC item by item, best first."""
     items = {f"{row['dataset']} {row['item']} {row['protocol']}": row["item"].rpartition("/")[2] for row in rows}
     named = [
         {
@@ -275,7 +275,7 @@ def _figure(value: float | None, form: str = ".3f") -> str:
 
 
 def _values(each: Comparison) -> dict[str, Any]:
-    """Give a comparison by the names of the columns; the run facts and the CSV hold the same."""
+    """Return a comparison by the names of the columns; the run facts and the CSV hold the same."""
     low, high = each.interval or (None, None)
     own = {name: getattr(each, name) for name in _COLUMNS if name not in ("changes", "delta_low", "delta_high")}
     own |= {"changes": list(VARIANTS[each.variant].changes[each.modality]), "delta_low": low, "delta_high": high}

@@ -53,7 +53,7 @@ def write_audio_tables(out: Path, rows: Sequence[Row]) -> Path:
 
 
 def audio_markdown(rows: Sequence[Row], facts: Sequence[Facts]) -> str:
-    """Give the tables of cells, with what else is known of each."""
+    """Return the tables of cells, with what else is known of each."""
     full = [with_figures(row, own) for row, own in zip(rows, facts, strict=True)]
     parts = [_INTRODUCTION]
     for dataset in sorted({row["dataset"] for row in rows}):
@@ -84,7 +84,7 @@ def _with_macro(rows: Sequence[Row]) -> list[Row]:
 
 
 def _by_class(title: str, rows: Sequence[Row], items: Sequence[str], metric: str) -> list[str]:
-    """Give the figures of each class in a column of its own, so many columns a table."""
+    """Return the figures of each class in a column of its own, so many columns a table."""
     lines: list[str] = []
     by_class = [{**row, f"class {row['item']}": row[metric]} for row in rows]
     for first in range(0, len(items), _MOST_COLUMNS):
@@ -95,7 +95,7 @@ def _by_class(title: str, rows: Sequence[Row], items: Sequence[str], metric: str
 
 
 def _sizes(title: str, rows: Sequence[Row], items: Sequence[str]) -> list[str]:
-    """Say how many recordings each class was trained and judged on."""
+    """Return how many recordings each class was trained and judged on."""
     known = {row["item"]: row for row in rows if row.get("num_train")}
     if not known:
         return []

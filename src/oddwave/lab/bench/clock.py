@@ -29,7 +29,7 @@ class Clock:
         settings: Mapping[str, Any] | None = None,
         num_parameters: int = 0,
     ) -> Outcome:
-        """Give scores, and maps where there are any, with the seconds that they took.
+        """Return scores, and maps where there are any, with the seconds that they took.
 
         The first lap is fitting, the others scoring, in turns; of a method that fits and scores at once all is fitting.
         """

@@ -30,7 +30,7 @@ def write_image_tables(out: Path, rows: Sequence[Row]) -> Path:
 
 
 def image_markdown(rows: Sequence[Row], facts: Sequence[Facts]) -> str:
-    """Give the tables of cells, with what else is known of each."""
+    """Return the tables of cells, with what else is known of each."""
     full = [with_figures(row, own) for row, own in zip(rows, facts, strict=True)]
     kinds = [own.get("auroc_by_kind", {}) for own in facts]
     parts = [_INTRODUCTION]

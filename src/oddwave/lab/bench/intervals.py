@@ -151,7 +151,7 @@ class Resampler:
 
 
 def block_length(scores: Sequence[Float[np.ndarray, " n"]], gt_label: Int[np.ndarray, " n"]) -> int:
-    """Give the length of a block for a stream: twice the first lag at which no method's scores are alike any more.
+    """Return the length of a block for a stream: twice the first lag at which no method's scores are alike any more.
 
     Alike: an autocorrelation of the scores' ranks above 0.2. The rarer label is still cut into four blocks or more.
     On autoregressive streams with 10 to 2 events, intervals from such blocks held the true AUROC in 93 to 78 % of
@@ -210,7 +210,7 @@ def mean_evidence(items: Sequence[Evidence]) -> Evidence:
 
 
 def interval_of(evidence: Evidence) -> Interval:
-    """Give the 95 % percentile interval."""
+    """Return the 95 % percentile interval."""
     low, high = _ends(evidence.replicates)
     return Interval(evidence.value, low, high)
 

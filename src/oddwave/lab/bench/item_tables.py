@@ -32,7 +32,7 @@ def facts_of(out: Path, row: Row) -> Facts:
 
 
 def with_figures(row: Row, facts: Facts) -> dict[str, str]:
-    """Give a row with the single figures among its facts."""
+    """Return a row with the single figures among its facts."""
     return {**row, **{name: str(value) for name, value in facts.items() if isinstance(value, int | float)}}
 
 

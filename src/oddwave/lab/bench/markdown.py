@@ -33,7 +33,7 @@ _DIGITS = {"nab_score": 1, **dict.fromkeys(_COST, 1), "peak_mb": 0}
 
 
 def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None = None) -> list[str]:
-    """Give the lines of one table with its title, sorted by the first metric; nothing where there are no rows.
+    """Return the lines of one table with its title, sorted by the first metric; nothing where there are no rows.
 
     Methods that were run on fewer items than others stand last, and none of their means is called the best.
 
@@ -63,7 +63,7 @@ def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None =
 
 
 def failed_cells(rows: Sequence[Row]) -> list[str]:
-    """Give the lines that name every cell with an error."""
+    """Return the lines that name every cell with an error."""
     failed = [r for r in rows if r["error"]]
     named = [
         f"- {r['dataset']}/{r['item']} {r['protocol']} {r['method']} seed {r['seed']}: {r['error']}" for r in failed
@@ -72,7 +72,7 @@ def failed_cells(rows: Sequence[Row]) -> list[str]:
 
 
 def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Give rows as CSV, empty where a row lacks a column."""
+    """Return rows as CSV, empty where a row lacks a column."""
     lines = [",".join(columns), *(",".join(_quoted(row.get(name, "")) for name in columns) for row in rows)]
     return "\n".join(lines) + "\n"
 

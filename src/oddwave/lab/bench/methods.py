@@ -54,7 +54,7 @@ def run_method(name: str, task: AnyTask, seed: int) -> Outcome:
 
 
 def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Give the chosen methods, else all that a benchmark runs unless told otherwise.
+    """Return the chosen methods, else all that a benchmark runs unless told otherwise.
 
     Raises:
         ConfigError: one of the chosen does not exist.
@@ -65,12 +65,12 @@ def method_names(modality: BenchModality, chosen: Sequence[str] | None = None) -
 
 
 def is_seeded(name: str) -> bool:
-    """Say whether a method's scores depend on the seed."""
+    """Return whether a method's scores depend on the seed."""
     return name.startswith(("oddwave", "plain_ddpm")) or takes_seed(name) or is_variant(name)
 
 
 def applies(name: str, task: AnyTask) -> bool:
-    """Say whether a method means something for this task: all do, but for some variants of the ablation."""
+    """Return whether a method means something for this task: all do, but for some variants of the ablation."""
     return not is_variant(name) or variant_applies(name, task)
 
 
@@ -105,7 +105,7 @@ def _baseline(name: str, task: Task, seed: int) -> Outcome:
 
 
 def _windows(name: str, kind: type[SeriesBaseline], task: Task) -> list[dict[str, int]]:
-    """Give the window settings that a baseline is run with, once each."""
+    """Return the window settings that a baseline is run with, once each."""
     if not hasattr(kind, "window_size"):
         return [{}]
     if name == "knn_256":
@@ -143,7 +143,7 @@ def _standardised_scores(baseline: SeriesBaseline, task: Task, clock: Clock) -> 
 
 
 def _plan(task: Task) -> "WindowPlan":
-    """Give the windows that oddwave would use on this task."""
+    """Return the windows that oddwave would use on this task."""
     from oddwave.detection.series.detector import SeriesDetector
 
     share = 0.0 if task.train is None else preset("balanced").calibration.calibration_share

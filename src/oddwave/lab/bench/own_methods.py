@@ -90,7 +90,7 @@ def score_task(settings: DetectorConfig, task: AnyTask) -> Outcome:
 
 
 def streams_of(joined: Float[np.ndarray, "..."], ends: tuple[int, ...]) -> Any:
-    """Give the array itself, or the streams of a joint task as a dictionary."""
+    """Return the array itself, or the streams of a joint task as a dictionary."""
     if not ends:
         return joined
     return {f"stream_{i:02d}": part for i, part in enumerate(np.split(joined, ends[:-1]))}

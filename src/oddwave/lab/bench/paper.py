@@ -59,21 +59,21 @@ _TITLES: Mapping[PaperModality, str] = {
 
 
 def paper_auc(modality: PaperModality) -> dict[str, dict[str, float]]:
-    """Give the paper's AUC of each item by each method, in its own names: Table I for image, Table II for series."""
+    """Return the paper's AUC of each item by each method, in its own names: Table I for image, Table II for series."""
     table = dict(_tables()[modality])
     methods = table.pop("methods")
     return {item: dict(zip(methods, values, strict=True)) for item, values in table.items()}
 
 
 def paper_ablation(modality: PaperModality) -> dict[str, float]:
-    """Give Table III: the AUC of the full model and of each switch turned off."""
+    """Return Table III: the AUC of the full model and of each switch turned off."""
     table = dict(_tables()["ablation"])
     column = table.pop("columns").index(f"{modality}_auc")
     return {variant: values[column] for variant, values in table.items()}
 
 
 def beside_the_paper(modality: PaperModality, rows: Sequence[Row]) -> list[str]:
-    """Give the lines of a table: the paper's AUC and, after a stroke, ours, for the items that both have.
+    """Return the lines of a table: the paper's AUC and, after a stroke, ours, for the items that both have.
 
     Ours are means over seeds (and over the items of a data set of which the paper has one figure); a dash where there
     is no cell. Methods that the paper has stand in its order, then its "Ours" in the paper's own setting.
@@ -111,7 +111,7 @@ def _title(modality: PaperModality, method: str, rows: Sequence[Row]) -> str:
 
 
 def _places(modality: PaperModality, item: str, rows: Sequence[Row]) -> list[tuple[str, str | None, str]]:
-    """Give (data set, item or None for all, protocol) of the rows that the paper has under this name."""
+    """Return (data set, item or None for all, protocol) of the rows that the paper has under this name."""
     dataset, name = _SERIES_PLACES[item] if modality == "series" else ("mvtec_ad", item)
     protocols = sorted({row["protocol"] for row in rows if _is_at(row, dataset, name, None)})
     return [(dataset, name, protocol) for protocol in protocols]
@@ -122,7 +122,7 @@ def _is_at(row: Row, dataset: str, item: str | None, protocol: str | None) -> bo
 
 
 def _ours(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """Give the mean AUROC of the first of these methods that has one."""
+    """Return the mean AUROC of the first of these methods that has one."""
     for name in names:
         found = [float(r["auroc"]) for r in rows if r["method"] == name and r["auroc"] and not r["error"]]
         if found:

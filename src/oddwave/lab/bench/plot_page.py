@@ -63,7 +63,7 @@ def require_plotly() -> None:
 
 
 def layout(height: int, title: str = "") -> dict[str, Any]:
-    """Give what all figures of a page have in common; heights are in px."""
+    """Return what all figures of a page have in common; heights are in px."""
     return {
         "template": "plotly_white",
         "height": height,
@@ -74,7 +74,7 @@ def layout(height: int, title: str = "") -> dict[str, Any]:
 
 
 def figure_html(figure: Any) -> str:
-    """Give a figure as HTML that needs the page's script."""
+    """Return a figure as HTML that needs the page's script."""
     figure.update_xaxes(automargin=True)
     figure.update_yaxes(automargin=True)
     text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})

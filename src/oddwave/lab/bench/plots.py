@@ -68,7 +68,7 @@ def write_plots(
 
 
 def mean_roc(gt_label: Int[np.ndarray, " n"], scores: Sequence[Float[np.ndarray, " n"]]) -> Float[np.ndarray, " R"]:
-    """Give the true-positive rate at false-positive rates 0, 0.005 to 1, as a mean over several scorings (seeds)."""
+    """Return the true-positive rate at false-positive rates 0, 0.005 to 1, as a mean over several scorings (seeds)."""
     from sklearn.metrics import roc_curve
 
     mean: np.ndarray = np.mean([np.interp(_RATES, *roc_curve(gt_label, own)[:2]) for own in scores], axis=0)
@@ -172,7 +172,7 @@ def _interval_figure(
 def _interval_ends(
     table: ScoreTable, method: str, evidence: Mapping[Place, Mapping[str, Evidence]]
 ) -> tuple[float, float]:
-    """Give low and high; where scores are not at hand for every item, the mean itself twice: no whisker."""
+    """Return low and high; where scores are not at hand for every item, the mean itself twice: no whisker."""
     known = [evidence[place][method] for place in table.places if method in evidence.get(place, {})]
     mean = float(table.column(method).mean())
     if len(known) < len(table.places):
@@ -283,7 +283,7 @@ def _seconds(rows: Sequence[Row], table: ScoreTable, method: str) -> float:
 
 
 def _colours(methods: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Give each method a colour and a dash that stays the same over the page."""
+    """Return each method a colour and a dash that stays the same over the page."""
     rivals = [method for method in methods if is_rival(method)]
     variants = [method for method in methods if not is_rival(method) and method != OWN_METHOD]
     found = {OWN_METHOD: (OWN_COLOUR, "solid")}

@@ -217,7 +217,7 @@ def readable_tasks(root: Path, modality: BenchModality) -> list[AnyTask]:
 
 
 def _loaded(root: Path, modality: BenchModality) -> tuple[list[AnyTask], list[str], list[MissingExtraError]]:
-    """Give the tasks, which data sets are not there and why, and what was raised for want of a package."""
+    """Return the tasks, which data sets are not there and why, and what was raised for want of a package."""
     tasks: list[AnyTask] = []
     missing, closed = [], []
     for name, load in _LOADERS[modality].items():
@@ -231,7 +231,7 @@ def _loaded(root: Path, modality: BenchModality) -> tuple[list[AnyTask], list[st
 
 
 def modality_of(dataset: str) -> BenchModality:
-    """Say which modality a data set of this name belongs to: series, unless it is one of the others."""
+    """Return which modality a data set of this name belongs to: series, unless it is one of the others."""
     others: tuple[BenchModality, ...] = ("image", "audio")
     return next((modality for modality in others if dataset in _LOADERS[modality]), "series")
 

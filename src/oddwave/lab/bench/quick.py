@@ -28,7 +28,7 @@ _MOST_POINTS = 6000
 
 
 def quick_tasks(tasks: Sequence[AnyTask]) -> list[AnyTask]:
-    """Give the first and the middle one of the items of each data set and protocol, thinned."""
+    """Return the first and the middle one of the items of each data set and protocol, thinned."""
     groups: dict[tuple[str, str], list[AnyTask]] = {}
     for task in tasks:
         if not isinstance(task, Task) or (not task.test_ends and len(task.test) <= _MOST_POINTS):
@@ -38,12 +38,12 @@ def quick_tasks(tasks: Sequence[AnyTask]) -> list[AnyTask]:
 
 
 def effort_of(task: AnyTask) -> float:
-    """Give the share of the usual training steps that a method may spend on a task."""
+    """Return the share of the usual training steps that a method may spend on a task."""
     return QUICK_EFFORT if task.protocol.endswith(_SUFFIX) else 1.0
 
 
 def at_effort(settings: DetectorConfig, task: AnyTask) -> DetectorConfig:
-    """Give oddwave's settings with the share of the training steps that the task allows, and no trials of grids.
+    """Return oddwave's settings with the share of the training steps that the task allows, and no trials of grids.
 
     Trials would cost more than the training that is left; `fast` goes without them too.
     """

@@ -79,7 +79,7 @@ class MeanRanks:
     critical_difference: float
 
     def groups(self) -> list[tuple[str, ...]]:
-        """Give the largest sets of methods, two at least, whose mean ranks lie within the critical difference."""
+        """Return the largest sets of methods, two at least, whose mean ranks lie within the critical difference."""
         methods, found = list(self.ranks), []
         last_end = 0
         for first, method in enumerate(methods):
@@ -103,7 +103,7 @@ class PairedTest:
 
 
 def is_rival(method: str) -> bool:
-    """Say whether a method is neither oddwave nor one of its presets, settings and ablations."""
+    """Return whether a method is neither oddwave nor one of its presets, settings and ablations."""
     return not method.startswith(OWN_METHOD) and "/" not in method
 
 
@@ -181,7 +181,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _signed_rank_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Give Wilcoxon's p: exact where there are few differences and no ties among them, else by the normal law."""
+    """Return Wilcoxon's p: exact where there are few differences and no ties among them, else by the normal law."""
     from scipy.stats import wilcoxon
 
     own = np.round(differences[differences != 0], 12)

@@ -20,7 +20,7 @@ _BUDGETS = ("num_steps", "num_epochs")
 
 
 def takes_seed(name: str) -> bool:
-    """Say whether there is a baseline of this name that draws at random, in any modality."""
+    """Return whether there is a baseline of this name that draws at random, in any modality."""
     registered: tuple[Mapping[str, type[Baseline]], ...] = (BASELINES, IMAGE_BASELINES, CLIP_BASELINES)
     return any(kinds[name]().is_seeded for kinds in registered if name in kinds)
 
@@ -42,6 +42,6 @@ def _settings(kind: type[Baseline]) -> dict[str, Any]:
 
 
 def _usual(kind: type[Baseline], name: str) -> int:
-    """Give the budget that a class states itself; 0 stands for that of its learned method."""
+    """Return the budget that a class states itself; 0 stands for that of its learned method."""
     stated: int = _settings(kind)[name] or _settings(kind.method)[name]  # type: ignore[attr-defined]
     return stated

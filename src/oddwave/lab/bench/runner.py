@@ -147,7 +147,7 @@ def _series_metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
 
 
 def _facts(task: AnyTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """Give what `results.csv` has no column for."""
+    """Return what `results.csv` has no column for."""
     seconds = {"fit_wall_s": outcome.fit_wall_s, "score_wall_s": outcome.score_wall_s}
     kinds = {} if isinstance(task, Task) else auroc_by_kind(task, outcome.scores)
     return {
@@ -174,7 +174,7 @@ def _all_cells(tasks: Sequence[AnyTask], methods: Sequence[str], seeds: Sequence
 
 
 def _jobs(modality: BenchModality, num_threads: int) -> int:
-    """Give how many cells run at once within the cores and the memory that there are."""
+    """Return how many cells run at once within the cores and the memory that there are."""
     room = available_memory_mb() / _CELL_MB[modality]
     return max(1, int(min((os.cpu_count() or 1) // num_threads, room)))
 

@@ -90,7 +90,7 @@ def pooled_rows(out: Path, rows: Sequence[Row], tasks: Sequence[Task]) -> list[d
 
 
 def summary_markdown(rows: Sequence[Row]) -> str:
-    """Give the tables: one per data set and protocol, one per pooled item, one line per method."""
+    """Return the tables: one per data set and protocol, one per pooled item, one line per method."""
     parts = ["# Series benchmark", "", "Mean over items, then mean ± standard deviation over seeds. Best in bold."]
     places = list(dict.fromkeys((row["dataset"], row["protocol"]) for row in rows))
     for dataset, protocol in sorted(places):

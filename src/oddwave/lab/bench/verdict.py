@@ -72,7 +72,7 @@ class Standing:
 
     @property
     def verdict(self) -> str:
-        """Say whether oddwave leads, and how sure that is."""
+        """Return whether oddwave leads, and how sure that is."""
         best = self.rivals[0]
         losses = [rival.method for rival in self.rivals if rival.is_real and rival.difference.value < 0]
         if best.difference.value <= 0:
@@ -88,7 +88,7 @@ def write_verdict(
     tasks: Sequence[AnyTask],
     evidence: Mapping[Place, Mapping[str, Evidence]] | None = None,
 ) -> list[str]:
-    """Give the lines of Markdown to append to a modality's tables.
+    """Return the lines of Markdown to append to a modality's tables.
 
     `evidence` is what `read_evidence` gives for these rows, if it is at hand already.
     """
@@ -133,7 +133,7 @@ def _standing(name: str, table: ScoreTable, evidence: Mapping[Place, Mapping[str
 
 
 def _mean(table: ScoreTable, method: str, evidence: Mapping[Place, Mapping[str, Evidence]]) -> Evidence:
-    """Give a method's mean over the items; without spread where a cell's scores are not at hand."""
+    """Return a method's mean over the items; without spread where a cell's scores are not at hand."""
     known = [evidence[place][method] for place in table.places if method in evidence.get(place, {})]
     if len(known) == len(table.places):
         return mean_evidence(known)
@@ -142,7 +142,7 @@ def _mean(table: ScoreTable, method: str, evidence: Mapping[Place, Mapping[str, 
 
 
 def _overall(modality: BenchModality, table: ScoreTable) -> list[str]:
-    """Say in a sentence or two who leads the mean rank, over items and over tables."""
+    """Return in a sentence or two who leads the mean rank, over items and over tables."""
     words, by_table = _ITEM_WORDS[modality], table.by_table()
     lines = [f"Mean rank over {len(table.places)} {words}: {_place_of(mean_ranks(table))}."]
     if 1 < len(by_table.places) < len(table.places):
@@ -216,7 +216,7 @@ def _worst_items(standing: Standing) -> list[str]:
 
 
 def _rank_table(table: ScoreTable) -> list[str]:
-    """Give mean ranks with Wilcoxon's test of oddwave against each rival."""
+    """Return mean ranks with Wilcoxon's test of oddwave against each rival."""
     ranked = mean_ranks(table)
     tests = {test.other: test for test in wilcoxon_against(table, OWN_METHOD)}
     lines = ["", f"### Mean ranks over {ranked.num_items} items", ""]

@@ -43,7 +43,7 @@ def misleading_point_adjusted_f1(gt_label: ArrayLike, anomaly_score: ArrayLike, 
 
 
 def _adjusted(label: Int[np.ndarray, " n"], score: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Give every point of an anomaly the anomaly's highest score: flagging one then flags all."""
+    """Return every point of an anomaly the anomaly's highest score: flagging one then flags all."""
     raised = score.copy()
     for start, end in zip(*label_runs(label), strict=True):
         raised[start : end + 1] = score[start : end + 1].max()

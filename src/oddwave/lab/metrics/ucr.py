@@ -19,7 +19,7 @@ MIN_SLACK = 100
 
 
 def ucr_hit(anomaly_score: ArrayLike, window: tuple[int, int], train_end: int = 0) -> bool:
-    """Say whether the highest score (n,) from `train_end` on lies near `window`, (start, end) inclusive.
+    """Return whether the highest score (n,) from `train_end` on lies near `window`, (start, end) inclusive.
 
     Of several equal highest scores the first one counts. Raises: ShapeError or DataError for scores that are no finite
     (n,) array, or a window or train_end outside of it.

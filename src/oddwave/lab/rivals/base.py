@@ -155,7 +155,7 @@ class Baseline(ABC):
 
 
 def _seal(about: Mapping[str, Any], content: bytes) -> str:
-    """Give the sha256 of both files together, however the first is laid out."""
+    """Return the sha256 of both files together, however the first is laid out."""
     facts = json.dumps(about, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(facts.encode() + content).hexdigest()
 

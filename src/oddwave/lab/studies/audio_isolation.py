@@ -41,7 +41,7 @@ def sdr_db(odd: np.ndarray, wanted: np.ndarray, planted: PlantedAudio) -> float:
 
 
 def with_clean_levels(detector: Detector, faulty: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """Give the odd part by the levels of the clean recording."""
+    """Return the odd part by the levels of the clean recording."""
     audio_map = audio_map_of(detector.config.audio)
     size = audio_map.clip_samples
     join, parts = OverlapAdd(size), []

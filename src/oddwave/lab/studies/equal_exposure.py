@@ -29,14 +29,14 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
 def brightness(path: Path) -> float:
-    """Give the mean of all pixels and channels, as a share of full scale."""
+    """Return the mean of all pixels and channels, as a share of full scale."""
     with Image.open(path) as image:
         pixels = np.asarray(image)
     return float(pixels.mean() / np.iinfo(pixels.dtype).max)
 
 
 def told_by_brightness(task: ImageTask) -> dict[str, Any]:
-    """Give means and deviations of the brightness, and the AUROC of brightness and of its distance to training's."""
+    """Return means and deviations of the brightness, and the AUROC of brightness and of its distance to training's."""
     train, test = (
         np.array([brightness(path) for path in of]) for of in (task.split.train_paths, task.split.test_paths)
     )

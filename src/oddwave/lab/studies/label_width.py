@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 def measured(folder: Path, root: Path, only: list[str], methods: list[str], widths: list[int]) -> list[dict[str, Any]]:
-    """Give per data set, protocol, method and width the mean AUROC over the items that all these methods have."""
+    """Return per data set, protocol, method and width the mean AUROC over the items that all these methods have."""
     found: dict[tuple[str, str], list[np.ndarray]] = {}
     for task in load_tasks(root, only):
         assert isinstance(task, Task)
@@ -48,7 +48,7 @@ def _auroc(label: np.ndarray, scores: np.ndarray, width: int) -> float:
 
 
 def markdown(rows: list[dict[str, Any]], widths: list[int]) -> str:
-    """Give a table for each data set and protocol."""
+    """Return a table for each data set and protocol."""
     lines = ["# What the width of labels is worth", "", "Mean AUROC with scores smoothed over so many points, seed 0."]
     for dataset, protocol in dict.fromkeys((r["dataset"], r["protocol"]) for r in rows):
         own = [r for r in rows if (r["dataset"], r["protocol"]) == (dataset, protocol)]

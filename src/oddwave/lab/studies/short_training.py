@@ -35,7 +35,7 @@ _SHARE, _RATE, _WINDOW, _MOST_POINTS, _EVERY = 0.6, 0.08, 64, 2000, 4
 
 
 def planted_tasks(root: Path) -> Iterator[Task]:
-    """Give the streams; those too short for an anomaly, or constant where one would be planted, are left out."""
+    """Return the streams; those too short for an anomaly, or constant where one would be planted, are left out."""
     for number, task in enumerate(load_tasks(root, ["msl/semi"])):
         assert isinstance(task, Task)
         assert task.train is not None
@@ -56,7 +56,7 @@ def _planted(task: Task, number: int, train: np.ndarray, rest: np.ndarray) -> It
 
 
 def measure(method: str, task: Task, overrides: list[str]) -> float | None:
-    """Give the AUROC of the planted points; None where a method cannot learn from so little."""
+    """Return the AUROC of the planted points; None where a method cannot learn from so little."""
     try:
         if method == "oddwave":
             scores = score_task(preset("balanced").with_overrides(overrides), task).scores
@@ -68,7 +68,7 @@ def measure(method: str, task: Task, overrides: list[str]) -> float | None:
 
 
 def summary(found: dict[str, dict[str, float | None]], methods: list[str]) -> list[dict[str, Any]]:
-    """Give per data set and method the mean over the items that all methods have, and the difference to oddwave."""
+    """Return per data set and method the mean over the items that all methods have, and the difference to oddwave."""
     rows = []
     for dataset in ("msl", "nab"):
         items = [name for name, own in found.items() if name.startswith(dataset) and None not in own.values()]
@@ -84,7 +84,7 @@ def summary(found: dict[str, dict[str, float | None]], methods: list[str]) -> li
 
 
 def markdown(rows: list[dict[str, Any]], command: str) -> str:
-    """Give the table."""
+    """Return the table."""
     lines = ["# Little to train on, planted anomalies", "", f"`{command}`, seed 0. Mean AUROC of planted points; the",
              "difference to the first method is paired by item, with its standard error.", "",
              "| data | items | method | AUROC | difference |", "|---|---:|---|---:|---:|"]  # fmt: skip

@@ -34,7 +34,7 @@ Method = tuple[Callable[[], Any], Callable[[Any], np.ndarray] | None]
 
 
 def audio(seconds: float) -> np.ndarray:
-    """Give a machine with a squeal: hum, coloured noise, one gliding tone; full scale at most."""
+    """Return a machine with a squeal: hum, coloured noise, one gliding tone; full scale at most."""
     rng, t = np.random.default_rng(0), np.arange(round(seconds * RATE)) / RATE
     hum = sum(0.2 / k * np.sin(2 * np.pi * 50 * k * t + k) for k in (1, 2, 3, 5, 8))
     noise = np.convolve(rng.normal(size=len(t)), np.exp(-np.arange(60) / 8), "same")
@@ -44,7 +44,7 @@ def audio(seconds: float) -> np.ndarray:
 
 
 def frame_method(x: np.ndarray, form: str) -> Method:
-    """Give a form of WaveletFrame: `cwt` at full rate, `analyse` decimated, `map` pooled to 256 columns."""
+    """Return a form of WaveletFrame: `cwt` at full rate, `analyse` decimated, `map` pooled to 256 columns."""
     import torch
 
     from oddwave.wavelets.frame import WaveletFrame
@@ -59,7 +59,7 @@ def frame_method(x: np.ndarray, form: str) -> Method:
 
 
 def pywt_method(x: np.ndarray) -> Method:
-    """Give PyWavelets' transform by FFT, and the usual sum over scales for its missing inverse."""
+    """Return PyWavelets' transform by FFT, and the usual sum over scales for its missing inverse."""
     import pywt
 
     scales = RATE / np.geomspace(LOW_HZ, HIGH_HZ, ROWS)
@@ -72,7 +72,7 @@ def pywt_method(x: np.ndarray) -> Method:
 
 
 def ptwt_method(x: np.ndarray) -> Method:
-    """Give ptwt's transform, PyWavelets' in torch; it has no inverse either, so its sum over scales is taken."""
+    """Return ptwt's transform, PyWavelets' in torch; it has no inverse either, so its sum over scales is taken."""
     import ptwt
     import torch
 
@@ -86,7 +86,7 @@ def ptwt_method(x: np.ndarray) -> Method:
 
 
 def ssqueezepy_method(x: np.ndarray) -> Method:
-    """Give ssqueezepy's Morse transform and its own inverse (a sum over scales)."""
+    """Return ssqueezepy's Morse transform and its own inverse (a sum over scales)."""
     import ssqueezepy
 
     wavelet = ssqueezepy.Wavelet(("gmw", {"gamma": 3, "beta": 20}))
@@ -140,7 +140,7 @@ def measure_once(name: str, seconds: float, threads: int) -> dict[str, Any]:
 
 
 def baseline_mib(seconds: float) -> float:
-    """Give the memory of a process that holds torch, PyWavelets and the sound, and transforms nothing."""
+    """Return the memory of a process that holds torch, PyWavelets and the sound, and transforms nothing."""
     import pywt  # noqa: F401
     import torch  # noqa: F401
 

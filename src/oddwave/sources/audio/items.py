@@ -155,7 +155,7 @@ class AudioSet(ItemSet[AudioItem]):
 
 
 def _depth_notes(values: Shaped[np.ndarray, "n C"]) -> tuple[str, ...]:
-    """Say where 32-bit integers use so little of their range that they seem to hold fewer bits."""
+    """Return where 32-bit integers use so little of their range that they seem to hold fewer bits."""
     if values.dtype.kind != "i" or values.dtype.itemsize != 4:
         return ()
     peak = max(int(values.max()), -int(values.min()))

@@ -69,7 +69,7 @@ class AudioStream(Iterator[AudioBlock]):
         return AudioBlock(*next(self._parts))
 
     def _recorded(self, chunks: Iterator[Float[np.ndarray, "n C"]]) -> Iterator[AudioPart]:
-        """Give one channel or the mix of all, at the recording's own rate."""
+        """Return one channel or the mix of all, at the recording's own rate."""
         past: Float[np.ndarray, "3 C"] | None = None
         for every in chunks:
             chunk = every if self._channel is None else every[:, self._channel : self._channel + 1]

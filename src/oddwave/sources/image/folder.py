@@ -15,5 +15,5 @@ IMAGES = FileKind("image", IMAGE_ENDINGS, FOREIGN_ENDINGS)
 
 
 def is_image_name(path: Path) -> bool:
-    """Say whether a file's ending is one of an image's."""
+    """Return whether a file's ending is one of an image's."""
     return IMAGES.matches(path)

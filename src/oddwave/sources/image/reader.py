@@ -107,7 +107,7 @@ def _from_memory(max_pixels: int, identifier: str, image: Any) -> ImageItem:
 
 
 def _split(source: Any) -> tuple[Sequence[Any], Sequence[str]]:
-    """Give the images of one array (N, H, W), (N, H, W, C) or (N, C, H, W); (H, W) is one image."""
+    """Return the images of one array (N, H, W), (N, H, W, C) or (N, C, H, W); (H, W) is one image."""
     try:
         array = source if np.ma.isMaskedArray(source) else plain_array(source)
     except DataError as error:
@@ -135,7 +135,7 @@ def _split(source: Any) -> tuple[Sequence[Any], Sequence[str]]:
 
 
 def _notes_on_all(items: Sequence[ImageItem]) -> list[str]:
-    """Say what was noted about how many images, and which have the same contents."""
+    """Return what was noted about how many images, and which have the same contents."""
     counted = Counter(note for item in items for note in item.notes)
     return [*(f"{count} image(s): {note}" for note, count in counted.items()), *copies_note(items, "image")]
 

@@ -54,7 +54,7 @@ def scalars_of(values: Sequence[Any], identifier: str) -> Float[np.ndarray, " n"
 
 
 def is_scalar(value: Any) -> bool:
-    """Say whether this is a single number, or what stands for a missing one."""
+    """Return whether this is a single number, or what stands for a missing one."""
     if value is None or type(value).__name__ in _MISSING_TYPES or isinstance(value, Real | Decimal | complex):
         return True
     return (isinstance(value, np.generic | np.ndarray) and value.ndim == 0) or (is_tensor(value) and value.ndim == 0)

@@ -99,7 +99,7 @@ def plain_name(name: str) -> str:
 
 
 def is_time_name(name: str) -> bool:
-    """Say whether a column is called like a clock."""
+    """Return whether a column is called like a clock."""
     return _TIME_NAME.fullmatch(plain_name(name)) is not None
 
 

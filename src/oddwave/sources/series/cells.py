@@ -162,7 +162,7 @@ def number_in(cell: str, decimal: str = ".") -> float | None:
 
 
 def is_number_text(cell: str) -> bool:
-    """Say whether a cell is a number in any writing, with or without a unit, or stands for one that is missing."""
+    """Return whether a cell is a number in any writing, with or without a unit, or stands for one that is missing."""
     if number_in(cell) is not None:
         return True
     cell = cell.strip()

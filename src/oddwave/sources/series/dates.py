@@ -65,7 +65,7 @@ class ReadTimes(NamedTuple):
 
 
 def is_date_text(cell: str) -> bool:
-    """Say whether the text looks like a date, with or without a time of day."""
+    """Return whether the text looks like a date, with or without a time of day."""
     cell = cell.strip()
     return _DATE_TEXT.fullmatch(cell) is not None or (len(cell) < 40 and _MONTH_NAME.search(cell) is not None)
 

@@ -35,7 +35,7 @@ class FramePart:
 
 
 def is_frame(source: Any) -> bool:
-    """Say whether the source is a data frame, a named column or an index of one, without importing its library."""
+    """Return whether the source is a data frame, a named column or an index of one, without importing its library."""
     if isinstance(source, np.ndarray | type) or getattr(source, "ndim", 0) in range(3, 99):
         return False
     doors = ("to_frame", "to_pandas", "to_dataframe", "columns", "read_pandas", "__arrow_c_stream__")

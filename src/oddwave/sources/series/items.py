@@ -147,7 +147,7 @@ def plain_item(
 
 
 def channel_notes(identifier: str, values: Float[np.ndarray, "n C"], names: Sequence[str]) -> tuple[str, ...]:
-    """Say which channels hold missing values, no value, or one value only.
+    """Return which channels hold missing values, no value, or one value only.
 
     Raises: DataError where no channel holds any value.
     """
@@ -195,7 +195,7 @@ def in_order(items: Sequence[_T], failures: Iterable[SeriesFailure]) -> tuple[_T
 
 
 def has_names(channel_names: Sequence[str]) -> bool:
-    """Say whether any channel has a name of its own, rather than the number that readers give it."""
+    """Return whether any channel has a name of its own, rather than the number that readers give it."""
     return any(_NO_NAME.fullmatch(name) is None for name in channel_names)
 
 

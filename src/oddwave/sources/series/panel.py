@@ -78,7 +78,7 @@ def _is_class(table: Table) -> bool:
 
 
 def looks_like_panel(table: Table) -> bool:
-    """Say whether a table is a panel with a class column rather than a stream of many channels.
+    """Return whether a table is a panel with a class column rather than a stream of many channels.
 
     It has no header, 16 columns or more, whole numbers of few different values in its first column, numbers in all
     others, and neighbours within a row are nearer to each other than neighbours within a column: points in time run

@@ -75,7 +75,7 @@ class _SeriesFiles(FileKind):
     """Files of series; text that is known to be prose is none."""
 
     def matches(self, path: Path) -> bool:
-        """Say whether a file's name is one of a series'."""
+        """Return whether a file's name is one of a series'."""
         name = path.name.lower()
         return super().matches(path) and not (name.endswith(".txt") and name.startswith(_PROSE))
 
@@ -374,7 +374,7 @@ def _plain_path(source: Any) -> str:
 
 
 def _is_single(source: Any) -> bool:
-    """Say whether this is one array, frame or open file, rather than many of them."""
+    """Return whether this is one array, frame or open file, rather than many of them."""
     if isinstance(source, bytes | bytearray | memoryview) or hasattr(source, "read") or hasattr(source, "read_bytes"):
         return True
     return is_frame(source) or is_tensor(source) or hasattr(source, "__array__")

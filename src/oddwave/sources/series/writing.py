@@ -236,7 +236,7 @@ def _in_writing(bodies: Sequence[str], decimal: str, thousands: str) -> list[flo
 def _is_thousands(
     large: Float[np.ndarray, " R"], small: Float[np.ndarray, " R"], marked: Bool[np.ndarray, " R"]
 ) -> bool | None:
-    """Say whether cells such as 1.001 are thousands, by the numbers without a sign; None where these do not tell.
+    """Return whether cells such as 1.001 are thousands, by the numbers without a sign; None where these do not tell.
 
     Thousands have unsigned numbers of up to 999 beside them, near in size; a number of four digits without a sign, or
     one that is far from its neighbours as a thousand, speaks for decimals.

@@ -99,6 +99,6 @@ def _variance_jumps(items: Float[Tensor, "N C ..."]) -> Float[Tensor, "N 1 ... b
 
 
 def _spread(blocks: Float[Tensor, "B 1 ... b"], like: Float[Tensor, "B 1 ..."]) -> Float[Tensor, "B 1 ..."]:
-    """Give every place its block's value."""
+    """Return every place its block's value."""
     length, num = like.shape[-1], blocks.shape[-1]
     return blocks[..., torch.arange(length) * num // length].expand(like.shape)
