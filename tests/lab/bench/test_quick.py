@@ -45,7 +45,7 @@ def test_a_quick_task_has_a_quarter_of_the_training_and_the_seed():
     own = preset("balanced")
     assert at_effort(own, quick).training.num_steps == round(own.training.num_steps / 4)
     assert at_effort(own, stream("pump", 60)) == own
-    seen = at_effort(preset("balanced", "image"), quick).image
+    seen = at_effort(preset("balanced", "image"), quick).maps
     assert (seen.memory_grid, seen.denoiser_grid) == (32, 16)
 
 
