@@ -16,9 +16,7 @@ from torch import Tensor
 
 from oddwave.wavelets.pyramid import wavedec
 
-__all__ = ["SPACES", "clip_vectors", "vector_widths"]
-
-SPACES = ("features", "texture", "levels")
+__all__ = ["clip_vectors", "vector_widths"]
 
 _FEATURE_BANDS, _LEVEL_BANDS, _SWING_BANDS = 4, 32, 8
 _SPEEDS = 7
