@@ -11,8 +11,9 @@ DOCS_READY := $(VENV)/.ready-docs
 export OMP_NUM_THREADS ?= 1
 export NUMBA_NUM_THREADS ?= 1
 
-# Options for pytest: make test ARGS="-k calibration"
-PYTEST := $(BIN)/python -m pytest $(ARGS)
+# Options for pytest: make test ARGS="-k calibration". Many tests start processes: each would compile torch anew (10 s) where
+# the surroundings forbid Python to keep what it has compiled.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache $(BIN)/python -m pytest $(ARGS)
 DATA := ODDWAVE_DATA="$${ODDWAVE_DATA:-../shared/data}"
 
 # uv is many times faster than pip but reads none of pip's settings; folders of wheels that pip knows (torch's CPU build may
@@ -36,7 +37,7 @@ demo: $(READY)  ## train on synthetic data, find what was planted in others, wri
 	$(BIN)/oddwave demo
 
 test: $(READY)  ## run the default test suite
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist worksteal
 
 lint: $(READY)  ## check style, formatting and types
 	$(BIN)/ruff check .
@@ -44,7 +45,7 @@ lint: $(READY)  ## check style, formatting and types
 	$(BIN)/mypy
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
-	$(PYTEST) -n 2 -m "slow and not real and not browser and not gpu and not faults"
+	$(PYTEST) -n 2 --dist worksteal -m "slow and not real and not browser and not gpu and not faults"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"

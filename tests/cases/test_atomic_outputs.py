@@ -85,12 +85,23 @@ def test_a_linked_folder_is_written_where_it_lies(tmp_path: Path) -> None:
     assert len(list((tmp_path / "disk").iterdir())) == 1
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="the superuser may write everywhere")
+@pytest.mark.skipif(
+    os.name == "nt" or (sys.platform != "linux" and os.geteuid() == 0), reason="the superuser may write everywhere"
+)
 def test_a_parent_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
+    code = (
+        "import ctypes, os, sys; from pathlib import Path; from oddwave.folders import atomic_directory\n"
+        "if os.geteuid() == 0 and len(sys.argv) == 2:\n"  # run again without the right to write everywhere
+        "    assert ctypes.CDLL(None).prctl(24, 1, 0, 0, 0) == 0  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE\n"
+        "    os.execv(sys.executable, [*sys.orig_argv, 'again'])\n"
+        "assert not os.access(Path(sys.argv[1]).parent, os.W_OK)\n"
+        "with atomic_directory(Path(sys.argv[1])) as folder:\n"
+        "    [(folder / name).write_text('new') for name in ('scores.csv', 'summary.json')]\n"
+    )
     fill(tmp_path / "deep" / "out", "old")
     (tmp_path / "deep").chmod(0o555)
     try:
-        fill(tmp_path / "deep" / "out", "new")
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "deep" / "out")], check=True)
     finally:
         (tmp_path / "deep").chmod(0o755)
     assert contents(tmp_path / "deep" / "out") == {"scores.csv": "new", "summary.json": "new"}

@@ -9,7 +9,10 @@ from oddwave.detector import Detector
 from oddwave.errors import DataError, ShapeError
 from oddwave.sources.series.reader import read_series
 
-TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
+TINY = [
+    *("training.num_steps=2", "training.batch_size=8", "training.num_validation_draws=8", "network.base_channels=8"),
+    *("series.max_windows=32", "series.window_sizes=[8]"),
+]
 
 
 def config() -> DetectorConfig:

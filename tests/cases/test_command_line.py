@@ -16,8 +16,8 @@ from oddwave.cli import app
 from oddwave.errors import DataError
 from oddwave.sources.series.reader import read_series
 
-TINY = ["--preset", "fast", "--set", "training.num_steps=2", "--set", "series.max_windows=32", "--set",
-        "network.base_channels=8", "-q"]  # fmt: skip
+TINY = ["--preset=fast", "--set=training.num_steps=2", "--set=training.batch_size=8", "--set=series.max_windows=32",
+        "--set=training.num_validation_draws=8", "--set=network.base_channels=8", "-q"]  # fmt: skip
 
 
 def run(*arguments: str | Path, columns: int = 80) -> Result:

@@ -113,7 +113,9 @@ def test_results_may_lie_beside_other_files_but_replace_none(tmp_path: Path, str
 def test_an_empty_folder_and_what_file_managers_leave_are_no_obstacle(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch() if name else None
     require_own(tmp_path, "results")
-    require_own(tmp_path, "model")
+    with atomic_directory(tmp_path) as folder:
+        (folder / "config.json").write_text("{}")
+    assert contents(tmp_path) == {"config.json": b"{}"} | ({name: b""} if name else {})
 
 
 def test_a_room_that_somebody_else_made_is_left_alone(tmp_path: Path) -> None:

@@ -27,4 +27,7 @@ def test_the_limit_is_a_setting(tiny_config, waves):
 
 
 def test_twenty_channels_are_no_matter(tiny_config, waves):
-    Detector(tiny_config("training.num_steps=1")).fit(waves(400, channels=20))
+    values = waves(400, channels=20)
+    scores = Detector(tiny_config("training.num_steps=1")).fit(values).decision_function(values)
+    assert scores.shape == (400,)
+    assert np.isfinite(scores).all()

@@ -145,7 +145,10 @@ def test_how_often_the_state_is_saved_is_no_part_of_the_run(tmp_path: Path) -> N
     while next(steps).step < 4:
         pass
     changed = settings(checkpoint_every=7, checkpoint_seconds=1)
-    list(train(TinyNet(), source(), SCHEDULE, changed, checkpoint_dir=tmp_path, resume=True))
+    resumed, straight = TinyNet(), TinyNet()
+    list(train(resumed, source(), SCHEDULE, changed, checkpoint_dir=tmp_path, resume=True))
+    list(train(straight, source(), SCHEDULE, settings()))
+    assert torch.equal(resumed.layer.weight, straight.layer.weight)
 
 
 def nested(depth: int) -> list[object]:
@@ -159,7 +162,7 @@ DAMAGES = {
     "no identity": lambda s: s.pop("identity"),
     "identity of a list": lambda s: s.update(identity=[1]),
     "identity of tensors": lambda s: s["identity"].update(item_shape=torch.zeros(3)),
-    "a deep identity": lambda s: s["identity"].update(num_steps=nested(50_000)),
+    "a deep identity": lambda s: s["identity"].update(num_steps=nested(200)),
     "no network": lambda s: s.pop("net"),
     "another network": lambda s: s["net"].update({"layer.weight": torch.zeros(1)}),
     "a network of texts": lambda s: s.update(net=dict.fromkeys(s["net"], "x")),
@@ -195,10 +198,7 @@ def test_a_state_of_another_form_is_refused_in_one_line(damage: str, tmp_path: P
     save_training_state(tmp_path / STATE_FILE, state)  # unharmed, it is taken
     train(TinyNet(), source(), SCHEDULE, settings(), checkpoint_dir=tmp_path, resume=True)
     DAMAGES[damage](state)
-    try:
-        save_training_state(tmp_path / STATE_FILE, state)
-    except RecursionError:
-        pytest.skip("cannot even be written")
+    save_training_state(tmp_path / STATE_FILE, state)
     with pytest.raises(CheckpointError, match="start again without resuming") as caught:
         train(TinyNet(), source(), SCHEDULE, settings(), checkpoint_dir=tmp_path, resume=True)
     assert "\n" not in str(caught.value)

@@ -22,11 +22,10 @@ def with_garbage(colours, fill):
     return np.where(HIDDEN.reshape(HIDDEN.shape + (1,) * (colours.ndim - 2)), fill, colours).astype(np.uint8)
 
 
-@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize(
+    ("mode", "ending"), [("RGBA", "png"), ("RGBA", "tif"), ("RGBA", "webp"), ("LA", "png"), ("LA", "tif")]
+)
 def test_hidden_colours_do_not_decide(tmp_path, ending, mode):
-    if (mode, ending) == ("LA", "webp"):
-        pytest.skip("WebP has no grey")
     colours = RGB if mode == "RGBA" else RGB[:, :, 0]
     seen = []
     for number, fill in enumerate((0, 7, 255)):

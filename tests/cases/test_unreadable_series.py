@@ -15,7 +15,10 @@ from oddwave.report import outputs
 from oddwave.report.kinds import KINDS
 from oddwave.sources.series.reader import read_series
 
-TINY = ["training.num_steps=2", "series.max_windows=32", "network.base_channels=8", "series.window_sizes=[8]"]
+TINY = [
+    *("training.num_steps=2", "training.batch_size=8", "training.num_validation_draws=8", "network.base_channels=8"),
+    *("series.max_windows=32", "series.window_sizes=[8]"),
+]
 BAD = {
     "empty.csv": b"",
     "text.csv": b"a,b\nx,y\nz,w\n",
@@ -140,3 +143,16 @@ def test_results_within_the_data_change_nothing(model, tmp_path) -> None:
     np.testing.assert_array_equal(again.scores, before.scores)
     shutil.copy(tmp_path / "deep" / "results" / RESULT_FILES[0], tmp_path / "deep" / "copy.csv")
     assert [item.id for item in model.score(tmp_path, alpha=0.1).items] == ["b.csv", "deep/a.csv"]
+
+
+def test_an_instance_without_any_value_is_not_judged_and_the_others_are() -> None:
+    wave = np.sin(np.arange(24) / 3) + np.random.default_rng(0).normal(0, 0.1, (30, 1, 24))
+    model = Detector(preset("fast").with_overrides(TINY[:3])).fit(wave)
+    holed = wave[:5].copy()
+    holed[2] = np.nan
+    result = model.score(holed, alpha=0.3)
+    assert [item.id for item in result.items] == ["0", "1", "2", "3", "4"]
+    assert [item.status for item in result.items] == ["judged", "judged", "not judged", "judged", "judged"]
+    assert "no number at all" in result.items[2].reason
+    np.testing.assert_array_equal(result.scores[[0, 1, 3, 4]], model.score(wave[[0, 1, 3, 4]], alpha=0.3).scores)
+    assert model.predict(holed, alpha=0.3).mask.tolist() == [False, False, True, False, False]

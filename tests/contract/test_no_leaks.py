@@ -33,8 +33,14 @@ BUDGET = {"num_steps": 4, "num_epochs": 2}  # scores are compared, not judged: a
 WINDOW = 16
 EVERY = {"series": BASELINES, "images": IMAGE_BASELINES, "clips": CLIP_BASELINES}
 CLASSES = [(kind, name) for kind, baselines in EVERY.items() for name in baselines]
+RELATIVES = {
+    *("matrix_profile", "autoformer", "ddad", "imdiffusion", "dte_inverse_gamma", "plain_ddpm"),
+    *("anogan", "addm", "deco_diff", "diffusionad", "invad", "mdps"),
+}
 TINY_IMAGES = (
     "training.num_steps=4",
+    "training.batch_size=4",
+    "training.num_validation_draws=4",
     "network.base_channels=8",
     "scoring.memory_size=100",
     "image.size_px=64",
@@ -48,6 +54,8 @@ TINY_AUDIO = (
     "audio.num_rows=64",
     "audio.num_background=8",
     "training.num_steps=4",
+    "training.batch_size=4",
+    "training.num_validation_draws=4",
     "scoring.memory_size=50",
     "network.base_channels=8",
     "calibration.alpha=0.4",
@@ -60,15 +68,15 @@ def cheap(baselines):
     return {name: partial(cls, **{key: BUDGET[key] for key in own[name]}) for name, cls in baselines.items()}
 
 
+def members(names):
+    """Mark as slow what compiles for half a minute, and all but one of those that differ in what they learn only."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in RELATIVES)) for name in names]
+
+
 # Statistics of the test data
 
 
-def on_streams(names):
-    """Mark the matrix profile as slow: stumpy compiles for half a minute."""
-    return [pytest.param(name, marks=pytest.mark.slow) if name == "matrix_profile" else name for name in names]
-
-
-@pytest.mark.parametrize("name", on_streams(name for name in BASELINES if name != "random"))
+@pytest.mark.parametrize("name", members(name for name in BASELINES if name != "random"))
 def test_later_points_change_no_score_before_them(name, waves):
     windowed = "window_size" in {f.name for f in fields(BASELINES[name])}
     scorer = cheap(BASELINES)[name](**({"window_size": WINDOW} if windowed else {})).fit(waves(300))
@@ -145,14 +153,14 @@ def panel_task(beats, order=slice(None), kind=Task):
     return kind("fake", "beats", "one_class", items[:40], items[40:][order], label[order])
 
 
-@pytest.mark.parametrize("name", on_streams(of_its_own(METHODS)))
+@pytest.mark.parametrize("name", members(of_its_own(METHODS)))
 def test_the_benchmark_takes_no_statistic_from_a_test_stream(name, waves, small_budgets):
     whole, half = (run_method(name, stream_task(waves, n), 0).scores for n in (240, 120))
     reach = 3 * WINDOW if name == "knn_256" else WINDOW
     np.testing.assert_allclose(whole[: 120 - reach], half[: 120 - reach], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", of_its_own(METHODS))
+@pytest.mark.parametrize("name", members(of_its_own(METHODS)))
 def test_the_benchmark_takes_no_statistic_from_test_instances(name, beats, small_budgets):
     order = np.random.default_rng(0).permutation(20)[:10]
     whole, half = (run_method(name, panel_task(beats, part), 0).scores for part in (slice(None), order))
@@ -203,7 +211,7 @@ class SecretClips(Secretive, ClipSplit):
     pass
 
 
-@pytest.mark.parametrize("name", on_streams(of_its_own(METHODS)))
+@pytest.mark.parametrize("name", members(of_its_own(METHODS)))
 def test_no_method_of_series_looks_at_labels(name, waves, beats, small_budgets):
     for make in (partial(stream_task, waves), partial(panel_task, beats)):
         open_task, secret = make(), make(kind=SecretTask)
@@ -229,7 +237,7 @@ def nameless(paths, folder, seed):
     ), np.argsort(numbers)
 
 
-@pytest.mark.parametrize("name", of_its_own(IMAGE_METHODS))
+@pytest.mark.parametrize("name", members(of_its_own(IMAGE_METHODS)))
 def test_no_method_of_images_looks_at_labels_masks_or_names(name, layouts, small_budgets, tmp_path):
     (task,) = load_tasks(layouts, ["bottle"], "image")
     hidden, order = nameless(task.split.test_paths, tmp_path / "hidden", 1)

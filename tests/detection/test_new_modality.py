@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import oddwave
+from oddwave.cli import app
 from oddwave.config import preset
 from oddwave.registry import MODALITIES
 from oddwave.report.kinds import KINDS
@@ -50,3 +52,24 @@ def test_it_scores_explains_saves_loads_and_reports(detector, tmp_path):
     assert {"scores.csv", "report.html", "summary.json"} <= names
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["kind"] == "histogram"
     assert "histogram_4" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_has_a_command_line(detector, tmp_path):
+    good, others, out = tmp_path / "good.csv", tmp_path / "others.csv", tmp_path / "out"
+    np.savetxt(good, histograms(90), fmt="%d", delimiter=",")
+    np.savetxt(others, [*histograms(3, seed=1), np.arange(16)], fmt="%d", delimiter=",")
+    assert "histogram" in run("fit", "--help").output
+    learnt = run("fit", "histogram", good, "-o", tmp_path / "model", "-q")
+    assert learnt.exit_code == 0
+    assert "trained on: 60 histograms" in learnt.output
+    scored = run("score", tmp_path / "model", others, "-o", out, "--alpha", "0.1", "--exit-code", "-q")
+    assert scored.exit_code == 1
+    assert "histogram_3" in scored.output
+    assert (out / "scores.csv").is_file()
+    assert "model         " in run("info", tmp_path / "model").output
+    refused = run("score", tmp_path / "model", others, "-o", out, "--columns", "a")
+    assert "is a model of histogram: leave it out" in refused.stderr
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])

@@ -8,7 +8,10 @@ from oddwave.config import preset
 from oddwave.detector import Detector
 
 RATE = 8000
-TINY = ("training.num_steps=4", "training.dtype=float32", "network.base_channels=8", "scoring.memory_size=100")
+TINY = (
+    *("training.num_steps=4", "training.batch_size=4", "training.num_validation_draws=4", "training.dtype=float32"),
+    *("network.base_channels=8", "scoring.memory_size=100"),
+)
 GRIDS = ("maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
 
 
@@ -44,7 +47,7 @@ def gratings(num, seed=0):
     return [np.clip(wave + rng.normal(0, 0.02, (64, 64)), 0, 1) for _ in range(num)]
 
 
-@pytest.mark.parametrize("space", ["feature", "pixel"])
+@pytest.mark.parametrize("space", ["feature", pytest.param("pixel", marks=pytest.mark.slow)])
 def test_images(space):
     settings = [*TINY, *GRIDS, "image.size_px=64", f"maps.space={space}", "scoring.num_noise_draws=2"]
     detector = Detector(preset("fast", "image").with_overrides(settings)).fit(gratings(20))

@@ -7,7 +7,11 @@ from oddwave import Detector, preset
 from oddwave.errors import ConfigError, DataError, NotFittedError
 
 RATE = 8000
-TINY = ("training.num_steps=4", "network.base_channels=8", "scoring.memory_size=100", "calibration.alpha=0.1")
+FEW = (
+    *("training.batch_size=8", "training.num_validation_draws=8", "network.base_channels=8"),
+    *("scoring.memory_size=100", "reconstruction.num_inference_steps=4"),
+)
+TINY = (*FEW, "training.num_steps=4", "calibration.alpha=0.1")
 GRIDS = ("maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
 
 
@@ -30,7 +34,7 @@ def recording(rng, odd=0.0):
 
 MAKERS = {"series": series, "image": image, "audio": recording}
 SETTINGS = {
-    "series": ("series.window_sizes=[16]", "series.max_windows=100", "training.batch_size=8"),
+    "series": ("series.window_sizes=[16]", "series.max_windows=100"),
     "image": (*GRIDS, "image.size_px=64"),
     "audio": (
         *(*GRIDS, f"audio.sample_rate={RATE}", "audio.clip_s=1.0", "audio.columns=128", "audio.num_rows=64"),
@@ -49,7 +53,7 @@ def items(modality, strengths, seed):
 @pytest.fixture(scope="module", params=MAKERS)
 def fitted(request):
     config = preset("fast", request.param).with_overrides([*TINY, *SETTINGS[request.param]])
-    return Detector(config).fit(items(request.param, [0.0] * 60, seed=0))
+    return Detector(config).fit(items(request.param, [0.0] * 50, seed=0))
 
 
 def explained(record, modality):
@@ -135,7 +139,7 @@ def test_the_papers_method_has_one_name(modality):
     additions = ("wavelet_pyramid", "attention", "shared_adapter", "hybrid_embedding")
     assert all(getattr(config.network, name) for name in additions)
     assert config.reconstruction.sampler == "ddpm"
-    quick = ["diffusion.num_train_timesteps=8", "training.num_steps=3", "network.base_channels=8"]
+    quick = ["diffusion.num_train_timesteps=8", "training.num_steps=3", *FEW]
     own = {
         "series": ("series.window_sizes=[16]", "series.max_windows=60"),
         "image": ("image.size_px=64", "maps.pixel_size_px=16"),

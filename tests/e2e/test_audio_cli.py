@@ -24,6 +24,8 @@ TINY = [
     "--set=audio.num_rows=64",
     "--set=audio.num_background=20",
     "--set=training.num_steps=6",
+    "--set=training.batch_size=8",
+    "--set=training.num_validation_draws=8",
     "--set=scoring.memory_size=100",
     "--set=network.base_channels=8",
 ]

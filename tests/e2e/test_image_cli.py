@@ -27,6 +27,8 @@ from oddwave.sources.image.reader import read_images
 TINY = [
     "--preset=fast",
     "--set=training.num_steps=12",
+    "--set=training.batch_size=8",
+    "--set=training.num_validation_draws=8",
     "--set=network.base_channels=8",
     "--set=scoring.memory_size=200",
     "--set=image.size_px=64",

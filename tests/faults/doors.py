@@ -18,10 +18,11 @@ from oddwave.errors import OddwaveError
 __all__ = ["open_door", "through_command", "through_detector"]
 
 _MODALITIES = {"series": "series", "images": "image", "audio": "audio"}
+_FEW = ("training.num_steps=4", "training.batch_size=8", "training.num_validation_draws=8")
 _TINY = {
     "series": (
         *("series.max_windows=60", "series.tensor_length=16", "series.window_sizes=[16]", "scoring.noise_levels=[0.5]"),
-        *("training.batch_size=8", "training.num_validation_draws=8", "network.channel_mult=[1, 2]"),
+        "network.channel_mult=[1, 2]",
     ),
     "image": (
         *("image.size_px=64", "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32"),
@@ -36,7 +37,7 @@ _TINY = {
 
 def _fitted(reader: str) -> Detector:
     modality = _MODALITIES[reader]
-    settings = [*_TINY[modality], "training.num_steps=4", "network.base_channels=8", "calibration.alpha=0.2"]
+    settings = [*_TINY[modality], *_FEW, "network.base_channels=8", "calibration.alpha=0.2"]
     rng = np.random.default_rng(0)
     if reader == "series":
         source: Any = np.sin(np.arange(300) / 3)[:, None] + 0.1 * rng.normal(size=(300, 3))

@@ -17,13 +17,15 @@ _SERIES = (
 )  # fmt: skip
 _STREAM = ("series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
 _IMAGES = (
-    "training.num_steps=4", "network.base_channels=4", "scoring.memory_size=50", "image.size_px=32",
+    "training.num_steps=4", "training.batch_size=4", "training.num_validation_draws=4", "network.base_channels=4",
+    "scoring.memory_size=50", "image.size_px=32",
     "maps.memory_grid=4", "maps.denoiser_grid=4", "maps.pixel_size_px=16", "maps.taps=[0]",
     "reconstruction.num_inference_steps=2", "calibration.alpha=0.2", "network.num_heads=2",
 )  # fmt: skip
 _AUDIO = (
     f"audio.sample_rate={RATE}", "audio.clip_s=1.0", "audio.columns=128", "audio.num_rows=32",
-    "audio.num_background=8", "training.num_steps=4", "scoring.memory_size=50", "network.base_channels=4",
+    "audio.num_background=8", "training.num_steps=4", "training.batch_size=4", "training.num_validation_draws=4",
+    "scoring.memory_size=50", "network.base_channels=4",
     "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.taps=[0]", "reconstruction.num_inference_steps=2",
     "calibration.alpha=0.2", "network.num_heads=2",
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """The command line: thin; each command reads its options, calls the package, and prints what came of it.
 
-Heavy imports stand inside the commands, so that every `--help` answers at once. A new modality adds a command to
-`fit.py`; nothing else changes. Read `console.py` for what is printed, `detector.py` for what happens.
+Heavy imports stand inside the commands, so that every `--help` answers at once. A new modality has its `fit` command by
+its line in the registry; one with options of its own adds a command to `fit.py`. Read `console.py` for what is printed,
+`detector.py` for what happens.
 """
 
 import os
@@ -10,41 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from oddwave.cli import options as opt
 from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
-from oddwave.cli.options import (
-    AllowExternal,
-    Alpha,
-    Columns,
-    ConfigFile,
-    Data,
-    DayFirst,
-    Decimal,
-    Delimiter,
-    Exclude,
-    ExitCode,
-    FalseDiscoveryRate,
-    Json,
-    Kind,
-    Model,
-    NoHeader,
-    OnError,
-    Out,
-    Preset,
-    Quiet,
-    Resume,
-    Seed,
-    Settings,
-    Timestamp,
-    check_rates,
-    check_reading,
-    configured,
-    out_option,
-    read_for,
-    reading_options,
-    tell,
-    written,
-)  # fmt: skip
 from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts
 from oddwave.errors import DataError
@@ -97,26 +66,26 @@ def _as_fitted(metavar: str, text: str) -> Any:
 
 @app.command()
 def score(
-    model: Model,
+    model: opt.Model,
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A file, a folder or a quoted glob of what the model was fitted on.")
     ],
-    out: Out,
-    alpha: Alpha = None,
-    fdr: FalseDiscoveryRate = None,
+    out: opt.Out,
+    alpha: opt.Alpha = None,
+    fdr: opt.FalseDiscoveryRate = None,
     timestamp: Annotated[str | None, _as_fitted("COL", "Timestamp column.")] = None,
     columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
     exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
     delimiter: Annotated[str | None, _as_fitted("CHAR", "Between columns, 'tab' for a tab.")] = None,
-    decimal: Decimal = None,
-    day_first: DayFirst = None,
-    no_header: NoHeader = False,
+    decimal: opt.Decimal = None,
+    day_first: opt.DayFirst = None,
+    no_header: opt.NoHeader = False,
     kind: Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")] = None,
     on_error: Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")] = None,
-    allow_external: AllowExternal = False,
-    exit_code: ExitCode = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    allow_external: opt.AllowExternal = False,
+    exit_code: opt.ExitCode = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Score new data with a model.
 
@@ -135,50 +104,50 @@ def score(
     """
     from oddwave.report.outputs import require_writable
 
-    check_rates(alpha, fdr)
-    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
+    opt.check_rates(alpha, fdr)
+    options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     from oddwave.detector import Detector
 
     detector = Detector.load(model, allow_external=allow_external)
     modality = detector.config.modality
-    check_reading(options, modality, model)
+    opt.check_reading(options, modality, model)
     detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:
         detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)  # before files are read
     try:
         source = detector.inner.read(data)
     except DataError as error:
-        what = {"image": "images", "audio": "audio"}.get(modality, "time series")
-        error.add_note(f"{model} is a model of {what}")
+        error.add_note(f"{model} is a model of {opt.subject_of(modality)}")
         raise
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
-    tell(result, written(result, data, out, quiet, fdr), source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
+    files = opt.written(result, data, out, quiet, fdr)
+    opt.tell(result, files, source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()
 def detect(
-    data: Data,
-    out: Out,
-    preset: Preset = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    config_file: ConfigFile = None,
-    alpha: Alpha = None,
-    fdr: FalseDiscoveryRate = None,
-    timestamp: Timestamp = None,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    day_first: DayFirst = None,
-    no_header: NoHeader = False,
-    kind: Kind = "auto",
-    on_error: OnError = None,
-    resume: Resume = False,
-    exit_code: ExitCode = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    data: opt.Data,
+    out: opt.Out,
+    preset: opt.Preset = None,
+    seed: opt.Seed = None,
+    settings: opt.Settings = None,
+    config_file: opt.ConfigFile = None,
+    alpha: opt.Alpha = None,
+    fdr: opt.FalseDiscoveryRate = None,
+    timestamp: opt.Timestamp = None,
+    columns: opt.Columns = None,
+    exclude: opt.Exclude = None,
+    delimiter: opt.Delimiter = None,
+    decimal: opt.Decimal = None,
+    day_first: opt.DayFirst = None,
+    no_header: opt.NoHeader = False,
+    kind: opt.Kind = "auto",
+    on_error: opt.OnError = None,
+    resume: opt.Resume = False,
+    exit_code: opt.ExitCode = False,
+    as_json: opt.Json = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Flag the anomalies in one file.
 
@@ -195,21 +164,21 @@ def detect(
     """
     from oddwave.report.outputs import require_writable
 
-    check_rates(alpha, fdr)
-    config = configured(preset, seed, settings, config_file)
-    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
+    opt.check_rates(alpha, fdr)
+    config = opt.configured(preset, seed, settings, config_file)
+    options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
-    detector, series = read_for(config, data, options)
+    detector, series = opt.read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, alpha=alpha, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = written(result, data, out, quiet, fdr)
-    tell(result, files, series.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
+        files = opt.written(result, data, out, quiet, fdr)
+    opt.tell(result, files, series.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
 
 
 @app.command()
-def info(model: Model) -> None:
+def info(model: opt.Model) -> None:
     """Show what a model was trained on and how.
 
     Reads no weights: `oddwave verify` checks those.
@@ -241,11 +210,11 @@ def info(model: Model) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path, out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
+    out: Annotated[Path, opt.out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
     only: Annotated[
         str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
     ] = None,
-    quiet: Quiet = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """See it work on made-up sensor readings, images and audio.
 

@@ -1,40 +1,36 @@
-"""`oddwave fit`: one command for each modality."""
+"""`oddwave fit`: a command for each modality of the registry; those that have options of their own are written here."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oddwave.cli.options import (
-    Columns,
-    ConfigFile,
-    Data,
-    DayFirst,
-    Decimal,
-    Delimiter,
-    Exclude,
-    Kind,
-    NoHeader,
-    OnError,
-    OutModel,
-    Preset,
-    Quiet,
-    Resume,
-    Seed,
-    Settings,
-    Timestamp,
-    check_on_error,
-    configured,
-    print_fitted,
-    read_for,
-    reading_options,
-)
+from oddwave.cli import options as opt
 from oddwave.console import PlainGroup
+from oddwave.registry import MODALITIES
+
+if TYPE_CHECKING:
+    from oddwave.config import Modality
+    from oddwave.detector import Detector
 
 __all__ = ["fit_app"]
 
+
+class _FitGroup(PlainGroup):
+    """The commands below, and one with the options that all modalities have for each other one."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all modalities."""
+        return [*super().list_commands(ctx), *(name for name in MODALITIES if name not in self.commands)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of a modality, or None."""
+        known = super().get_command(ctx, cmd_name)
+        return _plain_command(cmd_name) if known is None and cmd_name in MODALITIES else known
+
+
 fit_app = typer.Typer(
-    cls=PlainGroup,
+    cls=_FitGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="""Learn from normal data and save a model.
@@ -50,23 +46,23 @@ fit_app = typer.Typer(
 
 @fit_app.command("series")
 def fit_series(
-    data: Data,
-    out: OutModel,
-    preset: Preset = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    config_file: ConfigFile = None,
-    timestamp: Timestamp = None,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    day_first: DayFirst = None,
-    no_header: NoHeader = False,
-    kind: Kind = "auto",
-    on_error: OnError = None,
-    resume: Resume = False,
-    quiet: Quiet = False,
+    data: opt.Data,
+    out: opt.OutModel,
+    preset: opt.Preset = None,
+    seed: opt.Seed = None,
+    settings: opt.Settings = None,
+    config_file: opt.ConfigFile = None,
+    timestamp: opt.Timestamp = None,
+    columns: opt.Columns = None,
+    exclude: opt.Exclude = None,
+    delimiter: opt.Delimiter = None,
+    decimal: opt.Decimal = None,
+    day_first: opt.DayFirst = None,
+    no_header: opt.NoHeader = False,
+    kind: opt.Kind = "auto",
+    on_error: opt.OnError = None,
+    resume: opt.Resume = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Learn what normal time series look like.
 
@@ -82,32 +78,28 @@ def fit_series(
     """
     from oddwave.report.outputs import require_writable
 
-    config = configured(preset, seed, settings, config_file)
-    options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
+    config = opt.configured(preset, seed, settings, config_file)
+    options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "model")
-    detector, series = read_for(config, data, options)
-    from oddwave.training.folder import training_folder
-
-    with training_folder(out, resume) as folder:
-        detector.fit(series, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        detector.save(out)
-    print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
+    detector, series = opt.read_for(config, data, options)
+    _fit(detector, series, out, resume, quiet)
+    opt.print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
 
 
 @fit_app.command("image")
 def fit_image(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder of good images, quoted glob, or MVTec category.")],
-    out: OutModel,
-    preset: Preset = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    config_file: ConfigFile = None,
+    out: opt.OutModel,
+    preset: opt.Preset = None,
+    seed: opt.Seed = None,
+    settings: opt.Settings = None,
+    config_file: opt.ConfigFile = None,
     roi: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="Monitor only where this image is not black.")
     ] = None,
-    on_error: OnError = None,
-    resume: Resume = False,
-    quiet: Quiet = False,
+    on_error: opt.OnError = None,
+    resume: opt.Resume = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Learn what good images look like.
 
@@ -120,36 +112,21 @@ def fit_image(
         oddwave fit image boards/ -o model --roi mask.png
         oddwave fit image boards/ -o model --set image.tile_px=512
     """
-    from oddwave.report.outputs import require_writable
-
-    config = configured(preset, seed, settings, config_file, "image")
-    require_writable(out, "model")
-    from oddwave.sources.image.reader import read_images
-
-    check_on_error(on_error)
-    images = read_images(data, part="train", on_error=on_error or "skip")  # type: ignore[arg-type]
-    from oddwave.detector import Detector
-    from oddwave.training.folder import training_folder
-
-    options = {"on_error": on_error or "skip", **({} if roi is None else {"roi": str(roi.absolute())})}
-    detector = Detector(config, read_options=options)
-    with training_folder(out, resume) as folder:
-        detector.fit(images, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        detector.save(out)
-    print_fitted(detector, out, detector.meta["warnings"])
+    reading = {} if roi is None else {"roi": str(roi.absolute())}
+    _learn("image", data, out, preset, seed, settings, config_file, on_error, resume, quiet, **reading)
 
 
 @fit_app.command("audio")
 def fit_audio(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Folder, quoted glob or file of healthy recordings.")],
-    out: OutModel,
-    preset: Preset = None,
-    seed: Seed = None,
-    settings: Settings = None,
-    config_file: ConfigFile = None,
-    on_error: OnError = None,
-    resume: Resume = False,
-    quiet: Quiet = False,
+    out: opt.OutModel,
+    preset: opt.Preset = None,
+    seed: opt.Seed = None,
+    settings: opt.Settings = None,
+    config_file: opt.ConfigFile = None,
+    on_error: opt.OnError = None,
+    resume: opt.Resume = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Learn what a machine, or any other normal sound, sounds like.
 
@@ -162,19 +139,59 @@ def fit_audio(
         oddwave fit audio pump.flac -o model --preset fast
         oddwave fit audio "line3/*.wav" -o model --set audio.channels=each
     """
+    _learn("audio", data, out, preset, seed, settings, config_file, on_error, resume, quiet)
+
+
+def _plain_command(modality: Any) -> Any:
+    """Return the command of a modality that has no options of its own."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+    @app.command(modality, help=f"Learn from normal data of the modality {modality}.")
+    def fit(
+        data: Annotated[str, typer.Argument(metavar="DATA", help="What its reader takes.")],
+        out: opt.OutModel,
+        preset: opt.Preset = None,
+        seed: opt.Seed = None,
+        settings: opt.Settings = None,
+        config_file: opt.ConfigFile = None,
+        on_error: opt.OnError = None,
+        resume: opt.Resume = False,
+        quiet: opt.Quiet = False,
+    ) -> None:
+        _learn(modality, data, out, preset, seed, settings, config_file, on_error, resume, quiet)
+
+    return typer.main.get_command(app)
+
+
+def _learn(
+    modality: "Modality",
+    data: str,
+    out: Path,
+    preset: str | None,
+    seed: int | None,
+    settings: list[str] | None,
+    config_file: Path | None,
+    on_error: str | None,
+    resume: bool,
+    quiet: bool,
+    **reading: str,
+) -> None:
+    """Fit and save a model of any modality whose detector reads the data itself."""
     from oddwave.report.outputs import require_writable
 
-    config = configured(preset, seed, settings, config_file, "audio")
+    config = opt.configured(preset, seed, settings, config_file, modality)
+    opt.check_on_error(on_error)
     require_writable(out, "model")
-    from oddwave.sources.audio.reader import read_audio
-
-    check_on_error(on_error)
-    recordings = read_audio(data, part="train", channels=config.audio.channels, on_error=on_error or "skip")  # type: ignore[arg-type]
     from oddwave.detector import Detector
+
+    detector = Detector(config, read_options={"on_error": on_error or "skip", **reading})
+    _fit(detector, data, out, resume, quiet)
+    opt.print_fitted(detector, out, detector.meta.get("warnings", []))
+
+
+def _fit(detector: "Detector", data: Any, out: Path, resume: bool, quiet: bool) -> None:
     from oddwave.training.folder import training_folder
 
-    detector = Detector(config, read_options={"on_error": on_error or "skip"})
     with training_folder(out, resume) as folder:
-        detector.fit(recordings, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
+        detector.fit(data, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
         detector.save(out)
-    print_fitted(detector, out, detector.meta["warnings"])

@@ -24,7 +24,7 @@ __all__ = [
     "Exclude", "ExitCode", "FalseDiscoveryRate", "Json", "Kind",
     "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
     "check_on_error", "check_rates", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
-    "reading_options", "seed_numbers", "tell", "written",
+    "reading_options", "seed_numbers", "subject_of", "tell", "written",
 ]  # fmt: skip
 
 Data = Annotated[
@@ -145,12 +145,18 @@ def reading_options(
 
 
 def check_reading(options: Mapping[str, Any], modality: str, model: Path) -> None:
-    """Refuse options that say how to read series, for a model of images or audio."""
-    other = {"image": "images", "audio": "audio"}.get(modality)
-    unfit = [name for name in options if name != "on_error"] if other else []
+    """Refuse options that say how to read series, for a model of another modality."""
+    unfit = [name for name in options if name != "on_error" and modality != "series"]
     if unfit:
         name = "--no-header" if unfit[0] == "header" else f"--{unfit[0].replace('_', '-')}"
-        raise ConfigError(f"{name} is for models of time series, and {model} is a model of {other}: leave it out")
+        raise ConfigError(
+            f"{name} is for models of time series, and {model} is a model of {subject_of(modality)}: leave it out"
+        )
+
+
+def subject_of(modality: str) -> str:
+    """Return what models of a modality are of."""
+    return {"series": "time series", "image": "images"}.get(modality, modality)
 
 
 def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:

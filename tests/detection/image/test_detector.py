@@ -19,12 +19,20 @@ from oddwave.tensors.image_frame import ImageFrame
 
 TINY = (
     "training.num_steps=12",
+    "training.batch_size=8",
+    "training.num_validation_draws=8",
     "network.base_channels=8",
     "scoring.memory_size=200",
     "image.size_px=64",
     "maps.memory_grid=8",
     "maps.denoiser_grid=8",
     "maps.pixel_size_px=32",
+)
+SMALLEST = (
+    "training.num_steps=3",
+    "training.batch_size=4",
+    "training.num_validation_draws=2",
+    "scoring.noise_levels=[0.3]",
 )
 
 
@@ -105,11 +113,10 @@ def test_a_normal_version_differs_where_the_defect_is(detector, new):
 
 @pytest.mark.parametrize("space", ["pixel", "both"])
 def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
-    smallest = ("training.num_steps=4", "training.batch_size=4", "scoring.noise_levels=[0.2]")
-    config = tiny(f"maps.space={space}", "training.feature_loss_weight=0.5", *smallest)
-    fitted = Detector(config).fit(good)
+    config = tiny(f"maps.space={space}", "training.feature_loss_weight=0.5", *SMALLEST)
+    fitted = Detector(config).fit(good[:20])
     assert any(term.startswith("recon.") for term in fitted.inner.model.term_names)
-    result = fitted.score(new, alpha=0.15)
+    result = fitted.score(new, alpha=0.2)
     assert result.images[1].reconstruction is not None
     loaded = Detector.load(fitted.save(tmp_path / "model"))
     np.testing.assert_allclose(loaded.decision_function(new), result.scores, rtol=1e-3)
@@ -123,7 +130,7 @@ def test_the_error_may_be_the_place_of_arrival_of_an_inversion(good, new):
 
 
 def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, new, tmp_path):
-    detector = Detector(tiny("maps.memory_grid=auto", "maps.denoiser_grid=auto")).fit(good)
+    detector = Detector(tiny(*SMALLEST, "maps.memory_grid=auto", "maps.denoiser_grid=auto")).fit(good[:20])
     detector.save(tmp_path / "model")
     grids = json.loads(next((tmp_path / "model").glob("*/config.json")).read_text())["choices"]["grids"]
     sides = {f"{name}_grid {side}" for name in ("memory", "denoiser") for side in (16, 32)}
@@ -134,8 +141,8 @@ def test_grids_left_open_are_chosen_on_synthetic_defects_and_stay_chosen(good, n
 
 
 def test_no_grid_is_tried_that_no_term_looks_at(good):
-    paper = tiny("maps.memory_grid=auto", "maps.denoiser_grid=auto", "maps.space=pixel", "maps.patch_memory=false")
-    assert "grids" not in Detector(paper).fit(good).inner.choices
+    paper = ("maps.memory_grid=auto", "maps.denoiser_grid=auto", "maps.space=pixel", "maps.patch_memory=false")
+    assert "grids" not in Detector(tiny(*SMALLEST, *paper)).fit(good[:20]).inner.choices
 
 
 @pytest.mark.parametrize(("fine", "chosen"), [(0.9, 32), (0.51, 16)])
@@ -217,10 +224,9 @@ def test_what_cannot_be_learnt_from_is_refused(good):
     ids=["blank tiles", "grating"],
 )
 def test_identical_images_are_learnt_with_a_warning_and_without_a_number_going_wrong(same, settings, tmp_path):
-    smallest = ("training.num_steps=3", "training.batch_size=4", "scoring.noise_levels=[0.3]")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitted = Detector(tiny(*smallest, *settings)).fit([same] * 12)
+        fitted = Detector(tiny(*SMALLEST, *settings)).fit([same] * 12)
         result = fitted.score([same, blotted(1)], alpha=0.5)
     assert np.isfinite(result.scores).all()
     assert result.scores[1] > result.scores[0]

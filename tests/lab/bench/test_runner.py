@@ -3,7 +3,9 @@
 import csv
 import json
 import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -39,7 +41,12 @@ class Deadly:
         return os._exit, (9,)
 
 
-def test_a_killed_process_is_a_row_and_the_other_cells_run(tmp_path):
+@pytest.mark.parametrize("start", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_killed_process_is_a_row_and_the_other_cells_run(tmp_path, monkeypatch, start):
+    if start == "forkserver":  # workers forked off one process that has imported everything, not importing it each
+        context = get_context(start)
+        context.set_forkserver_preload([runner.__name__])
+        monkeypatch.setattr(runner, "_workers", lambda jobs: ProcessPoolExecutor(jobs, context))
     killed = replace(stream_task(item="killed"), test=Deadly())
     tasks = [stream_task(), killed, stream_task(item="fan")]
     rows = runner.run_benchmark(tmp_path, tmp_path / "b", tasks=tasks, methods=["zscore"], jobs=2)

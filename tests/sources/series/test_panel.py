@@ -102,3 +102,19 @@ def test_what_cannot_be_a_panel_is_refused(tmp_path):
         read_series(np.ones((2, 3, 4)), kind="stream")
     with pytest.raises(ShapeError, match="make them equally long"):
         read_series({"a": np.ones((2, 1, 4)), "b": np.ones((2, 1, 5))})
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_instance_without_any_value_is_left_out_alone(tmp_path, channels):
+    values = np.stack([heartbeat(5)] * channels, axis=1)
+    values[2] = np.nan
+    panel = read_series(values, on_error="skip")
+    assert [entry.id for entry in panel.entries] == ["0", "1", "2", "3", "4"]
+    assert [(failure.id, failure.place) for failure in panel.failures] == [("2", 2)]
+    assert "no number at all" in panel.failures[0].message
+    with pytest.raises(DataError, match="'2' holds no number at all"):
+        read_series(values)
+    with pytest.raises(DataError, match="'0' holds no number at all"):
+        read_series(np.full_like(values, np.nan), on_error="skip")
+    table = read_series(pd.DataFrame(values[:, 0]), kind="panel", label_column=None, on_error="skip")
+    assert [failure.place for failure in table.failures] == [2]

@@ -31,9 +31,10 @@ _FILES = ("arrays.safetensors", "baseline.json")
 
 @dataclass(kw_only=True, eq=False)
 class Baseline(ABC):
-    """A scorer; its dataclass fields are its settings, its fitted state is `_arrays()`."""
+    """A scorer; its dataclass fields are its settings, its fitted state is the arrays that `fitted` names."""
 
     name: ClassVar[str]
+    fitted: ClassVar[tuple[str, ...]] = ()  # `_reference` is named "reference"
 
     def __post_init__(self) -> None:
         self._item_shape: tuple[int, ...] | None = None  # (C,) of a stream, (C, L) of a panel, (C, S, S) of images
@@ -147,11 +148,13 @@ class Baseline(ABC):
         """Score checked items."""
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays: none where nothing is learnt."""
-        return {}
+        """Return the fitted arrays: those that `fitted` names."""
+        return {name: getattr(self, f"_{name}") for name in self.fitted}
 
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:  # noqa: B027 - there may be none
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take the arrays that `_arrays` returned; a KeyError says that one is missing."""
+        for name in self.fitted:
+            setattr(self, f"_{name}", arrays[name])
 
 
 def _seal(about: Mapping[str, Any], content: bytes) -> str:

@@ -71,7 +71,7 @@ class ClipReader:
 
 @dataclass(kw_only=True, eq=False)
 class ClipBaseline(Baseline):
-    """A scorer of clips of one length; its fitted state is `_arrays()`."""
+    """A scorer of clips of one length; its fitted state is what `fitted` names."""
 
     sample_rate: int = 16000
 

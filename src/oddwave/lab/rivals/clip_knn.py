@@ -13,7 +13,7 @@ Read `log_mel_knn.py` for a description without a network.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -42,6 +42,7 @@ class ClipKNN(ClipBaseline):
     """
 
     is_standardised: ClassVar[bool] = False
+    fitted: ClassVar[tuple[str, ...]] = ("unit", "reference")
     num_neighbors: int = 5
 
     def __post_init__(self) -> None:
@@ -64,12 +65,6 @@ class ClipKNN(ClipBaseline):
     @abstractmethod
     def _describe(self, batch: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b D"]:
         """Return the numbers by which clips are compared."""
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"unit": self._unit, "reference": self._reference}
-
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._unit, self._reference = arrays["unit"], arrays["reference"]
 
 
 @dataclass(kw_only=True, eq=False)

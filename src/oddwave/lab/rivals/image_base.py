@@ -48,7 +48,7 @@ class Images(Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class ImageBaseline(Baseline):
-    """A scorer of square images of one size; its fitted state is `_arrays()`.
+    """A scorer of square images of one size; its fitted state is what `fitted` names.
 
     `on_progress` may be set to hear how far a long `fit` has come; it is no setting and is not saved.
     """

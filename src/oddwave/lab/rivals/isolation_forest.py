@@ -9,6 +9,7 @@ Saving keeps those windows and the seed, and loading grows the forest anew: the 
 scikit-learn version. Trees are not stored, because that would need pickle. Read `series_base.py` for the interface.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ class IsolationForest(WindowBaseline):
     """`num_trees` isolation trees over flattened windows; `seed` makes the forest repeatable."""
 
     name: ClassVar[str] = "isolation_forest"
+    fitted: ClassVar[tuple[str, ...]] = (*WindowBaseline.fitted, "reference")
     num_trees: int = 100
     max_reference: int = 10_000
     seed: int = 0
@@ -54,8 +56,6 @@ class IsolationForest(WindowBaseline):
         blocks = (block for _, block in row_blocks(windows, windows[0].size))
         return np.concatenate([-self._forest.score_samples(block) for block in blocks])
 
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"reference": self._reference}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._grow(state["reference"])
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super()._take(arrays)
+        self._grow(self._reference)

@@ -32,6 +32,7 @@ class KNN(WindowBaseline):
     """Mean distance to the `num_neighbors` nearest of at most `max_reference` training windows."""
 
     name: ClassVar[str] = "knn"
+    fitted: ClassVar[tuple[str, ...]] = (*WindowBaseline.fitted, "reference")
     num_neighbors: int = 5
     max_reference: int = 10_000
 
@@ -60,9 +61,3 @@ class KNN(WindowBaseline):
     def _mean_distance(self, windows: Float[np.ndarray, "N C L"], apart: Apart | None) -> Float[np.ndarray, " N"]:
         found = nearest(windows.reshape(len(windows), -1), self._reference, self.num_neighbors, apart=apart, exact=True)
         return found.mean(found.distance)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"reference": self._reference}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._reference = state["reference"]

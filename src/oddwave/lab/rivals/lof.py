@@ -16,6 +16,7 @@ Read `knn.py` first, whose self-join this follows.
 Legend: N windows, C channels, L points, m references or windows of a block, D = C L values of a window, K neighbours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -43,6 +44,7 @@ class LOF(WindowBaseline):
     """Local outlier factor with `num_neighbors` neighbours among at most `max_reference` training windows."""
 
     name: ClassVar[str] = "lof"
+    fitted: ClassVar[tuple[str, ...]] = (*WindowBaseline.fitted, "reference")
     num_neighbors: int = 5
     max_reference: int = 5000
 
@@ -87,12 +89,12 @@ class LOF(WindowBaseline):
         k = max(1, min(self.num_neighbors, len(self._reference) - 1))
         return nearest(vectors, self._reference, k, apart=apart, exact=True)
 
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"reference": self._reference, **self._around._asdict()}
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return super()._arrays() | self._around._asdict()
 
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._reference = state["reference"]
-        self._around = _Surroundings(state["k_distance"], state["density"])
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super()._take(arrays)
+        self._around = _Surroundings(arrays["k_distance"], arrays["density"])
 
 
 def _density(found: Neighbours, k_distance: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:

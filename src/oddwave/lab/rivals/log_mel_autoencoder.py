@@ -42,6 +42,7 @@ class LogMelAutoencoder(ClipBaseline):
     """Reconstruction error of stacked log-mel frames; `seed` makes the training repeatable."""
 
     name: ClassVar[str] = "log_mel_autoencoder"
+    fitted: ClassVar[tuple[str, ...]] = ("scale",)
     num_epochs: int = 30
     batch_size: int = 512
     learning_rate: float = 1e-3
@@ -118,12 +119,12 @@ class LogMelAutoencoder(ClipBaseline):
     def _arrays(self) -> dict[str, np.ndarray]:
         assert self._network is not None
         state = self._network.state_dict()
-        return {"scale": self._scale} | {key: state[key].numpy() for key in state if not key.endswith(_COUNTER)}
+        return super()._arrays() | {key: state[key].numpy() for key in state if not key.endswith(_COUNTER)}
 
     def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
         import torch
 
-        self._scale = arrays["scale"]
+        super()._take(arrays)
         self._network = _network(len(arrays["0.weight"][0])).eval()
         own = self._network.state_dict()
         self._network.load_state_dict(

@@ -40,6 +40,7 @@ class MatrixProfile(SeriesBaseline):
     """Distance of z-normalised windows to the nearest; streams need stumpy (MissingExtraError), panels do not."""
 
     name: ClassVar[str] = "matrix_profile"
+    fitted: ClassVar[tuple[str, ...]] = (*SeriesBaseline.fitted, "reference")
     window_size: int = 64
     max_reference: int = 50_000
 
@@ -91,12 +92,6 @@ class MatrixProfile(SeriesBaseline):
         found = [nearest(values, known, 1, apart=apart, exact=True).distance[:, 0] for values, known in channels]
         means: np.ndarray = np.mean(found, axis=0)
         return means
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"reference": self._reference}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._reference = state["reference"]
 
 
 def _profile(

@@ -38,6 +38,7 @@ class OneClassSVM(WindowBaseline):
     """Distance to the plane that at most the share `nu` of the training windows lies beyond."""
 
     name: ClassVar[str] = "one_class_svm"
+    fitted: ClassVar[tuple[str, ...]] = (*WindowBaseline.fitted, "support", "weights", "offset_and_gamma")
     nu: float = 0.1
     sharpness: float = 10.0
     max_reference: int = 2000
@@ -86,10 +87,3 @@ class OneClassSVM(WindowBaseline):
             # a sum along each row, not a matrix product, whose rounding depends on the number of rows
             scores[part] = -(near * self._weights).sum(axis=1) - offset
         return scores
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"support": self._support, "weights": self._weights, "offset_and_gamma": self._offset_and_gamma}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._support, self._weights = state["support"], state["weights"]
-        self._offset_and_gamma = state["offset_and_gamma"]

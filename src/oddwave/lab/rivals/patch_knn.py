@@ -16,7 +16,6 @@ patches, 152 floats each, or 0.6 MB for an image of 256 px.
 Read `image_base.py` for the interface.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +36,7 @@ class PatchKNN(GridBaseline):
     """Distance to the nearest of a `coreset_share` of all training patches."""
 
     name: ClassVar[str] = "patch_knn"
+    fitted: ClassVar[tuple[str, ...]] = ("memory",)
     coreset_share: float = 0.02
     reweighting: bool = True
     seed: int = 0
@@ -80,9 +80,3 @@ class PatchKNN(GridBaseline):
         distances = np.linalg.norm(self._memory[chosen] - patch, axis=1).astype(np.float64)
         own = float(np.linalg.norm(self._memory[place] - patch))
         return float(1.0 - 1.0 / np.exp(distances - own).sum())
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"memory": self._memory}
-
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._memory = arrays["memory"]

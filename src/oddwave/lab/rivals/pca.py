@@ -28,6 +28,7 @@ class PCAReconstruction(WindowBaseline):
     """Reconstruction error outside the components that keep `variance_share` of the variance."""
 
     name: ClassVar[str] = "pca"
+    fitted: ClassVar[tuple[str, ...]] = (*WindowBaseline.fitted, "mean_window", "components")
     variance_share: float = 0.95
     max_reference: int = 4096
 
@@ -58,9 +59,3 @@ class PCAReconstruction(WindowBaseline):
             residual = centred - (centred @ self._components.T) @ self._components
             scores[first : first + len(block)] = np.mean(residual**2, axis=1)
         return scores
-
-    def _state(self) -> dict[str, np.ndarray]:
-        return {"mean_window": self._mean_window, "components": self._components}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        self._mean_window, self._components = state["mean_window"], state["components"]

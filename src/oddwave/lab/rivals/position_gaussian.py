@@ -15,7 +15,6 @@ so memory does not grow with the number of images: it is a few times 1,024 matri
 Read `image_base.py` for the interface.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,6 +37,7 @@ class PaDiM(GridBaseline):
     """Mahalanobis distance per place, in all features or `num_dimensions` of them, drawn by `seed`."""
 
     name: ClassVar[str] = "padim"
+    fitted: ClassVar[tuple[str, ...]] = ("kept", "mean", "whitening")
     num_dimensions: int | None = None
     seed: int = 0
 
@@ -88,12 +88,6 @@ class PaDiM(GridBaseline):
         distance = mahalanobis(torch.from_numpy(away).transpose(0, 1), torch.from_numpy(self._whitening))
         maps = self._smoothed(distance.T.numpy(), batch.shape[-1])
         return maps.max(axis=(1, 2)).astype(np.float64), maps
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"kept": self._kept, "mean": self._mean, "whitening": self._whitening}
-
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._kept, self._mean, self._whitening = arrays["kept"], arrays["mean"], arrays["whitening"]
 
 
 class _Sums:

@@ -7,9 +7,9 @@ Legend: n points, C channels, N instances or windows, L points of one, D values 
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,7 +26,9 @@ BLOCK_VALUES = 2**22  # values held by one block of windows or distances: 32 MiB
 
 @dataclass(kw_only=True, eq=False)
 class SeriesBaseline(Baseline):
-    """A scorer of streams and panels; its fitted state, beside the scale of the channels, is `_state()`."""
+    """A scorer of streams and panels; `fitted` begins with the scale of the channels."""
+
+    fitted: ClassVar[tuple[str, ...]] = ("mean", "scale")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,15 +73,6 @@ class SeriesBaseline(Baseline):
     def _judge(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
         return self._score(self._standardised(x))
 
-    @final
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"mean": self._mean, "scale": self._scale, **self._state()}
-
-    @final
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._mean, self._scale = arrays["mean"], arrays["scale"]
-        self._restore({name: array for name, array in arrays.items() if name not in ("mean", "scale")})
-
     @abstractmethod
     def _fit(self, x: Float[np.ndarray, "..."]) -> None:
         """Learn from standardised items."""
@@ -91,13 +84,6 @@ class SeriesBaseline(Baseline):
     def _score_training(self, x: Float[np.ndarray, "..."]) -> Float[np.ndarray, " n"]:
         """Score the very items that were fitted."""
         return self._score(x)
-
-    def _state(self) -> dict[str, np.ndarray]:
-        """Return the fitted arrays: none where nothing more is learnt."""
-        return {}
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the arrays that `_state` returned."""
 
     def _set_scale(self, x: Float[np.ndarray, "..."]) -> None:
         axes = (0,) if x.ndim == 2 else (0, 2)

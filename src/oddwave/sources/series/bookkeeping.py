@@ -22,35 +22,9 @@ _TIME_NAME = re.compile(
 )
 _COUNTER_NAMES = frozenset(
     [
-        "",
-        "index",
-        "idx",
-        "row",
-        "rowid",
-        "rownum",
-        "rownumber",
-        "rowindex",
-        "id",
-        "no",
-        "nr",
-        "number",
-        "unnamed0",
-        "column0",
-        "#",
-        "record",
-        "recordid",
-        "recordnumber",
-        "recno",
-        "seq",
-        "sequence",
-        "sequencenumber",
-        "entryid",
-        "sampleindex",
-        "samplenumber",
-        "samplenr",
-        "pk",
-        "lfdnr",
-        "level0",
+        *("", "index", "idx", "row", "rowid", "rownum", "rownumber", "rowindex", "id", "no", "nr", "number"),
+        *("unnamed0", "column0", "#", "record", "recordid", "recordnumber", "recno", "seq", "sequence"),
+        *("sequencenumber", "entryid", "sampleindex", "samplenumber", "samplenr", "pk", "lfdnr", "level0"),
     ]
 )
 _ELAPSED_NAME = re.compile(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from oddwave.errors import DataError
 from oddwave.sources.series.cells import Table
 
-__all__ = ["listed_names", "resolve_column", "resolve_columns", "split_names"]
+__all__ = ["distinct_names", "listed_names", "resolve_column", "resolve_columns", "split_names"]
 
 _LONG = 60  # characters of a name that messages show
 
@@ -36,6 +36,24 @@ def split_names(text: str) -> list[str]:
         return [part.strip() for part in text.split(",") if part.strip()]
     names.append(name + "\\" * escaped if quoted else (name + "\\" * escaped).strip())
     return [name for name in names if name]
+
+
+def distinct_names(names: Sequence[str], where: str) -> tuple[list[str], tuple[str, ...]]:
+    """Number the names that come again, with a note that says `where` they do."""
+    taken, counts = set(names), dict.fromkeys(names, 0)
+    distinct, repeated = list[str](), list[str]()
+    for name in names:
+        counts[name] += 1
+        new = name
+        if counts[name] > 1:
+            repeated.append(name)
+            while new in taken:
+                new = f"{name}_{counts[name]}"
+                counts[name] += new in taken
+            taken.add(new)
+        distinct.append(new)
+    shown = listed_names(list(dict.fromkeys(repeated)))
+    return distinct, ((f"column names repeated in the {where} were numbered: {shown}",) if repeated else ())
 
 
 def resolve_columns(table: Table, keys: str | Sequence[str | int], option: str = "columns") -> tuple[int, ...]:

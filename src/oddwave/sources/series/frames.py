@@ -7,13 +7,14 @@ next: it decides what the columns mean.
 
 import datetime
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from oddwave.errors import DataError, MissingExtraError
+from oddwave.sources.series.columns import distinct_names
 from oddwave.sources.series.dates import is_date_text, parse_numeric_times
 from oddwave.sources.series.table import Column, Table, cells_column
 
@@ -136,11 +137,11 @@ def _part(
     entity: str = "",
     rows: np.ndarray | None = None,
 ) -> FramePart:
-    names, more = _distinct([_name(name) for name in table.columns])
+    names, more = distinct_names([_name(name) for name in table.columns], "frame")
     columns = [_column(name, table.iloc[:, i]) for i, name in enumerate(names)]
     if index is not None:
         name = _name(index.name if index.name is not None else "timestamp")
-        name = name if name not in names else _distinct([*names, "index"])[0][-1]
+        name = name if name not in names else distinct_names([*names, "index"], "frame")[0][-1]
         columns.insert(0, _column(name, index.to_series().reset_index(drop=True)))
     if not columns:
         raise DataError(f"{origin} has {len(table)} rows and no columns: expected at least one of numbers")
@@ -190,24 +191,6 @@ def _clock_of(index: "pd.Index", origin: str, clock: str | int | None) -> "tuple
 
 def _name(name: Any) -> str:
     return "_".join(str(part) for part in name) if isinstance(name, tuple) else str(name)
-
-
-def _distinct(names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Number the names that come again, with a note."""
-    taken, distinct, counts = set(names), [], dict.fromkeys(names, 0)
-    repeated: list[str] = []
-    for name in names:
-        counts[name] += 1
-        new = name
-        if counts[name] > 1:
-            repeated.append(name)
-            while new in taken:
-                new = f"{name}_{counts[name]}"
-                counts[name] += new in taken
-            taken.add(new)
-        distinct.append(new)
-    shown = ", ".join(dict.fromkeys(repeated[:12]))
-    return distinct, ((f"column names repeated in the frame were numbered: {shown}",) if repeated else ())
 
 
 def _column(name: str, series: "pd.Series") -> Column:

@@ -21,7 +21,7 @@ from oddwave.sources.base import Failure
 
 __all__ = [
     "SeriesFailure", "SeriesItem", "SeriesSet", "channel_notes", "check_ids", "check_lengths", "fingerprint_items",
-    "has_names", "in_order", "match_channels", "place_of", "plain_item", "same_channels",
+    "has_names", "in_order", "match_channels", "place_of", "plain_item", "same_channels", "without_infinities",
 ]  # fmt: skip
 
 _T = TypeVar("_T")
@@ -141,7 +141,7 @@ def plain_item(
     if not values.size:
         raise DataError(f"'{identifier}' has shape {values.shape}: expected at least one point and one channel")
     names = tuple(channel_names) if channel_names else tuple(f"channel_{i}" for i in range(values.shape[1]))
-    clean, notes = _without_infinities(values)
+    clean, notes = without_infinities(values)
     notes += channel_notes(identifier, clean, names)
     return SeriesItem(identifier, clean, names, np.arange(len(values)), notes=notes, class_label=class_label)
 
@@ -165,7 +165,8 @@ def channel_notes(identifier: str, values: Float[np.ndarray, "n C"], names: Sequ
     )
 
 
-def _without_infinities(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n C"], tuple[str, ...]]:
+def without_infinities(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n C"], tuple[str, ...]]:
+    """Return a copy in which infinite values are missing, and a note where there were any."""
     clean = np.array(values, dtype=np.float64)
     infinite = np.isinf(clean)
     clean[infinite] = np.nan

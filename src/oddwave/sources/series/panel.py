@@ -3,13 +3,14 @@
 Legend: N instances, C channels, L points. Read `reader.py` next: it decides when a table is a panel.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.sources.series.items import SeriesItem, plain_item
+from oddwave.sources.series.items import SeriesFailure, SeriesItem, plain_item
 from oddwave.sources.series.table import Table
 
 __all__ = ["LabelColumn", "array_panel", "looks_like_panel", "table_panel"]
@@ -19,13 +20,23 @@ MIN_PANEL_COLUMNS = 16  # the class and 15 points: the shortest instances of the
 _MAX_CLASSES = 100
 
 
-def array_panel(values: Float[np.ndarray, "N *CL"], prefix: str = "") -> list[SeriesItem]:
-    """Return one item per instance of (N, C, L), or (N, L) for one channel; ids are the positions."""
+def array_panel(values: Float[np.ndarray, "N *CL"], prefix: str = "") -> list[SeriesItem | SeriesFailure]:
+    """Return one item per instance of (N, C, L), or (N, L) for one channel; ids are the positions.
+
+    An instance without any value is a failure in its place.
+    """
     panel = values[:, None, :] if values.ndim == 2 else values
-    return [plain_item(f"{prefix}{i}", instance.T) for i, instance in enumerate(panel)]
+    return [_instance(f"{prefix}{i}", instance.T) for i, instance in enumerate(panel)]
 
 
-def table_panel(table: Table, label_column: LabelColumn, prefix: str = "") -> list[SeriesItem]:
+def _instance(identifier: str, values: Float[np.ndarray, "L C"]) -> SeriesItem | SeriesFailure:
+    try:
+        return plain_item(identifier, values)
+    except DataError as error:
+        return SeriesFailure(identifier, None, str(error))
+
+
+def table_panel(table: Table, label_column: LabelColumn, prefix: str = "") -> list[SeriesItem | SeriesFailure]:
     """Return one single-channel item per row; "first" takes the first column as the class, "auto" where it looks so.
 
     Raises: ConfigError for an unknown `label_column`; DataError for text, or a table too narrow to hold a series.
@@ -50,12 +61,12 @@ def table_panel(table: Table, label_column: LabelColumn, prefix: str = "") -> li
     values = np.stack([column.numbers for column in points], axis=1)
     labels = [_label(table, row) if has_label else None for row in range(len(values))]
     note = "first column taken as the class, for evaluation only" if has_label else "no class column"
-    items = array_panel(values, prefix)
-    return [_annotated(item, label, (*table.notes, note)) for item, label in zip(items, labels, strict=True)]
-
-
-def _annotated(item: SeriesItem, label: str | None, notes: tuple[str, ...]) -> SeriesItem:
-    return SeriesItem(item.id, item.values, ("value",), item.row_index, notes=notes + item.notes, class_label=label)
+    return [
+        replace(item, channel_names=("value",), notes=(*table.notes, note, *item.notes), class_label=label)
+        if isinstance(item, SeriesItem)
+        else item
+        for item, label in zip(array_panel(values, prefix), labels, strict=True)
+    ]
 
 
 def _label(table: Table, row: int) -> str:

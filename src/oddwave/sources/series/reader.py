@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from oddwave.errors import ConfigError, DataError, ShapeError
 from oddwave.sources.arrays import is_tensor
-from oddwave.sources.base import Candidate, Failure, check_option, read_entries
+from oddwave.sources.base import Candidate, check_option, read_entries
 from oddwave.sources.bounded import (
     MAX_BYTES,
     MAX_RATIO,
@@ -68,7 +68,7 @@ __all__ = ["DATA_ENDINGS", "SERIES_FILES", "Kind", "read_series"]
 DATA_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".pq", ".npy", ".npz")
 _PROSE = ("readme", "license", "licence", "notes", "requirements", "changelog")  # .txt files that hold no data
 _BINARY = {".npy": "an NPY file", ".npz": "an NPZ file", ".parquet": "a Parquet file", ".pq": "a Parquet file"}
-_Items = tuple[Kind, list[SeriesItem]]
+_Items = tuple[Kind, Sequence[SeriesItem | SeriesFailure]]
 
 
 class _SeriesFiles(FileKind):
@@ -149,20 +149,21 @@ def _read_all(found: _Found, on_error: OnError, like: tuple[str, ...]) -> Series
                 raise
             notes.append(f"'{entry.id}' holds results that oddwave wrote, no data: passed over")
             return None
-        return kind, [match_channels(item, like) for item in items] if like else items
+        matched = [match_channels(item, like) if like and isinstance(item, SeriesItem) else item for item in items]
+        return kind, matched
 
     kinds: dict[Kind, None] = {}
-    items: list[SeriesItem] = []
-    failures: list[SeriesFailure] = []
+    entries: list[SeriesItem | SeriesFailure] = []
     candidates = [Candidate(entry.id, entry.path, partial(reading, entry)) for entry in found.entries]
     for outcome in read_entries(candidates, "stop" if alone else on_error, SeriesFailure):
-        if isinstance(outcome, Failure):
-            place = len(items) + len(failures)
-            failures.append(SeriesFailure(outcome.id, outcome.path, outcome.reason, place))
-        elif outcome is not None:
+        if isinstance(outcome, SeriesFailure):
+            entries.append(outcome)
+        elif isinstance(outcome, tuple):
             kinds[outcome[0]] = None
-            items.extend(outcome[1])
-    if not items and failures:
+            entries += outcome[1]
+    items = [entry for entry in entries if isinstance(entry, SeriesItem)]
+    failures = [replace(entry, place=i) for i, entry in enumerate(entries) if isinstance(entry, SeriesFailure)]
+    if failures and (on_error == "stop" or not items):
         raise DataError(failures[0].reason)
     if not items:
         raise DataError("the source holds no series: give at least one stream or instance")

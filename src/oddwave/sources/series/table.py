@@ -22,6 +22,7 @@ from oddwave.sources.series.cells import (
 )
 from oddwave.sources.series.columns import listed_names, resolve_column, resolve_columns, split_names
 from oddwave.sources.series.dates import CLOCK_TEXT, ReadTimes, is_date_text, parse_numeric_times, parse_text_times
+from oddwave.sources.series.items import without_infinities
 from oddwave.sources.series.writing import cells_column
 
 __all__ = [
@@ -95,16 +96,12 @@ def read_table(
         notes += more
     if not chosen:
         raise DataError(f"{table.origin} has no column left to monitor: exclude= names all that columns= chooses")
-    stacked = np.stack([_channel(table, table.columns[i], columns is not None) for i in chosen], axis=1)
-    notes += tuple(note for i in chosen for note in table.columns[i].notes)
-    infinite = np.isinf(stacked)
-    if infinite.any():
-        stacked[infinite] = np.nan
-        count = int(infinite.sum())
-        notes += (f"{count} infinite value{'s' * (count > 1)} taken as missing",)
+    channels = np.stack([_channel(table, table.columns[i], columns is not None) for i in chosen], axis=1)
+    values, infinite = without_infinities(channels)
+    notes += (*(note for i in chosen for note in table.columns[i].notes), *infinite)
     names = tuple(table.columns[i].name for i in chosen)
     times = None if clock.read is None else read.times
-    return TableContent(stacked, names, times, table.notes + notes, read.timezone, read.day_first, clock.is_local)
+    return TableContent(values, names, times, table.notes + notes, read.timezone, read.day_first, clock.is_local)
 
 
 def _excluded(table: Table, exclude: str | Sequence[str | int]) -> tuple[frozenset[int], tuple[str, ...]]:

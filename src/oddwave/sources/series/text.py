@@ -17,6 +17,7 @@ import numpy as np
 from oddwave.errors import ConfigError, DataError
 from oddwave.sources.bounded import Limits, open_file, unpacked
 from oddwave.sources.series.cells import Column, Table, number_in
+from oddwave.sources.series.columns import distinct_names
 from oddwave.sources.series.exports import Block, Layout, metric_labels, recognise_export
 from oddwave.sources.series.layout import Dialect, find_start, sniff_dialect
 from oddwave.sources.series.writing import CellReader
@@ -268,27 +269,8 @@ def _names(first: Sequence[str], header: bool) -> tuple[tuple[str, ...], tuple[s
     Control characters and line breaks in names become spaces, and very long names are cut: names are shown everywhere.
     """
     cells = [" ".join("".join(c if c.isprintable() else " " for c in cell).split())[:_MAX_NAME] for cell in first]
-    taken = {*cells} if header else set()
-    names: list[str] = []
-    seen: set[str] = set()
-    last: dict[str, int] = {}
-    repeated: list[str] = []
-    for i, cell in enumerate(cells):
-        name = (cell if header else "") or f"column_{i}"
-        if name in seen:
-            repeated.append(name)
-            number = next(
-                k
-                for k in itertools.count(last.get(name, 1) + 1)
-                if f"{name}_{k}" not in taken and f"{name}_{k}" not in seen
-            )
-            last[name], name = number, f"{name}_{number}"
-        names.append(name)
-        seen.add(name)
-    notes: tuple[str, ...] = ()
-    if repeated:
-        shown = ", ".join(repeated[:12]) + (f", ... ({len(repeated)} in all)" if len(repeated) > 12 else "")
-        notes = (f"column names repeated in the header were numbered: {shown}",)
+    named = [(cell if header else "") or f"column_{i}" for i, cell in enumerate(cells)]
+    names, notes = distinct_names(named, "header")
     if header and any(number_in(cell) is not None and cell for cell in cells):
         notes += ("the first line holds text and numbers and was taken as the header",)
     return tuple(names), notes

@@ -13,6 +13,7 @@ from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.scorer import NearestDistance, PartScores, Scorer
+from oddwave.sources.base import ItemSet
 from toy_histogram.sources.reader import NUM_BINS, Histogram, read_histograms
 from toy_histogram.tensors.roots import root_shares
 
@@ -51,7 +52,7 @@ class HistogramDetector(ModalityDetector):
         check_read_options(read_options, read_histograms)
 
     def _read(self, source, *, learn):
-        return read_histograms(source, **self.read_options)
+        return source if isinstance(source, ItemSet) else read_histograms(source, **self.read_options)
 
     def _learn(self, data, job):
         vectors = root_shares(np.stack([item.counts for item in data.items]))

@@ -1,4 +1,4 @@
-"""Histograms from lists of counts."""
+"""Histograms from lists of counts, or from a CSV file with one a line."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ class Histogram:
 
 
 def read_histograms(source, *, on_error="skip"):
+    source = np.loadtxt(source, delimiter=",", ndmin=2) if isinstance(source, str) else source
     candidates = [Candidate(f"histogram_{n}", None, partial(_read, n, counts)) for n, counts in enumerate(source)]
     data = ItemSet(tuple(read_entries(candidates, on_error)))
     if not data.items:

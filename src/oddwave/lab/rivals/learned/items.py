@@ -80,25 +80,33 @@ class ByMethod(Baseline):
         """All settings, with those of the method."""
         return super().settings | asdict(self.learned)
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return super()._arrays() | {_OWN + name: array for name, array in self.learned.arrays().items()}
+
+    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super()._take(arrays)
+        self.learned.take({name.removeprefix(_OWN): own for name, own in arrays.items() if name.startswith(_OWN)})
+
 
 @dataclass(kw_only=True, eq=False)
 class ImagesByMethod(ByMethod, ImageBaseline):
     """A learned method over images."""
 
+    fitted: ClassVar[tuple[str, ...]] = ("centre", "scale")
     space: ClassVar[Space] = "pixel"
     size_px: int = 64
     perceptual: str = "efficientnet_lite0"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._centre, self._scale = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
+        self._centre, self._scale = np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32)
         self._grid: FeatureGrid | None = None
 
     def _fit(self, x: Images) -> None:
         raw = torch.cat([self._raw(batch) for _, batch in self._batches(x, "images")])
         if self.space == "feature":
             deviation, mean = torch.std_mean(raw, dim=(0, 2, 3), correction=0)
-            self._centre, self._scale = mean[:, None, None], deviation.clamp(min=1e-4)[:, None, None]
+            self._centre, self._scale = (own[:, None, None].numpy() for own in (mean, deviation.clamp(min=1e-4)))
         self.learned.fit(self._scaled(raw), lambda done, total: self._tell("training", done, total))
 
     def _score_batch(
@@ -122,14 +130,8 @@ class ImagesByMethod(ByMethod, ImageBaseline):
     def _scaled(self, raw: Tensor) -> Tensor:
         if self.space == "pixel":
             return raw
-        return ((raw - self._centre) / self._scale * _FEATURE_SCALE).clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT)
-
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"centre": self._centre.numpy(), "scale": self._scale.numpy(), **_prefixed(self.learned)}
-
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._centre, self._scale = (torch.from_numpy(arrays[name].copy()) for name in ("centre", "scale"))
-        _give_back(self.learned, arrays)
+        centre, scale = torch.from_numpy(self._centre), torch.from_numpy(self._scale)
+        return ((raw - centre) / scale * _FEATURE_SCALE).clamp(-_FEATURE_LIMIT, _FEATURE_LIMIT)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -147,16 +149,12 @@ class WindowsByMethod(ByMethod, WindowBaseline):
     def _tensor(self, windows: Float[np.ndarray, "N C L"]) -> Float[Tensor, "N C L"]:
         return torch.from_numpy(np.ascontiguousarray(windows, np.float32))
 
-    def _state(self) -> dict[str, np.ndarray]:
-        return _prefixed(self.learned)
-
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
-        _give_back(self.learned, state)
-
 
 @dataclass(kw_only=True, eq=False)
 class ClipsByMethod(ByMethod, ClipBaseline):
     """A learned method over the wavelet maps of clips."""
+
+    fitted: ClassVar[tuple[str, ...]] = ("rows",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -180,13 +178,6 @@ class ClipsByMethod(ByMethod, ClipBaseline):
 
         return F.avg_pool2d(RowScale(self._rows[0], self._rows[1]).scale(levels).float(), _POOLED)
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"rows": self._rows, **_prefixed(self.learned)}
-
-    def _take(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._rows = arrays["rows"]
-        _give_back(self.learned, arrays)
-
 
 def on_images(method: type[LearnedMethod], space: Space = "pixel") -> type[ImagesByMethod]:
     """Make a method a baseline of images, in the space where it is at home."""
@@ -205,11 +196,3 @@ def on_clips(method: type[LearnedMethod]) -> type[ClipsByMethod]:
 
 def _named(method: type[LearnedMethod]) -> dict[str, object]:
     return {"name": method.name, "method": method, "__doc__": method.__doc__, "__module__": method.__module__}
-
-
-def _prefixed(method: LearnedMethod) -> dict[str, np.ndarray]:
-    return {_OWN + name: array for name, array in method.arrays().items()}
-
-
-def _give_back(method: LearnedMethod, arrays: Mapping[str, np.ndarray]) -> None:
-    method.take({name.removeprefix(_OWN): array for name, array in arrays.items() if name.startswith(_OWN)})
