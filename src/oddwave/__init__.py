@@ -102,15 +102,15 @@ __all__ = [
 ]
 
 
-def load(directory: Path | str, *, allow_external: bool = False) -> "Detector":
-    """Load a saved detector; see `Detector.load` for `allow_external`.
+def load(directory: Path | str, *, device: str = "cpu", allow_external: bool = False) -> "Detector":
+    """Load a saved detector; see `Detector.load` for `device` and `allow_external`.
 
     Raises:
         CheckpointError: the directory is missing, damaged, or holds something else.
     """
     from oddwave.detector import Detector
 
-    return Detector.load(directory, allow_external=allow_external)
+    return Detector.load(directory, device=device, allow_external=allow_external)
 
 
 def __getattr__(name: str) -> Any:

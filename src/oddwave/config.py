@@ -5,11 +5,12 @@ gives the starting points `fast`, `balanced`, `accurate` and `paper`. Read `dete
 settings.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from reprlib import Repr
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oddwave.errors import ConfigError
 from oddwave.moved_settings import moved, with_moved
@@ -50,6 +51,15 @@ GridSide = Annotated[int, Field(ge=2, le=512)]
 WidthFactor = Annotated[int, Field(ge=1, le=64)]
 Tap = Annotated[int, Field(ge=0, le=16)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="what the generators of torch take")]
+
+
+def _known_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", device):
+        raise ValueError("expected auto (a GPU where there is one), cpu, cuda or cuda:0")
+    return device
+
+
+Device = Annotated[str, AfterValidator(_known_device)]
 Representation = Literal["window", "scalogram", "folded"]
 MemorySpace = Literal["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"]
 
@@ -268,11 +278,12 @@ class CalibrationConfig(_Frozen):
 
 
 class DetectorConfig(_Frozen):
-    """The whole of a detector's settings."""
+    """The whole of a detector's settings; `device` is where it computes, and no property of a model that is saved."""
 
     modality: str = "series"
     preset: str = "balanced"
     seed: Seed = 0
+    device: Device = "cpu"
     diffusion: DiffusionConfig = DiffusionConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()

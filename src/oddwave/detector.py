@@ -28,6 +28,7 @@ from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
 if TYPE_CHECKING:
+    from oddwave.detection.adding import Added
     from oddwave.detection.base import ModalityDetector
     from oddwave.scoring.calibration import Calibration
 
@@ -43,13 +44,23 @@ class Detector:
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves).
     """
 
-    def __init__(self, config: DetectorConfig | None = None, *, read_options: Mapping[str, Any] | None = None) -> None:
-        """Make an unfitted detector for the configuration's modality.
+    def __init__(
+        self,
+        config: DetectorConfig | None = None,
+        *,
+        device: str | None = None,
+        read_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Make an unfitted detector for the configuration's modality, to compute on its `device` or on the given one.
 
         `read_options` (series: timestamp=, columns=, ...; images: part=, on_error=, ...) go to the reader of each
         source.
+
+        Raises:
+            ConfigError: the device cannot be used here.
         """
         config = config or preset("balanced")
+        config = config if device is None else config.with_overrides([f"device={device}"])
         self.inner: ModalityDetector = detector_class(config.modality)(config, dict(read_options or {}))
 
     def __repr__(self) -> str:
@@ -95,6 +106,22 @@ class Detector:
         """
         job = FitJob(show_progress, checkpoint_dir, resume)
         return self.inner.detect(source, job, alpha=alpha, explain=explain)
+
+    def add(self, source: Any, *, allow_flagged: bool = False, show_progress: bool = False) -> "Added":
+        """Extend what a fitted model knows by more healthy data, in seconds: nothing is trained.
+
+        The memories grow by the new data, within `scoring.memory_size`; a share is held back as in `fit`, and its
+        scores under the new memory join the calibration, whose earlier scores stay (they err on the safe side). What is
+        learnt as sums or weights (the denoisers, Gaussians, scales) stays as it was.
+
+        Data that score as anomalous are named in a warning and left out, of streams and recordings the stretches that
+        do, unless `allow_flagged` says that they are healthy. What was learnt from before is left out too.
+
+        Raises:
+            NotFittedError: the detector has not been fitted.
+            DataError: the data cannot be read, have other channels, were learnt from, or nothing of them can be added.
+        """
+        return self.inner.add(source, allow_flagged=allow_flagged, show_progress=show_progress)
 
     def score(
         self, source: Any, *, alpha: float | None = None, explain: Explain = "flagged", show_progress: bool = False
@@ -148,18 +175,19 @@ class Detector:
         return save_detector(self.inner, Path(directory))
 
     @classmethod
-    def load(cls, directory: Path | str, *, allow_external: bool = False) -> "Detector":
-        """Load what `save` wrote.
+    def load(cls, directory: Path | str, *, device: str = "cpu", allow_external: bool = False) -> "Detector":
+        """Load what `save` wrote, to compute on `device`, whatever it was fitted on.
 
         A model of images or audio may have been made with a frozen network that does not come with oddwave; it is
         fetched, or the file it names opened, with `allow_external` only: allow it where you know who made the model.
 
-        Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network.
+        Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network; ConfigError for a
+        device that cannot be used here.
         """
         from oddwave.detection.store import load_detector
 
         detector = cls.__new__(cls)
-        detector.inner = load_detector(Path(directory), allow_external=allow_external)
+        detector.inner = load_detector(Path(directory), device=device, allow_external=allow_external)
         return detector
 
     @property

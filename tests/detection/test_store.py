@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oddwave.detection.store import MODEL_FILES, read_model_facts
+from oddwave.detection.saved import MODEL_FILES, read_saved
 from oddwave.detector import Detector
 from oddwave.errors import CheckpointError, NotFittedError
 
@@ -55,11 +55,11 @@ def test_what_is_saved_again_is_the_same(saved, place, tmp_path):
     again = Detector.load(saved).save(tmp_path / "again")
     for name in MODEL_FILES:
         assert place(again, name).read_bytes() == place(saved, name).read_bytes(), name
-    assert read_model_facts(again) == read_model_facts(saved)
+    assert read_saved(again).meta == read_saved(saved).meta
 
 
 def test_facts_say_where_the_model_came_from(saved, stream_detector):
-    facts = read_model_facts(saved)
+    facts = read_saved(saved).meta
     assert facts["modality"] == "series"
     assert facts["kind"] == "stream"
     assert facts["seed"] == 0

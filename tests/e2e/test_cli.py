@@ -110,6 +110,27 @@ def test_scoring_the_data_it_was_fitted_on_says_so(work: Path, tmp_path: Path) -
     assert "the very data the model was fitted on" in result.stdout
 
 
+def test_add_extends_a_model_in_place_or_beside_it(work: Path, tmp_path: Path) -> None:
+    more = write_readings(tmp_path / "june.csv", "2024-06-01")
+    done = run("add", work / "model", more, "-o", tmp_path / "june", "-q")
+    assert done.exit_code == 0, done.stderr
+    assert "Added 1: " in done.stdout
+    facts = [json.loads((folder / "meta.json").read_text()) for folder in (work / "model", tmp_path / "june")]
+    assert [len(own.get("added", ())) for own in facts] == [0, 1]
+    assert facts[1]["num_train_points"] > facts[0]["num_train_points"]
+    assert facts[0]["read_options"] == facts[1]["read_options"]
+    assert "1 time(s)" in run("info", tmp_path / "june").stdout
+    before, after = (oddwave.load(folder) for folder in (work / "model", tmp_path / "june"))
+    assert len(after.calibration.scores) > len(before.calibration.scores)
+    again = run("add", tmp_path / "june", more, "-q")
+    assert again.exit_code == 2
+    assert "these very data were learnt from" in again.stderr
+    july = write_readings(tmp_path / "july.csv", "2024-07-05")
+    in_place = run("add", tmp_path / "june", july, "-q", "--allow-flagged")
+    assert in_place.exit_code == 0, in_place.stderr
+    assert len(json.loads((tmp_path / "june" / "meta.json").read_text())["added"]) == 2
+
+
 def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_path: Path) -> None:
     result = run("detect", work / "today.csv", "-o", tmp_path / "out", "--alpha", "0.05", "--fdr", "0.2", *SMALL)
     assert result.exit_code == 0, result.stderr
@@ -216,7 +237,7 @@ def test_info_reads_a_model_without_torch(work: Path) -> None:
     assert f"{detector.threshold_:.4g} at alpha " in shown
 
 
-@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["detect"], ["info"], ["demo"], ["bench"]])
+@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["add"], ["detect"], ["info"], ["demo"], ["bench"]])
 def test_every_help_ends_with_an_example(command: list[str]) -> None:
     shown = run(*command, "--help").stdout
     assert "Example" in shown

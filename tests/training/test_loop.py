@@ -175,7 +175,7 @@ def test_the_network_ends_with_the_averaged_weights_however_the_loop_is_left():
 
 
 def test_every_item_is_used_once_per_epoch_and_time_steps_cover_the_range():
-    draws = TrainingDraws(10, 1000, settings(batch_size=4, min_t=0.2, max_t=0.6), CPU)
+    draws = TrainingDraws(10, 1000, settings(batch_size=4, min_t=0.2, max_t=0.6))
     drawn = torch.cat([draws.indices() for _ in range(5)])
     assert drawn[:10].sort().values.tolist() == drawn[10:].sort().values.tolist() == list(range(10))
     times = torch.stack([draws.timesteps() for _ in range(500)])
@@ -186,7 +186,7 @@ def test_every_item_is_used_once_per_epoch_and_time_steps_cover_the_range():
 
 
 def test_a_batch_may_be_larger_than_the_data():
-    indices = TrainingDraws(3, 1000, settings(batch_size=8), CPU).indices()
+    indices = TrainingDraws(3, 1000, settings(batch_size=8)).indices()
     assert len(indices) == 8
     assert indices.bincount().max() == 3
 

@@ -7,16 +7,16 @@ its line in the registry; one with options of its own adds a command to `fit.py`
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from oddwave.cli import options as opt
+from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
 from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts
-from oddwave.errors import DataError
 from oddwave.version import __version__
 
 __all__ = ["app"]
@@ -24,6 +24,7 @@ __all__ = ["app"]
 # rich would double the time to the first word of help
 app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.add_typer(fit_app, name="fit")
+app.command()(add)
 app.command()(bench)
 app.command()(verify)
 
@@ -60,28 +61,23 @@ def main(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-def _as_fitted(metavar: str, text: str) -> Any:
-    return typer.Option(metavar=metavar, help=f"{text}  [default: as fitted]")
-
-
 @app.command()
 def score(
     model: opt.Model,
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A file, a folder or a quoted glob of what the model was fitted on.")
-    ],
+    data: opt.NewData,
     out: opt.Out,
     alpha: opt.Alpha = None,
     fdr: opt.FalseDiscoveryRate = None,
-    timestamp: Annotated[str | None, _as_fitted("COL", "Timestamp column.")] = None,
-    columns: Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")] = None,
-    exclude: Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")] = None,
-    delimiter: Annotated[str | None, _as_fitted("CHAR", "Between columns, 'tab' for a tab.")] = None,
+    timestamp: opt.FittedTimestamp = None,
+    columns: opt.FittedColumns = None,
+    exclude: opt.FittedExclude = None,
+    delimiter: opt.FittedDelimiter = None,
     decimal: opt.Decimal = None,
     day_first: opt.DayFirst = None,
     no_header: opt.NoHeader = False,
-    kind: Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")] = None,
-    on_error: Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")] = None,
+    kind: opt.FittedKind = None,
+    on_error: opt.FittedOnError = None,
+    device: opt.Device = None,
     allow_external: opt.AllowExternal = False,
     exit_code: opt.ExitCode = False,
     as_json: opt.Json = False,
@@ -109,17 +105,12 @@ def score(
     require_writable(out, "results")
     from oddwave.detector import Detector
 
-    detector = Detector.load(model, allow_external=allow_external)
-    modality = detector.config.modality
-    opt.check_reading(options, modality, model)
+    detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
+    opt.check_reading(options, detector.config.modality, model)
     detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:
         detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)  # before files are read
-    try:
-        source = detector.inner.read(data)
-    except DataError as error:
-        error.add_note(f"{model} is a model of {opt.subject_of(modality)}")
-        raise
+    source = opt.read_new(detector, data, model)
     result = detector.score(source, alpha=alpha, show_progress=not quiet)
     files = opt.written(result, data, out, quiet, fdr)
     opt.tell(result, files, source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
@@ -131,6 +122,7 @@ def detect(
     out: opt.Out,
     preset: opt.Preset = None,
     seed: opt.Seed = None,
+    device: opt.Device = None,
     settings: opt.Settings = None,
     config_file: opt.ConfigFile = None,
     alpha: opt.Alpha = None,
@@ -165,7 +157,7 @@ def detect(
     from oddwave.report.outputs import require_writable
 
     opt.check_rates(alpha, fdr)
-    config = opt.configured(preset, seed, settings, config_file)
+    config = opt.configured(preset, seed, settings, config_file, device=device)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, series = opt.read_for(config, data, options)
@@ -202,6 +194,7 @@ def info(model: opt.Model) -> None:
             "threshold": f"{saved.threshold:.4g} at alpha {saved.alpha:.3g}",
             "calibration": f"{len(constants['scores']):,} scores ({constants['source']})",
             "smallest alpha": f"{saved.smallest_alpha:.2g}",
+            **({"added since": f"{len(meta['added'])} time(s)"} if meta.get("added") else {}),
             "data fingerprint": str(meta["data_fingerprint"])[:16],
             "oddwave": str(meta["package_version"]),
         }

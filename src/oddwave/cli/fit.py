@@ -50,6 +50,7 @@ def fit_series(
     out: opt.OutModel,
     preset: opt.Preset = None,
     seed: opt.Seed = None,
+    device: opt.Device = None,
     settings: opt.Settings = None,
     config_file: opt.ConfigFile = None,
     timestamp: opt.Timestamp = None,
@@ -78,7 +79,7 @@ def fit_series(
     """
     from oddwave.report.outputs import require_writable
 
-    config = opt.configured(preset, seed, settings, config_file)
+    config = opt.configured(preset, seed, settings, config_file, device=device)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "model")
     detector, series = opt.read_for(config, data, options)
@@ -92,6 +93,7 @@ def fit_image(
     out: opt.OutModel,
     preset: opt.Preset = None,
     seed: opt.Seed = None,
+    device: opt.Device = None,
     settings: opt.Settings = None,
     config_file: opt.ConfigFile = None,
     roi: Annotated[
@@ -113,7 +115,7 @@ def fit_image(
         oddwave fit image boards/ -o model --set image.tile_px=512
     """
     reading = {} if roi is None else {"roi": str(roi.absolute())}
-    _learn("image", data, out, preset, seed, settings, config_file, on_error, resume, quiet, **reading)
+    _learn("image", data, out, preset, seed, device, settings, config_file, on_error, resume, quiet, **reading)
 
 
 @fit_app.command("audio")
@@ -122,6 +124,7 @@ def fit_audio(
     out: opt.OutModel,
     preset: opt.Preset = None,
     seed: opt.Seed = None,
+    device: opt.Device = None,
     settings: opt.Settings = None,
     config_file: opt.ConfigFile = None,
     on_error: opt.OnError = None,
@@ -139,7 +142,7 @@ def fit_audio(
         oddwave fit audio pump.flac -o model --preset fast
         oddwave fit audio "line3/*.wav" -o model --set audio.channels=each
     """
-    _learn("audio", data, out, preset, seed, settings, config_file, on_error, resume, quiet)
+    _learn("audio", data, out, preset, seed, device, settings, config_file, on_error, resume, quiet)
 
 
 def _plain_command(modality: Any) -> Any:
@@ -152,13 +155,14 @@ def _plain_command(modality: Any) -> Any:
         out: opt.OutModel,
         preset: opt.Preset = None,
         seed: opt.Seed = None,
+        device: opt.Device = None,
         settings: opt.Settings = None,
         config_file: opt.ConfigFile = None,
         on_error: opt.OnError = None,
         resume: opt.Resume = False,
         quiet: opt.Quiet = False,
     ) -> None:
-        _learn(modality, data, out, preset, seed, settings, config_file, on_error, resume, quiet)
+        _learn(modality, data, out, preset, seed, device, settings, config_file, on_error, resume, quiet)
 
     return typer.main.get_command(app)
 
@@ -169,6 +173,7 @@ def _learn(
     out: Path,
     preset: str | None,
     seed: int | None,
+    device: str | None,
     settings: list[str] | None,
     config_file: Path | None,
     on_error: str | None,
@@ -179,7 +184,7 @@ def _learn(
     """Fit and save a model of any modality whose detector reads the data itself."""
     from oddwave.report.outputs import require_writable
 
-    config = opt.configured(preset, seed, settings, config_file, modality)
+    config = opt.configured(preset, seed, settings, config_file, modality, device=device)
     opt.check_on_error(on_error)
     require_writable(out, "model")
     from oddwave.detector import Detector

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oddwave.console import exit_status, print_found, print_notes, say
-from oddwave.errors import CheckpointError, ConfigError
+from oddwave.errors import CheckpointError, ConfigError, DataError
 from oddwave.progress import stage
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from oddwave.results import DetectionResult
 
 __all__ = [
-    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "DayFirst", "Decimal", "Delimiter",
-    "Exclude", "ExitCode", "FalseDiscoveryRate", "Json", "Kind",
-    "Model", "NoHeader", "OnError", "Out", "OutModel", "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp",
-    "check_on_error", "check_rates", "check_reading", "configured", "listed", "out_option", "print_fitted", "read_for",
-    "reading_options", "seed_numbers", "subject_of", "tell", "written",
+    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "DayFirst", "Decimal", "Delimiter", "Device",
+    "Exclude", "ExitCode", "FalseDiscoveryRate", "FittedColumns", "FittedDelimiter", "FittedExclude", "FittedKind",
+    "FittedOnError", "FittedTimestamp", "Json", "Kind", "Model", "NewData", "NoHeader", "OnError", "Out", "OutModel",
+    "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_on_error", "check_rates", "check_reading",
+    "configured", "listed", "out_option", "print_fitted", "read_for", "read_new", "reading_options", "seed_numbers",
+    "subject_of", "tell", "written",
 ]  # fmt: skip
 
 Data = Annotated[
@@ -73,6 +74,10 @@ Kind = Annotated[
 ]
 Preset = Annotated[str | None, typer.Option(metavar="fast|balanced|accurate", help="[default: balanced]")]
 Seed = Annotated[int | None, typer.Option(help="Same seed and number of threads, same model.  [default: 0]")]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="auto|cpu|cuda", help="Where to compute; auto: a GPU where there is one.  [default: cpu]"),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 ]
@@ -89,14 +94,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print summary.json, and noth
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not say how far the work is.")]
 
 
+def _as_fitted(metavar: str, text: str) -> Any:
+    return typer.Option(metavar=metavar, help=f"{text}  [default: as fitted]")
+
+
+NewData = Annotated[
+    str, typer.Argument(metavar="DATA", help="A file, a folder or a quoted glob of what the model was fitted on.")
+]
+FittedTimestamp = Annotated[str | None, _as_fitted("COL", "Timestamp column.")]
+FittedColumns = Annotated[str | None, _as_fitted("A,B", "Columns to judge: names, positions from 0, or globs.")]
+FittedExclude = Annotated[str | None, _as_fitted("A,B", "Columns to leave out, named likewise.")]
+FittedDelimiter = Annotated[str | None, _as_fitted("CHAR", "Between columns, 'tab' for a tab.")]
+FittedKind = Annotated[str | None, _as_fitted("auto|stream|panel", "What rows are.")]
+FittedOnError = Annotated[str | None, _as_fitted("skip|stop", "What cannot be read: leave out, or stop.")]
+
+
 def configured(
     preset_name: str | None,
     seed: int | None,
     overrides: list[str] | None,
     config_file: Path | None,
     modality: "Modality" = "series",
+    device: str | None = None,
 ) -> "DetectorConfig":
-    """Preset, then the settings file, then --seed, then --set: the later one wins."""
+    """Preset, then the settings file, then --seed and --device, then --set: the later one wins."""
     from oddwave.config import config_from_dict, preset
     from oddwave.overrides import read_toml
 
@@ -104,9 +125,13 @@ def configured(
     name = preset_name or str(given.pop("preset", "balanced"))
     if given.pop("modality", modality) != modality:
         raise ConfigError(f"settings file '{config_file}' is not for modality '{modality}': leave 'modality' out of it")
-    chosen = {**given, "preset": name, **({} if seed is None else {"seed": seed})}
+    chosen = {**given, "preset": name, **_given(seed=seed, device=device)}
     merged = _merged(preset(name, modality).model_dump(), chosen)
     return config_from_dict(merged).with_overrides(overrides or [])
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _merged(base: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +182,15 @@ def check_reading(options: Mapping[str, Any], modality: str, model: Path) -> Non
 def subject_of(modality: str) -> str:
     """Return what models of a modality are of."""
     return {"series": "time series", "image": "images"}.get(modality, modality)
+
+
+def read_new(detector: "Detector", data: str, model: Path, *, learn: bool = False) -> Any:
+    """Read data for a model, to be scored or to be learnt from; what cannot be read names the model's modality."""
+    try:
+        return detector.inner.read_more(data) if learn else detector.inner.read(data)
+    except DataError as error:
+        error.add_note(f"{model} is a model of {subject_of(detector.config.modality)}")
+        raise
 
 
 def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:

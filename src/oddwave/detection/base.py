@@ -13,19 +13,22 @@ Legend: N scores of one item, R rows of a source.
 
 import difflib
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import nn
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.adding import Added, Extension, Taken, added_record, joined, sorted_out
+from oddwave.detection.device import chosen_device
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.scored import Scored, Unjudged
 from oddwave.errors import ConfigError, DataError, NotFittedError
 from oddwave.progress import progress
 from oddwave.records import AnyResult, Kind
@@ -42,33 +45,6 @@ Explain = Literal["flagged", "all", "none"]
 EXPLAIN: tuple[Explain, ...] = ("flagged", "all", "none")
 
 
-@dataclass(frozen=True)
-class Unjudged:
-    """An item that has no score, in its place; `reason` is the whole sentence."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """What scoring found of one item: its scores (higher = more anomalous), and what each group of terms said.
-
-    `rows` are the scores row by row of the item's source, what `decision_function` gives. `fault` says why an item that
-    was read has no score at all.
-    """
-
-    item: Any
-    scores: Float[np.ndarray, " N"]
-    parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
-    fault: str = ""
-
-    @property
-    def rows(self) -> Float[np.ndarray, " R"]:
-        """One score: that of the highest part of the item."""
-        return np.array([self.scores.max()])
-
-
 class ModalityDetector(ABC):
     """A fitted (or not yet fitted) detector of one modality, with its calibration and what is known of its making.
 
@@ -83,6 +59,7 @@ class ModalityDetector(ABC):
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         self.config, self.read_options = config, read_options
+        self.device = chosen_device(config.device)
         self.calibration: Calibration | None = None
         self.decision_scores_: Float[np.ndarray, " n"] = np.zeros(0)
         self.meta: dict[str, Any] = {}
@@ -142,6 +119,22 @@ class ModalityDetector(ABC):
     def _model_facts(self) -> dict[str, Any]:
         """Return what a report tells of the model."""
 
+    def _read_more(self, source: Any) -> Any:
+        """Read a source of healthy data to be added. Raises: DataError."""
+        return self._read(source, learn=True)
+
+    def _flags(self, scored: Scored, alpha: float) -> Bool[np.ndarray, " N"]:
+        """Return which parts of an item are anomalous."""
+        return np.asarray(self.fitted_calibration().labels(scored.scores, alpha) == 1)
+
+    def _is_known(self, item: Any) -> bool:
+        """Return whether the model has learnt from this very item."""
+        return False
+
+    def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
+        """Extend the memories by what may be learnt from, and score what is held back of it under them."""
+        raise DataError(f"a model of {self.noun} cannot be extended: fit it again on all data")
+
     def _peak_threshold(self, alpha: float) -> float | None:
         """Return the value of a map that an alpha share of normal items reaches anywhere, where there are maps."""
         return None
@@ -160,6 +153,11 @@ class ModalityDetector(ABC):
     def read(self, source: Any) -> Any:
         """Read a source to be scored. Raises: DataError."""
         return self._read(source, learn=False)
+
+    @final
+    def read_more(self, source: Any) -> Any:
+        """Read a source of healthy data to be added. Raises: DataError."""
+        return self._read_more(source)
 
     @final
     def fit(self, source: Any, job: FitJob = QUIET) -> None:
@@ -187,6 +185,31 @@ class ModalityDetector(ABC):
     def fit_scores(self, source: Any) -> list[Scored]:
         """Fit and score the same data as `detect` does, without verdicts or explanations. Raises: as `detect`."""
         return self._fitted_itself(source, QUIET)[1]
+
+    @final
+    def add(self, source: Any, *, allow_flagged: bool = False, show_progress: bool = False) -> Added:
+        """Extend a fitted model by more healthy data, without training: see `adding.py` for what that means.
+
+        Raises: NotFittedError; DataError where nothing can be read, judged or added, or the data were learnt from.
+        """
+        calibration, alpha = self.fitted_calibration(), self._alpha(None)
+        data, before = self._read_more(source), list(self.meta.get("added", ()))
+        if data.fingerprint in self._fingerprints:
+            raise DataError("these very data were learnt from: give others to add")
+        judged = self._judged(data, show_progress)
+        found = sorted_out(judged, lambda own: self._flags(own, alpha), self._is_known, allow_flagged=allow_flagged)
+        if found.odd:
+            warnings.warn(found.warning(self.noun, alpha, allowed=allow_flagged), stacklevel=3)
+        if not found.taken:
+            name, reason = next(iter(found.left_out.items()))
+            raise DataError(f"none of the {self.noun} can be added, the first: '{name}': {reason}")
+        done = self._extend(found.taken, np.random.default_rng([self.config.seed, 6, len(before)]))
+        self.calibration = joined(calibration, done.scores, sum(own["num_calibration"] for own in before))
+        self.decision_scores_ = self.calibration.scores
+        num_new = len(self.calibration.scores) - len(calibration.scores)
+        added = Added(len(found.taken), done.num_remembered, num_new, found.left_out)
+        self.meta |= {**done.facts, "added": [*before, added_record(data.fingerprint, added)]}
+        return added
 
     @final
     def iter_scores(
@@ -278,6 +301,11 @@ class ModalityDetector(ABC):
         return self.fitted_calibration().checked_alpha(alpha, self.config.calibration.alpha)
 
     @property
+    def _calibration_share(self) -> float:
+        """The share of normal data that is held back."""
+        return self.config.calibration.calibration_share
+
+    @property
     def _stops(self) -> bool:
         """Whether the first item that cannot be judged is to stop all."""
         return self.read_options.get("on_error") == "stop"
@@ -326,6 +354,12 @@ class ModalityDetector(ABC):
         warnings = [*self.meta.get("warnings", []), *data.notes, *self._warnings(data)]
         facts = {**self._model_facts(), **({"warnings": warnings} if self.needs_normals else {})}
         return DetectionResult(self.modality, self.result_kind, items, summary, self._not_monitored(data, items), facts)
+
+    @property
+    def _fingerprints(self) -> set[str]:
+        """Those of all data that the model was fitted on or extended by."""
+        known = {own["data_fingerprint"] for own in self.meta.get("added", ())}
+        return known | {self.meta.get("data_fingerprint", "")}
 
     def _common_meta(self, fingerprint: str) -> dict[str, Any]:
         """Return what `meta.json` says of every model."""

@@ -52,6 +52,9 @@ class MapDetector(ModalityDetector):
         known = len(data.known_in(self.digests))
         return [f"{known} of the {self.noun} were trained on: their scores are flattered"] if known else []
 
+    def _is_known(self, item: Any) -> bool:
+        return item.digest in self.digests
+
     def _with_peaks(self, tensors: State, constants: Constants) -> tuple[State, Constants]:
         return tensors, {**constants, "peaks": self.peaks.tolist(), "digests": sorted(self.digests)}
 
@@ -66,7 +69,7 @@ class MapDetector(ModalityDetector):
 
     def _model_facts(self) -> dict[str, Any]:
         model = self._fitted()
-        hidden = ("data_fingerprint", "warnings")
+        hidden = ("data_fingerprint", "warnings", "added")
         return {
             **{key: value for key, value in self.meta.items() if key not in hidden},
             "space": self.config.maps.space,

@@ -48,20 +48,21 @@ class MapModel:
     def scorer(self) -> MapScorer:
         """The scorer of what has been learnt and chosen."""
         assert self.standardiser is not None
-        return MapScorer(self.terms, self.standardiser, self.fusion, self.top_share)
+        return MapScorer(self.terms, self.standardiser, self.fusion, self.top_share).to(self.terms.device)
 
     @torch.inference_mode()
     def compute_terms(self, tensors: Float[np.ndarray, "N C H W"], title: str = "", show: bool = False) -> Maps:
         """Compute the terms of any number of images or clips, some at a time."""
         blocks = [tensors[first : first + BATCH] for first in range(0, len(tensors), BATCH)]
-        parts = [self.terms(torch.from_numpy(block)) for block in progress(blocks, title, show)]
-        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+        parts = [self.terms(torch.from_numpy(block).to(self.terms.device)) for block in progress(blocks, title, show)]
+        return {name: torch.cat([part[name].cpu() for part in parts]).numpy() for name in parts[0]}
 
     def groups(self, terms: Maps, monitored: Bool[np.ndarray, "N M M"] | None = None) -> Maps:
         """Standardise the terms in use and average them by group, with what is not monitored hidden."""
-        inside = None if monitored is None else torch.from_numpy(monitored)
-        found = self.scorer.groups({name: torch.from_numpy(own) for name, own in terms.items()}, inside)
-        return {name: values.numpy() for name, values in found.items()}
+        device = self.terms.device
+        inside = None if monitored is None else torch.from_numpy(monitored).to(device)
+        found = self.scorer.groups({name: torch.from_numpy(own).to(device) for name, own in terms.items()}, inside)
+        return {name: values.cpu().numpy() for name, values in found.items()}
 
     # Choosing on held-out normals and synthetic anomalies made from them
 

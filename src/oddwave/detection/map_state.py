@@ -158,7 +158,7 @@ def _restore_maps(
     terms.noise_levels = {space: tuple(levels) for space, levels in constants["noise_levels"].items()}
     tensors = file.checked(_expected(terms, background) | more)
     make_networks(terms, channels, shows=shows)
-    terms.centre, terms.scale = tensors["features.centre"], tensors["features.scale"]
+    terms.centre, terms.scale = (tensors[f"features.{name}"].to(terms.device) for name in ("centre", "scale"))
     for name in _NETWORKS:
         net: nn.Module | None = getattr(terms, name)
         if net is not None:

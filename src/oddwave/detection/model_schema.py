@@ -57,6 +57,15 @@ class _Saved(BaseModel):
 # meta.json
 
 
+class _Added(_Saved):
+    package_version: Annotated[str, Field(max_length=100)]
+    data_fingerprint: Text
+    num_items: Count
+    num_remembered: Count
+    num_calibration: Count
+    num_left_out: Count
+
+
 class Meta(_Saved):
     facts_sha256: Digest
     modality: Modality
@@ -65,6 +74,7 @@ class Meta(_Saved):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     preset: Text
     read_options: Annotated[dict[Annotated[str, Field(max_length=100)], JsonValue], Field(max_length=100)]
+    added: Annotated[list[_Added], Field(max_length=100_000)] = []
 
 
 class SeriesMeta(Meta):
@@ -243,6 +253,8 @@ def check_agreement(meta: Meta, config: SavedSettings, saved: Constants) -> None
     _agree("the preset", meta.preset, config.preset)
     if max(saved.blocks) != max(saved.scores) or not set(saved.blocks) <= set(saved.scores):
         raise ValueError("the maxima of blocks are not those of the scores")
+    if sum(own.num_calibration for own in meta.added) >= len(saved.scores):
+        raise ValueError("more calibration scores were added than there are")
     if saved.block_size == 1:
         _agree("scores and blocks of one", saved.blocks, saved.scores)
     if isinstance(meta, SeriesMeta) and isinstance(saved, SeriesConstants):

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from oddwave.config import DetectorConfig
+from oddwave.config import DetectorConfig, config_from_dict
 from oddwave.detection.base import ModalityDetector
+from oddwave.detection.device import chosen_device
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
 from oddwave.detection.model_json import digest_of
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
@@ -30,7 +31,7 @@ from oddwave.errors import CheckpointError
 from oddwave.registry import detector_class
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "read_model_facts", "save_detector"]
+__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "save_detector"]
 
 _ABOUT_THE_FILE = (SEAL, "modality", "read_options")
 _OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
@@ -67,16 +68,19 @@ def save_detector(detector: ModalityDetector, directory: Path) -> Path:
     return directory
 
 
-def load_detector(directory: Path, *, allow_external: bool = False) -> ModalityDetector:
-    """Read a model directory back.
+def load_detector(directory: Path, *, device: str = "cpu", allow_external: bool = False) -> ModalityDetector:
+    """Read a model directory back, onto a device of the caller's choice: the saved one need not exist here.
 
     Raises:
+        ConfigError: the device cannot be used here.
         CheckpointError: a file is missing, damaged, of another format version or an unknown modality, or the model asks
             for a network from elsewhere and `allow_external` was not given.
     """
     meta, files = read_model(directory)
     saved = checked(meta, files, directory)
-    config, constants = saved.config, saved.constants
+    here = config_from_dict({"device": device}).device
+    chosen_device(here)
+    config, constants = saved.config.model_copy(update={"device": here}), saved.constants
     if not allow_external and meta["modality"] != "series":
         _refuse_external(config, directory)
     tensors = TensorFile(files["model.safetensors"], f"{directory}: model.safetensors")
@@ -95,11 +99,6 @@ def load_detector(directory: Path, *, allow_external: bool = False) -> ModalityD
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # ours among them: ConfigError is a ValueError
         raise mismatch(directory, error) from None
     return detector
-
-
-def read_model_facts(directory: Path) -> dict[str, Any]:
-    """Read what `meta.json` says of a model that is whole. Raises: CheckpointError for anything else."""
-    return read_model(directory)[0]
 
 
 def _refuse_external(config: DetectorConfig, directory: Path) -> None:

@@ -79,15 +79,15 @@ class TrainingDraws:
     """The random side of training: every item once per epoch in random order, time steps spread over the range, noise.
 
     Time steps are stratified (item i of B falls in the i-th of B equal parts of the range, the items being in random
-    order already), which leaves each one's distribution uniform and takes variance from the loss. Nothing here touches
-    torch's global generator.
+    order already), which leaves each one's distribution uniform and takes variance from the loss. All is drawn on the
+    CPU, so that it is the same on every device. Nothing here touches torch's global generator.
     """
 
-    def __init__(self, num_items: int, num_train_timesteps: int, config: TrainingConfig, device: torch.device) -> None:
+    def __init__(self, num_items: int, num_train_timesteps: int, config: TrainingConfig) -> None:
         self._num_items, self._batch_size = num_items, config.batch_size
         self._range = _t_range(num_train_timesteps, config)
         self._host = torch.Generator().manual_seed(2 * (config.seed or 0))
-        self._device = torch.Generator(device).manual_seed(2 * (config.seed or 0) + 1)
+        self._noise = torch.Generator().manual_seed(2 * (config.seed or 0) + 1)
         self._order = torch.empty(0, dtype=torch.int64)
         self._cursor = 0
         self.commit()
@@ -112,14 +112,14 @@ class TrainingDraws:
         return (low + share * (high - low)).long()
 
     def noise_like(self, x0: Float[Tensor, "B C ..."]) -> Float[Tensor, "B C ..."]:
-        """Draw standard normal noise on the device of `x0`."""
-        return torch.randn(x0.shape, generator=self._device, device=x0.device, dtype=x0.dtype)
+        """Draw standard normal noise, and move it to the device of `x0`."""
+        return torch.randn(x0.shape, generator=self._noise, dtype=x0.dtype).to(x0.device)
 
     def commit(self) -> None:
         """Declare all draws so far as used; a state saved before the next commit repeats those after this one."""
         self._committed = {
             "host": self._host.get_state(),
-            "device": self._device.get_state(),
+            "device": self._noise.get_state(),
             "order": self._order,
             "cursor": self._cursor,
         }
@@ -142,7 +142,7 @@ class TrainingDraws:
         if type(cursor) is not int or not 0 <= cursor <= len(order):
             raise ValueError(f"its place in the order of {len(order)} items is {cursor!r:.40}")
         self._host.set_state(state["host"])
-        self._device.set_state(state["device"])
+        self._noise.set_state(state["device"])
         self._order, self._cursor = order, cursor
         self.commit()
 
@@ -165,11 +165,11 @@ def validation_draws(
     indices = number * num_items // count if num_items > count else number % num_items
     share = ((number + 0.5).double() * _GOLDEN_RATIO) % 1.0
     t = (low + share * (high - low)).long()
-    generator = torch.Generator(device).manual_seed(config.seed or 0)
+    generator = torch.Generator().manual_seed(config.seed or 0)
     for first in range(0, count, config.batch_size):
         part = slice(first, first + config.batch_size)
         size = len(indices[part])
-        noise = torch.randn((size, *shape), generator=generator, device=device)
+        noise = torch.randn((size, *shape), generator=generator).to(device)
         yield indices[part], t[part].to(device), noise
 
 

@@ -76,7 +76,7 @@ class TrainingRun:
         self.shape = item_shape(data, "training", dtype)
         if validation is not None:
             item_shape(validation, "validation", dtype)
-        self.draws = TrainingDraws(len(data), schedule.num_train_timesteps, config, self.device)
+        self.draws = TrainingDraws(len(data), schedule.num_train_timesteps, config)
         self.mixed = computes_bfloat16(config, len(self.shape) - 1, self.device)
         if self.mixed and len(self.shape) == 3:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

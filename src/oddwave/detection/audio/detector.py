@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.audio.explain import explain_clips, without_filling
 from oddwave.detection.audio.model import AudioModel
-from oddwave.detection.audio.split import hop_samples, split_clips
+from oddwave.detection.audio.split import hop_samples, shared_clips, split_added, split_clips
 from oddwave.detection.audio.terms import AudioTerms, audio_map_of
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged, check_read_options
 from oddwave.detection.image.learning import make_networks
@@ -99,6 +100,30 @@ class AudioDetector(MapDetector):
             ],
         }
         return calibration
+
+    def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
+        """Add clips to the memory of patches and to the normals of whole clips.
+
+        What stays as it was learnt: the denoisers, the levels' scale, the Gaussians of each row (their sums are not
+        kept), the background set, and what is usual for each part of a clip's score.
+        """
+        model, items = self._audio_model, [own.scored.item for own in taken]
+        clips, gap = [self._clips(item) for item in items], shared_clips(model.audio.audio_map, self.config)
+        train, held = split_added(clips, [own.kept for own in taken], self.config, gap, rng)
+        if train:
+            model.remember(np.stack(train))
+        blocks = [held[first : first + BATCH] for first in range(0, len(held), BATCH)]
+        found = [model.score(np.stack(block)) for block in blocks]
+        self.peaks = np.concatenate([self.peaks, *(own.maps.max((1, 2)) for own in found)])
+        self.digests |= {item.digest for item in items}
+        num_clips, most = self.meta["num_train_clips"] + len(train), self.config.audio.max_clips
+        facts = {
+            "num_train_recordings": self.meta["num_train_recordings"] + len(items),
+            "train_duration_s": round(self.meta["train_duration_s"] + sum(item.duration_s for item in items), 1),
+            "num_train_clips": min(num_clips, max(most, self.meta["num_train_clips"])),
+            "num_calibration_clips": self.meta["num_calibration_clips"] + len(held),
+        }
+        return Extension([own.scores for own in found], len(train), facts)
 
     def _parts(self, data: AudioSet, entries: Iterable[AudioItem | AudioFailure]) -> Iterator[Scored | Unjudged]:
         for entry in entries:

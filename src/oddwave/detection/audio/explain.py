@@ -44,7 +44,7 @@ def explain_clips(
     """
     audio_map = model.audio.audio_map
     samples = np.stack([clip.samples for clip in clips])
-    levels = model.audio.levels(samples)
+    levels = model.audio.levels(samples).cpu()
     unusual = _unusual(model, levels)
     normal_levels = _normal_levels(model, levels, maps, unusual, threshold)
     try:

@@ -13,7 +13,7 @@ Legend: N clips, n samples of a clip, R rows and T columns of its map, M side of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,13 +21,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.detection.audio.terms import AudioScorer, AudioTerms
-from oddwave.detection.image.learning import learn, learn_background
+from oddwave.detection.device import on_cpu
+from oddwave.detection.image.learning import learn, learn_background, remember
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.map_model import BATCH, MapModel, Maps
 from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_audio
 from oddwave.planted.audio_background import make_background_audio
 from oddwave.progress import progress
 from oddwave.scoring.density_ratio import DensityRatio
+from oddwave.scoring.neighbours import coreset
 from oddwave.scoring.selection import auroc_error, separation
 from oddwave.tensors.audio_map import RowScale
 
@@ -81,22 +83,36 @@ class AudioModel(MapModel):
         audio.audio_map = audio.audio_map.with_floor_of([torch.from_numpy(some)])
         levels = self._levels(train, "looking at the sound", job.show_progress)
         audio.scale = RowScale.fit(block.float() for block in torch.split(levels, BATCH))
-        tensors = (audio.x0(level[None].float()).numpy() for level in levels)
+        tensors = (audio.x0(level[None].float()).cpu().numpy() for level in levels)
         self.evidence["training"] = learn(self.terms, tensors, job)
         self._learn_background(levels, rng, job.show_progress)
         return self._choose(held[:_MOST_HELD], held, job.show_progress)
+
+    def remember(self, samples: Samples) -> None:
+        """Add normal clips to the memory of patches and to the normals that whole clips are compared with.
+
+        Of more than `audio.max_clips` whole clips, those are kept that cover all of them best.
+        """
+        levels = self._levels(samples, "", False)
+        remember(self.terms, (self.audio.x0(level[None].float()).cpu().numpy() for level in levels))
+        if self.audio.ratios:
+            more, most, seed = self.audio.vectors(levels), self.config.audio.max_clips, self.config.seed
+            ratios = self.audio.ratios.items()
+            self.audio.learn({name: _with_normals(ratio, more[name], most, seed) for name, ratio in ratios})
 
     @property
     def scorer(self) -> AudioScorer:
         """The scorer of what has been learnt and chosen."""
         assert self.standardiser is not None
-        return AudioScorer(self.audio, self.standardiser, self.fusion, self.top_share, self.clip_weight, self.usual)
+        chosen = (self.standardiser, self.fusion, self.top_share, self.clip_weight, self.usual)
+        return AudioScorer(self.audio, *chosen).to(self.terms.device)
 
     @torch.inference_mode()
     def score(self, samples: Samples) -> ClipScores:
         """Score clips; a clip's score does not depend on those beside it."""
         scorer = self.scorer
-        found = [scorer(self.audio.levels(samples[first : first + BATCH])) for first in range(0, len(samples), BATCH)]
+        blocks = (samples[first : first + BATCH] for first in range(0, len(samples), BATCH))
+        found = [on_cpu(scorer(self.audio.levels(block))) for block in blocks]
         return ClipScores(
             torch.cat([own.score for own in found]).numpy(),
             torch.cat([own.map for own in found]).numpy(),
@@ -116,7 +132,9 @@ class AudioModel(MapModel):
         audio_map = audio.audio_map
         made = make_background_audio(config.num_background, audio_map.clip_samples, audio_map.sample_rate, rng)
         background = self._levels(made, "making up other sounds", show)
-        learn_background(self.terms, (audio.x0(block.float()).numpy() for block in torch.split(background, BATCH)))
+        learn_background(
+            self.terms, (audio.x0(block.float()).cpu().numpy() for block in torch.split(background, BATCH))
+        )
         normal, other = audio.vectors(levels), audio.vectors(background)
         audio.learn({name: DensityRatio.fit(normal[name], other[name]) for name in normal})
 
@@ -140,15 +158,16 @@ class AudioModel(MapModel):
         """Bring each space's ratio to the median and robust deviation that it has on held-out normals."""
         if self.audio.ratios:
             vectors = self.audio.vectors(self.audio.levels(held))
-            found = {name: own(torch.from_numpy(vectors[name])) for name, own in self.audio.distances.items()}
-            self.audio.usual = {name: _usual(values.numpy()) for name, values in found.items()}
+            spaces = self.audio.distances.items()
+            found = {name: own(torch.from_numpy(vectors[name]).to(self.terms.device)) for name, own in spaces}
+            self.audio.usual = {name: _usual(values.cpu().numpy()) for name, values in found.items()}
 
     @torch.inference_mode()
     def _all_terms(self, samples: Samples, title: str, show: bool) -> tuple[Maps, Float[np.ndarray, " N"]]:
         blocks = [samples[first : first + BATCH] for first in range(0, len(samples), BATCH)]
         found = [self.audio(self.audio.levels(block)) for block in progress(blocks, title, show)]
-        maps = {name: torch.cat([terms[name] for terms, _ in found]).numpy() for name in found[0][0]}
-        return maps, torch.cat([whole for _, whole in found]).numpy()
+        maps = {name: torch.cat([terms[name] for terms, _ in found]).cpu().numpy() for name in found[0][0]}
+        return maps, torch.cat([whole for _, whole in found]).cpu().numpy()
 
     def _of_map(self, terms: Maps) -> Float[np.ndarray, "2 N"]:
         """Return what the fused map of each clip says, by its terms."""
@@ -159,7 +178,8 @@ class AudioModel(MapModel):
         self, of_map: Float[np.ndarray, "2 N"], whole: Float[np.ndarray, " N"], clip_weight: float
     ) -> Float[np.ndarray, " N"]:
         self.clip_weight = clip_weight
-        return self.scorer.weighed(torch.from_numpy(of_map), torch.from_numpy(whole)).numpy()
+        both = (torch.from_numpy(values).to(self.terms.device) for values in (of_map, whole))
+        return self.scorer.weighed(*both).cpu().numpy()
 
     def _choose_clip_weight(
         self,
@@ -200,6 +220,13 @@ def _planted(clips: Samples, sample_rate: int, rng: np.random.Generator) -> tupl
     """Plant anomalies in the clips, several times over."""
     made = [make_synthetic_audio(clips, sample_rate, rng, list(AUDIO_ANOMALIES)) for _ in range(_ANOMALIES_PER_CLIP)]
     return np.concatenate([part.clips for part in made]), [kind for part in made for kind in part.kinds]
+
+
+def _with_normals(ratio: DensityRatio, vectors: Float[np.ndarray, "N D"], most: int, seed: int) -> DensityRatio:
+    """Return a density ratio that knows these normals as well, in the units that it has."""
+    more = ((vectors - ratio.centre) / ratio.scale).astype(np.float32)
+    both = np.concatenate([ratio.normals, more])
+    return replace(ratio, normals=both[coreset(both, max(most, len(ratio.normals)), seed=seed)])
 
 
 def _usual(values: Float[np.ndarray, " n"]) -> tuple[float, float]:

@@ -7,20 +7,21 @@ Legend: n samples of a clip, N clips. Read `model.py` for what becomes of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.adding import held_back
 from oddwave.errors import DataError
 from oddwave.progress import progress
-from oddwave.sources.audio.clips import cut_clips
+from oddwave.sources.audio.clips import AudioClip, cut_clips
 from oddwave.sources.audio.items import AudioItem
 from oddwave.tensors.audio_map import AudioMap
 
-__all__ = ["AudioSplit", "hop_samples", "split_clips"]
+__all__ = ["AudioSplit", "hop_samples", "shared_clips", "split_added", "split_clips"]
 
 _FEWEST_RECORDINGS = 10
 _FEWEST_CLIPS = 10
@@ -48,6 +49,11 @@ def hop_samples(audio_map: AudioMap, config: DetectorConfig) -> int:
     return columns * (audio_map.clip_samples // audio_map.columns)
 
 
+def shared_clips(audio_map: AudioMap, config: DetectorConfig) -> int:
+    """Return how many clips from one on hold samples of it: the gap between what is learnt and what calibrates."""
+    return -(-audio_map.clip_samples // hop_samples(audio_map, config))
+
+
 def split_clips(
     items: Sequence[AudioItem], audio_map: AudioMap, config: DetectorConfig, *, stop_on_error: bool, show: bool
 ) -> AudioSplit:
@@ -67,7 +73,7 @@ def split_clips(
     notes: list[str] = []
     failures: list[str] = []
     used: list[AudioItem] = []
-    gap = -(-audio_map.clip_samples // hop)
+    gap = shared_clips(audio_map, config)
     for number, item in enumerate(progress(items, "reading the recordings", show)):
         first_held = round((1 - share) * counts[number])
         try:
@@ -105,6 +111,41 @@ def split_clips(
         notes.append(f"1 in {every} of {sum(counts)} clips was kept (audio.max_clips)")
     notes += [f"{count} of {sum(counts)} clips {_FLAG_NOTES[flag]}" for flag, count in sorted(flags.items())]
     return AudioSplit(np.stack(train), np.stack(held), tuple(notes), tuple(used))
+
+
+def split_added(
+    clips: Sequence[Iterable[AudioClip]],
+    kept: Sequence[Bool[np.ndarray, " _"]],
+    config: DetectorConfig,
+    gap: int,
+    rng: np.random.Generator,
+) -> tuple[list[Float[np.ndarray, " n"]], list[Float[np.ndarray, " n"]]]:
+    """Return the clips to remember and those that calibrate, of recordings that are added to a model; each read once.
+
+    `kept` says which clips of each may be learnt from, `gap` how many clips share samples with the one before them. Of
+    ten recordings or more, or of ones too short to be split, whole ones are held back.
+    """
+    share, counts = config.calibration.calibration_share, [len(own) for own in kept]
+    whole = len(counts) >= _FEWEST_RECORDINGS or max(counts) <= 2 * (gap + 1)
+    back = held_back(len(counts), share, rng) if whole else np.zeros(len(counts), bool)
+    every = max(1, -(-sum(int(own.sum()) for own in kept) // config.audio.max_clips))
+    train: list[Float[np.ndarray, " n"]] = []
+    held: list[Float[np.ndarray, " n"]] = []
+    for own, use, count, is_back in zip(clips, kept, counts, back, strict=True):
+        split = not whole and count > 2 * (gap + 1)
+        first = count - max(1, round(share * count)) if split else count
+        number = 0
+        for place, clip in enumerate(own):
+            if not use[place]:
+                continue
+            number += 1
+            if (number - 1) % every:
+                continue
+            if is_back or place >= first:
+                held.append(clip.samples)
+            elif not split or place < first - gap:
+                train.append(clip.samples)
+    return train, held
 
 
 def _num_clips(item: AudioItem, audio_map: AudioMap, hop: int) -> int:

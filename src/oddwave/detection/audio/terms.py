@@ -51,10 +51,12 @@ class AudioTerms(nn.Module):
         """Take over the density ratios of whole clips, by space."""
         self.ratios = dict(ratios)
         self.distances = nn.ModuleDict({name: RatioDistance(own) for name, own in ratios.items()})
+        self.distances.to(self.maps.device)
 
     def levels(self, samples: Float[np.ndarray, "B n"]) -> Float[Tensor, "B R T"]:
         """Return the levels in dB: what turns clips into parts, outside the scorer's graph."""
-        return self.audio_map.levels_db(torch.from_numpy(np.ascontiguousarray(samples, np.float32)))
+        clips = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
+        return self.audio_map.levels_db(clips.to(self.maps.device))
 
     def x0(self, levels_db: Float[Tensor, "B R T"]) -> Float[Tensor, "B 1 R T"]:
         """Return what the networks see."""
@@ -71,7 +73,7 @@ class AudioTerms(nn.Module):
     def vectors(self, levels_db: Float[Tensor, "B R T"]) -> dict[str, Float[np.ndarray, "B _"]]:
         """Describe clips as a whole, in the spaces that the settings name."""
         parts = list(self._vectors(levels_db))
-        return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+        return {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
 
     def _vectors(self, levels_db: Float[Tensor, "B R T"]) -> Iterator[dict[str, Float[Tensor, "b _"]]]:
         for block in torch.split(levels_db, _BATCH):

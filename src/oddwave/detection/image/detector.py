@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.adding import Extension, Taken, held_back
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged, check_read_options
 from oddwave.detection.image.explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.image.grid_choice import choose_grids, with_grids
@@ -94,6 +95,29 @@ class ImageDetector(MapDetector):
             "warnings": [*data.notes, *notes, *(failure.message for failure in data.failures)],
         }
         return calibration
+
+    def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
+        """Add images to the patch memory, an even selection of more than `image.max_images`.
+
+        What stays as it was learnt: the denoisers, and the Gaussians of each place (their sums are not kept).
+        """
+        model, most = self._image_model, self.config.image.max_images
+        items, held = [own.scored.item for own in taken], held_back(len(taken), self._calibration_share, rng)
+        learnt = [item for item, kept_back in zip(items, held, strict=True) if not kept_back]
+        if len(learnt) > most:
+            learnt = [learnt[i] for i in np.linspace(0, len(learnt) - 1, most).round().astype(int)]
+        model.remember(learnt)
+        scored = model.score(item for item, back in zip(items, held, strict=True) if back)
+        calibrate = [own for own in scored if isinstance(own, ScoredImage) and np.isfinite(own.scores[0])]
+        self.peaks = np.concatenate([self.peaks, [float(own.anomaly_map.max()) for own in calibrate]])
+        self.digests |= {item.digest for item in items}
+        brightest = [own.scored.brightest for own in taken if isinstance(own.scored, ScoredImage)]
+        facts = {
+            "num_train_images": self.meta["num_train_images"] + len(learnt),
+            "num_calibration_images": self.meta["num_calibration_images"] + len(calibrate),
+            "brightest_value": max(self.meta.get("brightest_value") or 0.0, *brightest),
+        }
+        return Extension([own.scores for own in calibrate], len(learnt), facts)
 
     def _parts(self, data: ImageSet, entries: Iterable[ImageItem | ImageFailure]) -> Iterator[Scored | Unjudged]:
         """Score images, some at a time; what the header did not give away (cut-off pixels) fails only here."""

@@ -135,7 +135,7 @@ def changes_to_normal(
     terms: MapTerms, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
 ) -> Float[np.ndarray, "T C s s"]:
     """Return what has to be added to squares to make them normal, by the share that the masks allow."""
-    mask = masks[:, None]
+    x, mask = x.to(terms.device), masks.to(terms.device)[:, None]
     if terms.feature_net is not None and terms.decoder is not None:
         grid = terms.feature_x0(terms.features(x))
         share = F.interpolate(mask, size=grid.shape[2:], mode="area")
@@ -147,7 +147,7 @@ def changes_to_normal(
         own = terms.pixel_x0(x)
         shown = _repaired(terms, terms.pixel_net, own).clamp(-1, 1)
     soft = F.interpolate(mask, size=own.shape[2:], mode="bilinear", align_corners=False)
-    changes: np.ndarray = (soft * (shown - own)).numpy()
+    changes: np.ndarray = (soft * (shown - own)).cpu().numpy()
     return changes
 
 

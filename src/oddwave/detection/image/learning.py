@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
@@ -32,7 +32,7 @@ from oddwave.training.draws import TensorSource
 from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainStep, train
 from oddwave.training.progress import run_with_progress
 
-__all__ = ["DECODED_PX", "learn", "learn_background", "make_networks"]
+__all__ = ["DECODED_PX", "learn", "learn_background", "make_networks", "remember"]
 
 DECODED_PX = 128
 _PATCH_POOL = 400_000  # patches that the coreset is chosen from: with fewer, rare normal ones are lost
@@ -57,6 +57,9 @@ def make_networks(terms: MapTerms, channels: int, *, shows: bool = True) -> None
         if maps.space in ("pixel", "both"):
             terms.pixel_net = UNet(channels, grid_dims=2, **settings).eval()
             terms.noise_levels["pixel"] = config.scoring.noise_levels
+    for network in terms.networks:
+        if not next(network.parameters()).is_meta:  # else an outline: it tells names and shapes alone
+            network.to(terms.device)
 
 
 def learn(
@@ -101,12 +104,17 @@ def learn(
 @torch.no_grad()
 def learn_background(terms: MapTerms, tensors: Iterable[Float[np.ndarray, "T C H W"]]) -> None:
     """Learn how far everything else lies from what was learnt: what distances from the normals are compared with."""
-    blocks = [terms.features(torch.from_numpy(own)).half() for own in tensors]
+    blocks = [_features(terms, torch.from_numpy(own)) for own in tensors]
     features = torch.cat(blocks)
     if "memory" in terms.learnt:
         terms.learn("background_memory", _remember(terms, features))
     if terms.feature_net is not None:
         terms.learn("background_residuals", _fit_residuals(terms, _coarse(terms, features)))
+
+
+def _features(terms: MapTerms, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
+    """Return standardised feature grids in half precision, in the processor's memory: there is room for many."""
+    return terms.features(x.to(terms.device)).half().cpu()
 
 
 def _coarse(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Float[Tensor, "N D g g"]:
@@ -121,7 +129,8 @@ def _look(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> t
     for own in squares:
         for x in _turned(torch.from_numpy(own), terms.config.image.augment):
             with terms.half_precision():
-                features.append(terms.grid(x.contiguous(memory_format=torch.channels_last)).half())
+                grid = terms.grid(x.to(terms.device).contiguous(memory_format=torch.channels_last))
+            features.append(grid.half().cpu())
             if terms.decoder is not None:
                 small.append(F.interpolate(x, size=(DECODED_PX, DECODED_PX), mode="area").half())
             if terms.pixel_net is not None:
@@ -150,29 +159,42 @@ def _standardise(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Float[T
         total += torch.stack([values.mean((2, 3)).sum(0), values.square().mean((2, 3)).sum(0)])
     mean, square = total / len(features)
     deviation = (square - mean.square()).clamp(min=0).sqrt()
-    terms.centre = mean.float()
-    terms.scale = torch.where(deviation > _SMALLEST_SCALE, deviation, 1.0).float()
+    centre, scale = mean.float(), torch.where(deviation > _SMALLEST_SCALE, deviation, 1.0).float()
     for block in torch.split(features, 64):
-        block.copy_((block.float() - terms.centre[:, None, None]) / terms.scale[:, None, None])
+        block.copy_((block.float() - centre[:, None, None]) / scale[:, None, None])
+    terms.centre, terms.scale = centre.to(terms.device), scale.to(terms.device)
     return features
+
+
+@torch.no_grad()
+def remember(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> None:
+    """Add normal squares to the patch memory; scales, Gaussians and networks stay as they were learnt."""
+    memory: Memory | None = terms.learnt.get("memory")
+    turned = (x for own in squares for x in _turned(torch.from_numpy(own), terms.config.image.augment))
+    blocks = [_features(terms, x) for x in turned] if memory is not None else []
+    if memory is not None and blocks:
+        patches, image, place = _pool(terms, torch.cat(blocks))
+        size, seed = terms.config.scoring.memory_size, terms.config.seed
+        first = int(memory.groups.max()) + 1
+        terms.learn("memory", memory.joined(patches, image + first, place, size=size, seed=seed))
 
 
 def _remember(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Memory:
     """Choose the patches to remember from a random pool of all patches."""
+    size, seed = terms.config.scoring.memory_size, terms.config.seed
+    return Memory.fit(*_pool(terms, features), size=size, num_neighbors=1, seed=seed)
+
+
+def _pool(
+    terms: MapTerms, features: Float[Tensor, "N D G G"]
+) -> tuple[Float[np.ndarray, "P D"], Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
+    """Draw patches at random, with the image and the place that each is of."""
     num, _, height, columns = features.shape
     places = num * height * columns
     rng = np.random.default_rng([terms.config.seed, 3])
     chosen = np.sort(rng.choice(places, min(_PATCH_POOL, places), replace=False))
     image, place = torch.from_numpy(chosen // (height * columns)), torch.from_numpy(chosen % (height * columns))
-    patches = features.flatten(2)[image, :, place].float().numpy()
-    return Memory.fit(
-        patches,
-        image.numpy(),
-        place.numpy(),
-        size=terms.config.scoring.memory_size,
-        num_neighbors=1,
-        seed=terms.config.seed,
-    )
+    return features.flatten(2)[image, :, place].float().numpy(), image.numpy(), place.numpy()
 
 
 def _train(terms: MapTerms, net: UNet, x0: Tensor, space: str, job: FitJob) -> TrainStep:
@@ -200,7 +222,8 @@ def _train(terms: MapTerms, net: UNet, x0: Tensor, space: str, job: FitJob) -> T
 def _fit_residuals(terms: MapTerms, x0: Float[Tensor, "N D g g"]) -> dict[float, PositionGaussian]:
     """Learn at each place which residuals these images leave, per noise level."""
     levels = terms.noise_levels["feature"]
-    blocks = [list(terms.feature_residuals(block, levels)) for block in torch.split(x0, 32)]
+    parts = (block.to(terms.device) for block in torch.split(x0, 32))
+    blocks = [[own.cpu() for own in terms.feature_residuals(block, levels)] for block in parts]
     return {
         level: PositionGaussian.fit(terms.by_place(torch.cat([block[number] for block in blocks])))
         for number, level in enumerate(levels)
@@ -227,8 +250,8 @@ def _train_decoder(terms: MapTerms, decoder: FeatureDecoder, grids: Tensor, imag
         chosen = torch.randint(len(grids), (_DECODER_BATCH,), generator=generator)
         optimizer.zero_grad()
         with terms.half_precision():
-            shown = decoder(grids[chosen])
-        loss = (shown.float() - images[chosen].float()).abs().mean()
+            shown = decoder(grids[chosen].to(terms.device))
+        loss = (shown.float() - images[chosen].to(terms.device).float()).abs().mean()
         torch.autograd.backward(loss)
         optimizer.step(_DECODER_RATE * min(1.0, (step + 1) / 10) * (1.0 - step / steps))
         loss_value = loss.item()

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Bool, Float
 
 from oddwave.detection.base import Scored
-from oddwave.detection.image.learning import learn
+from oddwave.detection.device import on_cpu
+from oddwave.detection.image.learning import learn, remember
 from oddwave.detection.image.tiles import Squares, cut_image, join_maps
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.map_model import BATCH, MapModel
@@ -73,6 +74,10 @@ class ImageModel(MapModel):
             found.append(own)
         return found
 
+    def remember(self, items: Sequence[ImageItem]) -> None:
+        """Add normal images to the patch memory. Raises: DataError for one that cannot be read."""
+        remember(self.terms, (self._cut(item.pixels()).tensors for item in items))
+
     @torch.inference_mode()
     def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
         """Score images one after another; an image's score does not depend on those beside it.
@@ -85,9 +90,9 @@ class ImageModel(MapModel):
                 if isinstance(own, ImageFailure):
                     yield own
                     continue
-                tensors, inside = torch.from_numpy(own.tensors), torch.from_numpy(own.monitored)
-                blocks = zip(torch.split(tensors, BATCH), torch.split(inside, BATCH), strict=True)
-                yield self._joined(item, own, [scorer(x, monitored) for x, monitored in blocks])
+                whole = (torch.from_numpy(part).to(self.terms.device) for part in (own.tensors, own.monitored))
+                blocks = zip(*(torch.split(part, BATCH) for part in whole), strict=True)
+                yield self._joined(item, own, [on_cpu(scorer(x, monitored)) for x, monitored in blocks])
 
     def _joined(self, item: ImageItem, squares: Squares, found: Sequence[PartScores]) -> ScoredImage:
         """Join the squares of an image: the highest of their scores, and their maps blended."""

@@ -28,6 +28,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.device import chosen_device
 from oddwave.diffusion.inversion import invert
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule, make_schedule
@@ -75,6 +76,11 @@ class MapTerms(nn.Module):
         self.noise = CommonNoise()
 
     @property
+    def device(self) -> torch.device:
+        """Where all of this computes."""
+        return self.centre.device
+
+    @property
     def networks(self) -> tuple[nn.Module, ...]:
         """The trained networks that there are."""
         found = (self.feature_net, self.pixel_net, self.decoder)
@@ -87,6 +93,7 @@ class MapTerms(nn.Module):
             self.distances.update({_key(name, level): GaussianDistance(own) for level, own in found.items()})
         else:
             self.distances[name] = NearestDistance(found) if isinstance(found, Memory) else GaussianDistance(found)
+        self.distances.to(self.device)
 
     def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
         """Return the standardised feature grid."""
@@ -199,9 +206,8 @@ class MapTerms(nn.Module):
 
     def half_precision(self) -> AbstractContextManager[object]:
         """Compute in bfloat16 within the block where the processor does so itself."""
-        device = self.centre.device
-        if computes_bfloat16(self.config.training, 2, device):
-            return torch.autocast(device.type, torch.bfloat16)
+        if computes_bfloat16(self.config.training, 2, self.device):
+            return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
     def caller(self, net: UNet) -> Callable[[Tensor, Tensor], Tensor]:
@@ -291,4 +297,4 @@ def new_terms(config: DetectorConfig) -> MapTerms:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     grid = FeatureGrid(network, maps.grids[0], maps.taps)
     schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
-    return MapTerms(config, grid, schedule)
+    return MapTerms(config, grid, schedule).to(chosen_device(config.device))

@@ -13,12 +13,14 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import nn
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, check_read_options
 from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.series.adding import extended
 from oddwave.detection.series.coverage import length_fault, not_monitored, size_notes, too_short
 from oddwave.detection.series.explain import normal_version, with_bands
 from oddwave.detection.series.memory_need import check_memory
@@ -199,11 +201,7 @@ class SeriesDetector(ModalityDetector):
     # From data to scores
 
     def _parts(self, data: SeriesSet, entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[Scored | Unjudged]:
-        flattered: tuple[str, ...] = ()
-        if data.fingerprint == self.meta.get("data_fingerprint"):
-            flattered = (
-                "these are the very data the model was fitted on: their scores are flattered; use detect instead",
-            )
+        flattered = (_FLATTERED,) if data.fingerprint in self._fingerprints else ()
         for block in _blocks(entries):
             scored = self._scored(data, [entry for entry in block if isinstance(entry, SeriesItem)], flattered)
             for entry in block:
@@ -244,6 +242,31 @@ class SeriesDetector(ModalityDetector):
             )
             for item, stream, own in zip(items, streams, on_points, strict=True)
         ]
+
+    # Adding healthy data
+
+    def _read_more(self, source: Any) -> SeriesSet:
+        return self._read(source, learn=False)
+
+    def _flags(self, scored: Scored, alpha: float) -> Bool[np.ndarray, " N"]:
+        """Return which points lie in events that are anomalous among the maxima of normal blocks; of instances, all.
+
+        Single points reach alpha in a share of alpha of healthy time. With few blocks the highest of them decides.
+        """
+        if self.kind == "panel":
+            return super()._flags(scored, alpha)
+        least = max(alpha, 1.0 / (len(self.fitted_calibration().blocks) + 1.0))
+        flags = np.zeros(len(scored.scores), bool)
+        for event in self._join(scored, alpha).events:
+            flags[event.start : event.end + 1] = event.p_value <= least
+        return flags
+
+    def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
+        """Add windows to the memories; the denoiser, scales and standardisers stay as they were learnt."""
+        scored = [own.scored for own in taken if isinstance(own.scored, ScoredSeries)]
+        streams = [own.stream for own in scored if own.stream is not None]
+        done = extended(self._fitted()[0], streams, [own.kept for own in taken], self._calibration_share, rng)
+        return replace(done, facts={name: self.meta[name] + number for name, number in done.facts.items()})
 
     # From scores to records
 
@@ -315,7 +338,7 @@ class SeriesDetector(ModalityDetector):
     def _model_facts(self) -> dict[str, Any]:
         model, _ = self._fitted()
         return {
-            **self.meta,
+            **{key: value for key, value in self.meta.items() if key != "added"},
             "window_sizes": list(model.plan.sizes),
             "representation": model.scorers[0].representation.kind,
             "reconstruction_weight": model.fusion.reconstruction_weight,

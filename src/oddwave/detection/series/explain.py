@@ -52,7 +52,7 @@ def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[F
         blocks.append(
             reconstruct(
                 model.net,
-                x0,
+                x0.to(scorer.device),
                 model.schedule,
                 sampler=settings.sampler,
                 noise_level=settings.noise_level,
@@ -64,7 +64,7 @@ def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[F
         )
     if not blocks:
         return [np.full_like(stream.values, np.nan) for stream in streams]
-    windows = scorer.representation.decode(torch.cat(blocks), cut.windows)
+    windows = scorer.representation.decode(torch.cat(blocks).cpu(), cut.windows)
     return [
         join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
         for number, stream in enumerate(streams)

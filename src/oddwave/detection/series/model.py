@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.choose import choose_fusion, choose_noise_levels
+from oddwave.detection.device import chosen_device
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.plan import WindowPlan
@@ -92,6 +93,7 @@ class SeriesModel:
         with seeded_draws(config.seed), torch.device("meta" if outline else "cpu"):
             first = representations[0]
             net = UNet(first.in_channels, grid_dims=first.grid_dims, **config.network.model_dump())
+        net = net if outline else net.to(chosen_device(config.device))
         schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
         levels = tuple(config.scoring.noise_levels)
         net.eval()
@@ -159,6 +161,12 @@ class SeriesModel:
             cut = self._learnable(scorer, streams, stride, self_join=False)
             if len(cut):
                 scorer.extend_memory(cut, scorer.denoise(cut.windows))
+
+    @property
+    def next_group(self) -> int:
+        """The first number that no remembered stream has."""
+        remembered = [own for scorer in self.scorers for own in (scorer.bank, *scorer.memories.values()) if own]
+        return 1 + max((int(own.groups.max(initial=-1)) for own in remembered), default=-1)
 
     def _training_cuts(self, streams: Sequence[Stream]) -> tuple[list[WindowSet], list[WindowSet]]:
         """Cut the training windows, and those that lack too much to learn from, missing values lent.

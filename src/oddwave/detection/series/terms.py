@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.device import on_cpu
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.streams import WindowSet
 from oddwave.diffusion.samplers import reconstruct
@@ -162,17 +163,22 @@ class WindowScorer:
         """Return the terms of this window size as a module."""
         terms = WindowTerms(self.net, self.schedule, self.config, self.noise_levels)
         terms.memories.update({space: NearestDistance(memory) for space, memory in self.memories.items()})
-        return terms
+        return terms.to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, and the scorer computes."""
+        return next(self.net.parameters()).device
 
     def scorer(self, fusion: Fusion) -> SeriesScorer:
         """Return the scorer of what has been learnt and chosen."""
         assert self.standardiser is not None
-        return SeriesScorer(self.graph(), self.standardiser, fusion)
+        return SeriesScorer(self.graph(), self.standardiser, fusion).to(self.device)
 
     @torch.inference_mode()
     def denoise(self, windows: Float[np.ndarray, "N C L"]) -> DenoiserTerms:
-        """Run the denoiser over the windows."""
-        return self.graph().denoised(self.representation.encode(windows))
+        """Run the denoiser over the windows; what it says is kept in the processor's memory."""
+        return _moved(self.graph().denoised(self.representation.encode(windows).to(self.device)), torch.device("cpu"))
 
     def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
         """Return the windows with what they lack lent by remembered ones."""
@@ -228,23 +234,28 @@ class WindowScorer:
     def terms(self, cut: WindowSet, denoised: DenoiserTerms, *, self_join: bool) -> TermSet:
         """Compute all raw terms; `self_join` passes over remembered windows that overlap the query in its stream."""
         vectors = {
-            space: torch.from_numpy(self._vectors(space, cut.windows)) for space in self.memories if space != "feature"
+            space: self._tensor(self._vectors(space, cut.windows)) for space in self.memories if space != "feature"
         }
-        places = [torch.from_numpy(np.ascontiguousarray(values)) for values in (cut.groups, cut.starts)]
-        terms = self.graph()(denoised, vectors, *places, exclusion=self.window_size if self_join else 0)
-        return TermSet({name: values.numpy() for name, values in terms.items()}, denoised.recon_maps.mean(1).numpy())
+        places = [self._tensor(values) for values in (cut.groups, cut.starts)]
+        here = _moved(denoised, self.device)
+        terms = self.graph()(here, vectors, *places, exclusion=self.window_size if self_join else 0)
+        found = {name: values.cpu().numpy() for name, values in terms.items()}
+        return TermSet(found, denoised.recon_maps.mean(1).numpy())
 
     @torch.inference_mode()
     def part_scores(self, terms: TermSet, fusion: Fusion) -> PartScores:
         """Score windows by their terms."""
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in terms.terms.items()}
-        found = self.scorer(fusion).of_terms(tensors, torch.from_numpy(terms.error_map))
+        tensors = {name: self._tensor(values) for name, values in terms.terms.items()}
+        found = on_cpu(self.scorer(fusion).of_terms(tensors, self._tensor(terms.error_map)))
         if not torch.isfinite(found.score).all():  # left alone, it would pass for what nobody looked at
             raise DataError(
                 "a score is not finite: the data hold values that cannot be computed with, or the model is damaged "
                 "(see `oddwave verify`)"
             )
         return found
+
+    def _tensor(self, values: Float[np.ndarray, "N *_"] | Int[np.ndarray, " N"]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def groups(self, terms: Mapping[str, Float[np.ndarray, "N *K"]]) -> dict[str, Float[np.ndarray, " N"]]:
         """Standardise the terms and average them by group."""
@@ -279,3 +290,7 @@ class WindowScorer:
             for space, parts in arrays.items()
             for part, array in parts.items()
         }
+
+
+def _moved(denoised: DenoiserTerms, device: torch.device) -> DenoiserTerms:
+    return DenoiserTerms(*(own.to(device) for own in (denoised.recon_maps, denoised.feature, denoised.features)))

@@ -1,0 +1,40 @@
+"""What scoring finds of one item, before there is a verdict on it. Read `base.py` next.
+
+Legend: N scores of one item, R rows of a source.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["Scored", "Unjudged"]
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """An item that has no score, in its place; `reason` is the whole sentence."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What scoring found of one item: its scores (higher = more anomalous), and what each group of terms said.
+
+    `rows` are the scores row by row of the item's source, what `decision_function` gives. `fault` says why an item that
+    was read has no score at all.
+    """
+
+    item: Any
+    scores: Float[np.ndarray, " N"]
+    parts: Mapping[str, Float[np.ndarray, " N"]] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def rows(self) -> Float[np.ndarray, " R"]:
+        """One score: that of the highest part of the item."""
+        return np.array([self.scores.max()])
