@@ -25,7 +25,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser test-faults bench bench-image bench-audio bench-ablation bench-quick figures docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults prior bench bench-image bench-audio bench-ablation bench-quick figures docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -55,6 +55,9 @@ test-browser: $(READY)  ## open the report in a real browser (needs Chromium, in
 
 test-faults: $(READY)  ## mutate models and inputs, kill processes while they write (minutes)
 	$(PYTEST) -n 2 -m faults
+
+prior: $(READY)  ## train the prior of series from nothing into build/ (about an hour on two cores; may be stopped and resumed)
+	$(BIN)/python -m oddwave.lab.prior.train -o build/series_prior.safetensors
 
 bench: $(READY)  ## run the series benchmark (ODDWAVE_DATA, else ../shared/data); takes hours, may be stopped and resumed
 	$(DATA) $(BIN)/oddwave bench series --seeds 0,1,2 -o benchmarks/results

@@ -161,8 +161,13 @@ class ScoringConfig(_Frozen):
 
 
 class SeriesConfig(_Frozen):
-    """How a stream becomes windows."""
+    """How a stream becomes windows, and what judges them.
 
+    `method` is "retrieval" (remembered windows, and a prior that was trained once for all), or "denoiser", trained on
+    the data themselves.
+    """
+
+    method: Literal["retrieval", "denoiser"] = "retrieval"
     window_sizes: Annotated[tuple[WindowSize, ...], Field(min_length=1, max_length=16)] | Literal["auto"] = "auto"
     num_window_sizes: int = Field(default=3, ge=1, le=6)
     tensor_length: int = Field(

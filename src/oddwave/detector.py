@@ -14,6 +14,7 @@ Legend: R rows of the source (points of streams, instances of a panel, images, r
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ from jaxtyping import Float, Int
 
 from oddwave.config import DetectorConfig, preset
 from oddwave.detection.job import FitJob
+from oddwave.errors import ConfigError
 from oddwave.records import AnyResult
 from oddwave.registry import detector_class
 from oddwave.results import DetectionResult
@@ -124,18 +126,39 @@ class Detector:
         return self.inner.add(source, allow_flagged=allow_flagged, show_progress=show_progress)
 
     def score(
-        self, source: Any, *, alpha: float | None = None, explain: Explain = "flagged", show_progress: bool = False
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        explain: Explain = "flagged",
+        history: Any = None,
+        show_progress: bool = False,
     ) -> DetectionResult:
         """Score data: scores, p-values, verdicts, and of the items that are explained the normal version and more.
 
         `explain` says which: those with an anomaly, "all", or "none". Scores and verdicts do not depend on it.
+        `history`, of time series, is what came right before `source`: it is looked at and not judged, so that a few new
+        rows get verdicts as the last rows of a long file do.
 
         Raises:
             NotFittedError: the detector has not been fitted.
             DataError: the data cannot be read, have other channels, or are too short.
             ConfigError: `alpha` is below what the calibration supports.
         """
-        return self.inner.score(source, alpha=alpha, explain=explain, show_progress=show_progress)
+        with self._after(history):
+            return self.inner.score(source, alpha=alpha, explain=explain, show_progress=show_progress)
+
+    @contextmanager
+    def _after(self, history: Any) -> Iterator[None]:
+        """Read sources as what follows on a history. Raises: ConfigError where the modality has none."""
+        if history is not None and self.config.modality != "series":
+            raise ConfigError(f"history is for time series, this detector is of {self.config.modality}: leave it out")
+        options = self.inner.read_options
+        self.inner.read_options = options if history is None else {**options, "history": history}
+        try:
+            yield
+        finally:
+            self.inner.read_options = options
 
     def iter_scores(
         self, source: Any, *, alpha: float | None = None, explain: Explain = "none", show_progress: bool = False

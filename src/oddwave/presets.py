@@ -1,7 +1,8 @@
 """The starting points of each modality: what differs from the defaults of `config.py`.
 
-`fast` is for a first look, `balanced` for two processor cores, `accurate` for patience or a GPU. `paper` is the method
-of arXiv 2505.05137 as it is written: the item itself (of series its scalogram) is noised to the noise level and
+`fast` is for a first look, `balanced` for two processor cores, `accurate` for patience or a GPU. For series they differ
+in how many windows of how many lengths are remembered; for images and audio in the denoiser as well. `paper` is the
+method of arXiv 2505.05137 as it is written: the item itself (of series its scalogram) is noised to the noise level and
 denoised step by step, by a network with all four additions that predicts the noise and has learnt by both losses; the
 score is lambda E_recon + (1 - lambda) E_feat over the whole item, and nothing is remembered. Where the paper gives no
 number (lambda, noise level) there is the middle. It is offered to be compared with, and is slow.
@@ -29,23 +30,13 @@ _PAPER_MAPS = {"space": "pixel", "patch_memory": False, "statistics": False, "to
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "series": {
-        "fast": {
-            "network": {"base_channels": 8},
-            "training": {"num_steps": 60, "batch_size": 32, "warmup_steps": 10},
-            "scoring": {"noise_levels": (0.15, 0.5), "num_noise_draws": 1, "memory_size": 2048},
-            "series": {"max_windows": 1200},
-        },
+        "fast": {"scoring": {"memory_size": 2048}, "series": {"num_window_sizes": 2}},
         "balanced": {},
-        "accurate": {
-            "network": {"base_channels": 32},
-            "training": {"num_steps": 2000},
-            "scoring": {"num_noise_draws": 4, "memory_size": 8192},
-            "series": {"max_windows": 6000, "representation": "auto"},
-        },
+        "accurate": {"scoring": {"memory_size": 16384}, "series": {"num_window_sizes": 4}},
         "paper": {
             **_PAPER,
             "training": {**_PAPER["training"], "feature_loss_weight": 0.0},
-            "series": {"representation": "scalogram"},
+            "series": {"method": "denoiser", "representation": "scalogram"},
         },
     },
     "image": {

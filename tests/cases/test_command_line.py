@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy file, one with a bump, one with a column more, and a model of the first."""
     place = tmp_path_factory.mktemp("series")
     write(place / "healthy.csv")
-    write(place / "bumpy.csv", bump=True)
+    write(place / "bumpy.csv", bump=True, num_points=1500)  # with fewer a bump has too few blocks beside it
     write(place / "labelled.csv", extra="label")
     done = run("fit", "series", place / "healthy.csv", "-o", place / "model", *TINY)
     assert done.exit_code == 0, done.stderr

@@ -154,12 +154,17 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("images", "calibration.json", set_in("scores", []), "scores"),
         ("panel", "calibration.json", set_in("blocks", [0.0]), "blocks"),
         ("stream", "calibration.json", set_in("block_size", 0), "block_size"),
-        ("stream", "calibration.json", set_in("fusion", "memory_weight", -1.0), "memory_weight"),
+        ("denoised_stream", "calibration.json", set_in("fusion", "memory_weight", -1.0), "memory_weight"),
         ("sound", "calibration.json", set_in("fusion", "memory_weight", 1e308), "memory_weight"),
         ("images", "calibration.json", set_in("fusion", "reconstruction_weight", "0.5"), "reconstruction_weight"),
-        ("stream", "calibration.json", set_in("fusion", "memory_weight", 0.123), "memory_weight"),
-        ("panel", "calibration.json", set_in("scorers", 0, "standardiser", "groups", "memory", 1, -1.0), "memory"),
-        ("panel", "calibration.json", set_in("scorers", 0, "standardiser", "score", [0.0, 0.0]), "score"),
+        ("denoised_stream", "calibration.json", set_in("fusion", "memory_weight", 0.123), "memory_weight"),
+        (
+            "denoised_panel",
+            "calibration.json",
+            set_in("scorers", 0, "standardiser", "groups", "memory", 1, -1.0),
+            "memory",
+        ),
+        ("denoised_panel", "calibration.json", set_in("scorers", 0, "standardiser", "score", [0.0, 0.0]), "score"),
         ("images", "calibration.json", set_in("standardiser", "terms", "memory.patch", [[0.0], []]), "memory.patch"),
         ("stream", "calibration.json", set_in("scale", "scale", 0, -1.0), "scale"),
         ("stream", "calibration.json", set_in("scale", "centre", 0, 1e308), "centre"),
@@ -167,8 +172,11 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "calibration.json", set_in("plan", "sizes", 0, 10**15), "sizes"),
         ("stream", "calibration.json", set_in("plan", "sizes", [17, 24]), "window sizes"),
         ("stream", "calibration.json", set_in("plan", "tensor_length", 32), "tensor length"),
-        ("stream", "calibration.json", set_in("scorers", 1, "noise_levels", [0.3]), "noise levels"),
-        ("panel", "calibration.json", set_in("scorers", 0, "num_neighbors", 1), "neighbours"),
+        ("denoised_stream", "calibration.json", set_in("scorers", 1, "noise_levels", [0.3]), "noise levels"),
+        ("denoised_panel", "calibration.json", set_in("scorers", 0, "num_neighbors", 1), "neighbours"),
+        ("stream", "calibration.json", set_in("memories", 0, "basis", "residual", [[0.0, -1.0]]), "residual"),
+        ("stream", "calibration.json", set_in("num_remembered", 0, 1), "remembered"),
+        ("stream", "calibration.json", set_in("prior_sha256", "0" * 64), "prior"),
         ("panel", "calibration.json", set_in("unheard_of", 1), "unheard_of"),
         ("images", "calibration.json", set_in("top_share", 0.0), "top_share"),
         ("images", "calibration.json", set_in("terms", ["memory.patch"]), "terms"),
@@ -181,7 +189,7 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("stream", "config.json", set_in("seed", 2**63), "seed"),
         ("stream", "config.json", set_in("seed", 1), "seed"),
         ("stream", "config.json", set_in("network", "base_channels", 10**12), "base_channels"),
-        ("stream", "config.json", set_in("network", "base_channels", 16), "net."),
+        ("denoised_stream", "config.json", set_in("network", "base_channels", 16), "net."),
         ("stream", "config.json", set_in("series", "tensor_length", 10**9), "tensor_length"),
         ("stream", "config.json", set_in("training", "num_steps", True), "num_steps"),
         ("sound", "config.json", set_in("audio", "sample_rate", "8000"), "sample_rate"),
@@ -219,8 +227,9 @@ def first(name):
     return of
 
 
-@pytest.mark.parametrize(("kind", "name"), [("stream", "memory.0.input.vectors"), ("stream", "net."),
-                                            ("panel", "memory.0.feature.scale"), ("images", "memory.vectors"),
+@pytest.mark.parametrize(("kind", "name"), [("stream", "memory.0.windows"), ("panel", "memory.0.energy.vectors"),
+                                            ("denoised_stream", "memory.0.input.vectors"), ("denoised_stream", "net."),
+                                            ("denoised_panel", "memory.0.feature.scale"), ("images", "memory.vectors"),
                                             ("images", "residuals"), ("images", "features.centre"),
                                             ("pixels", "statistics.whitening"), ("sound", "ratio_texture.normals"),
                                             ("sound", "background_memory.weights")])  # fmt: skip
@@ -257,10 +266,13 @@ def test_tensors_that_are_not_what_the_settings_imply_are_refused_although_signe
 @pytest.mark.parametrize(
     ("kind", "name", "value"),
     [
-        ("stream", "memory.1.input.scale", 0.0),
-        ("stream", "memory.1.input.weights", -1.0),
-        ("stream", "memory.0.input.vectors", 3e38),
-        ("stream", "memory.0.input.starts", -5),
+        ("denoised_stream", "memory.1.input.scale", 0.0),
+        ("denoised_stream", "memory.1.input.weights", -1.0),
+        ("denoised_stream", "memory.0.input.vectors", 3e38),
+        ("denoised_stream", "memory.0.input.starts", -5),
+        ("stream", "memory.1.windows", float("nan")),
+        ("stream", "memory.0.own", -1.0),
+        ("stream", "memory.0.starts", -5),
         ("images", "features.scale", 0.0),
         ("pixels", "statistics.whitening", 0.5),  # above the diagonal once it is turned
         ("sound", "ratio_levels.scale", -1.0),
@@ -278,10 +290,11 @@ def test_values_of_tensors_that_no_fit_gives_are_refused(model, saved_files, kin
     refused(damaged)
 
 
-@pytest.mark.parametrize("kind", ["stream", "images", "sound"])
+@pytest.mark.parametrize("kind", ["stream", "denoised_stream", "images", "sound"])
 def test_a_whole_space_or_network_that_is_missing_is_named(model, saved_files, kind):
     damaged = model(kind)
-    part = {"stream": "memory.1.complex.", "images": "decoder.", "sound": "background_residuals"}[kind]
+    part = {"stream": "memory.1.bank.", "denoised_stream": "memory.1.complex.", "images": "decoder.",
+            "sound": "background_residuals"}[kind]  # fmt: skip
     with_tensors(saved_files, damaged, lambda t: {n: own for n, own in t.items() if not n.startswith(part)})
     assert f"tensor '{part}" in refused(damaged, "is missing")
 
@@ -302,11 +315,11 @@ def test_shapes_without_bytes_take_no_memory(model, saved_files, factor):
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     table = json.loads(content[8 : 8 + length])
-    table["memory.0.feature.vectors"]["shape"][0] = factor
+    table["memory.0.energy.vectors"]["shape"][0] = factor
     text = json.dumps(table).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
     saved_files.signed_again(damaged)
-    refused(damaged, "memory.0.feature.vectors")
+    refused(damaged, "memory.0.energy.vectors")
 
 
 # Networks from elsewhere

@@ -16,14 +16,16 @@ def test_too_many_channels_are_refused_at_once(channels, rows):
     started = time.process_time()
     for work in ("fit", "detect")[: 1 if channels > 100 else 2]:
         with pytest.raises(DataError, match=rf"{channels} channels .* would take about \d+\.\d GB .* columns="):
-            getattr(Detector(preset("fast")), work)(values)
+            getattr(Detector(preset("fast", series={"method": "denoiser"})), work)(values)
     assert time.process_time() - started < 60
 
 
-def test_the_limit_is_a_setting(tiny_config, waves):
+@pytest.mark.parametrize("method", ["retrieval", "denoiser"])
+def test_the_limit_is_a_setting(tiny_config, waves, method):
+    by = f"series.method={method}"
     with pytest.raises(DataError, match=r"allowed are 0\.1 GB"):
-        Detector(tiny_config("series.max_memory_gb=0.1")).fit(waves(400))
-    Detector(tiny_config("series.max_memory_gb=4")).fit(waves(400))
+        Detector(tiny_config(by, "series.max_memory_gb=0.1")).fit(waves(400))
+    Detector(tiny_config(by, "series.max_memory_gb=4")).fit(waves(400))
 
 
 def test_twenty_channels_are_no_matter(tiny_config, waves):

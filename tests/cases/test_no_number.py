@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from oddwave.config import preset
+from oddwave.detection.density_ratio import DensityRatio, RatioDistance
+from oddwave.detection.series.events import find_events
 from oddwave.errors import ConfigError, DataError
 from oddwave.scoring.calibration import Calibration, conformal_p_values, valid_alpha
-from oddwave.scoring.density_ratio import DensityRatio
-from oddwave.scoring.events import find_events
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
-from oddwave.scoring.scorer import RatioDistance
 from oddwave.scoring.selection import separation
 
 NOT_FINITE = (math.nan, math.inf, -math.inf)
@@ -201,9 +200,9 @@ def test_loose_rates_flag_more_and_never_fail(stream_detector, waves, alpha):
 
 
 def test_an_event_below_the_usual_score_still_has_its_place():
-    calibration = Calibration(np.full(9, 10.0), np.full(9, 10.0), 1, "")
+    calibration = Calibration(np.full(9, 10.0), np.array([0.0, *[10.0] * 8]), 1, "")
     scores = np.array([0.0, 1.0, 2.0, 1.0, 0.0])
-    (event,) = find_events("x", scores, np.ones(5, int), calibration)
+    (event,) = find_events("x", scores, np.ones(5, int), calibration, 0.95)
     assert (event.start, event.peak, event.end) == (2, 2, 2)
 
 

@@ -109,7 +109,12 @@ def test_what_belongs_together_is_finished_first() -> None:
 def test_a_fit_that_is_told_to_end_says_how_to_go_on(name: str, status: int, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "a.csv", np.sin(np.arange(600) / 8), header="a", comments="")
     command = [sys.executable, "-m", "oddwave", "fit", "series", str(tmp_path / "a.csv"), "-o", str(tmp_path / "m")]
-    command += ["--preset=fast", "--set=training.num_steps=1000000", "--set=network.base_channels=8"]
+    command += [
+        "--preset=fast",
+        "--set=series.method=denoiser",
+        "--set=training.num_steps=1000000",
+        "--set=network.base_channels=8",
+    ]
     fitting = subprocess.Popen(
         [*command, "--set=training.checkpoint_seconds=0.05"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

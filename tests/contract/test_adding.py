@@ -14,6 +14,7 @@ from oddwave.errors import DataError, NotFittedError
 
 KINDS = ("stream", "panel", "image", "audio")
 RATE = 16000
+MEMORY = {"stream": 500, "panel": 40}  # enough for the windows of one fit, too few for those of two more
 TINY = {
     "image": (
         "training.num_steps=4",
@@ -69,7 +70,10 @@ def levels(detector, source):
 def fitted(request, tmp_path_factory, tiny_config):
     """A saved model of each kind; tests load it, and change what they loaded."""
     kind = request.param
-    config = preset("fast", kind).with_overrides(TINY[kind]) if kind in TINY else tiny_config("calibration.alpha=0.2")
+    if kind in TINY:
+        config = preset("fast", kind).with_overrides(TINY[kind])
+    else:
+        config = tiny_config("calibration.alpha=0.2", f"scoring.memory_size={MEMORY[kind]}")
     folder = tmp_path_factory.mktemp(kind) / "model"
     Detector(config).fit(normals(kind)).save(folder)
     return kind, folder
@@ -192,7 +196,12 @@ def test_the_memory_stays_within_its_bound(fitted):
             warnings.simplefilter("ignore")
             detector.add(normals(kind, seed=seed, new=seed == 12), allow_flagged=True)
     model = detector.inner.model
-    memories = model.scorers[0].memories.values() if kind in ("stream", "panel") else [model.terms.learnt["memory"]]
-    assert all(len(memory.vectors) <= size for memory in memories)
+    if kind in MEMORY:
+        held = [own.memory.windows for own in model.sizes]
+        held += [space.vectors for own in model.sizes for space in own.spaces.values()]
+        assert max(map(len, held)) == size  # more were added than it holds
+    else:
+        held = [model.terms.learnt["memory"].vectors]
+    assert all(len(vectors) <= size for vectors in held)
     assert len(detector.meta["added"]) == 2
     assert detector.calibration.source.count("data added since") == 1

@@ -171,7 +171,7 @@ def test_the_benchmark_takes_no_statistic_from_test_instances(name, beats, small
 
 
 ITEMS_ONLY = {"self", "items"}
-SOURCE_ONLY = {"self", "explain", "source", "show_progress", "checkpoint_dir", "resume", "alpha"}
+SOURCE_ONLY = {"self", "explain", "source", "history", "show_progress", "checkpoint_dir", "resume", "alpha"}
 
 
 @pytest.mark.parametrize(("kind", "name"), CLASSES)

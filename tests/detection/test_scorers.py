@@ -29,8 +29,28 @@ def exported(scorer, *args):
     return expected
 
 
-def test_series(tiny_config, waves):
-    detector = Detector(tiny_config("training.dtype=float32")).fit(waves(300, channels=2))
+@pytest.mark.parametrize("channels", [1, 2, 20])  # more than 16: the prior looks at those that lack most
+@pytest.mark.parametrize("exclusion", [0, 16])
+def test_series_by_retrieval(tiny_config, waves, channels, exclusion):
+    model = Detector(tiny_config()).fit(waves(300, channels=channels)).inner.model
+    own, rng = model.sizes[0], np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(5, channels, 64)).astype(np.float32))
+    places = torch.zeros(5, dtype=torch.long), torch.arange(5) * 20
+    found = exported(model.scorer(own), x, {}, *places, exclusion)
+    assert (found.score.shape, found.map.shape) == ((5,), (5, 64))
+    assert found.groups.keys() == {"memory", "residual", "prior"}
+
+
+def test_instances_by_retrieval(tiny_config, beats):
+    model = Detector(tiny_config()).fit(beats()).inner.model
+    own, values = model.sizes[0], beats(5, seed=1).astype(np.float32)
+    places = torch.full((5,), -1), torch.zeros(5, dtype=torch.long)
+    found = exported(model.scorer(own), torch.zeros(5, 1, 64), own.vectors(values), *places)
+    assert found.groups.keys() == {"memory"}
+
+
+def test_series_by_denoiser(tiny_config, waves):
+    detector = Detector(tiny_config("training.dtype=float32", "series.method=denoiser")).fit(waves(300, channels=2))
     model = detector.inner.model
     window = model.scorers[0]
     values = np.random.default_rng(0).normal(size=(4, 2, window.window_size)).astype(np.float32)

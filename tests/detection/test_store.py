@@ -40,11 +40,30 @@ def test_everything_comes_back(saved, stream_detector):
     plan = stream_detector.inner.model.plan
     assert loaded.inner.model.plan == replace(plan, evidence={})
     assert loaded.choices == json.loads(json.dumps(stream_detector.choices))  # numbers that were keys become texts
-    assert loaded.inner.model.fusion == stream_detector.inner.model.fusion
     assert loaded.threshold_ == stream_detector.threshold_
     np.testing.assert_array_equal(loaded.calibration.scores, stream_detector.calibration.scores)
     np.testing.assert_array_equal(loaded.calibration.blocks, stream_detector.calibration.blocks)
-    for old, new in zip(stream_detector.inner.model.scorers, loaded.inner.model.scorers, strict=True):
+    for old, new in zip(stream_detector.inner.model.sizes, loaded.inner.model.sizes, strict=True):
+        assert (new.window_size, new.stride, new.basis) == (old.window_size, old.stride, old.basis)
+        assert new.memory.reach == old.memory.reach
+        assert new.resolution.equal(old.resolution)
+        for name, part in old.memory.state_dict().items():
+            assert new.memory.state_dict()[name].equal(part), name
+        for name, part in old.bank.arrays().items():
+            np.testing.assert_array_equal(new.bank.arrays()[name], part)
+
+
+@pytest.fixture(scope="module")
+def denoiser(tiny_config, waves):
+    config = tiny_config("series.method=denoiser", "series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
+    return Detector(config).fit(waves(500, channels=2))
+
+
+def test_everything_of_a_denoisers_model_comes_back(denoiser, tmp_path):
+    loaded, model = Detector.load(denoiser.save(tmp_path / "model")), denoiser.inner.model
+    assert loaded.inner.model.fusion == model.fusion
+    assert loaded.inner.model.ranges == model.ranges
+    for old, new in zip(model.scorers, loaded.inner.model.scorers, strict=True):
         assert list(new.memories) == list(old.memories)
         assert new.noise_levels == old.noise_levels
         assert new.standardiser.to_dict() == old.standardiser.to_dict()
@@ -63,21 +82,29 @@ def test_facts_say_where_the_model_came_from(saved, stream_detector):
     assert facts["modality"] == "series"
     assert facts["kind"] == "stream"
     assert facts["seed"] == 0
-    assert facts["num_train_points"] == 376  # 500 less the last fifth and a gap of one window of 24
+    assert facts["num_train_points"] == 500
     assert facts["data_fingerprint"] == stream_detector.meta["data_fingerprint"]
 
 
-def test_every_automatic_choice_stands_beside_the_settings_and_nowhere_else(saved, place, stream_detector):
+def test_every_automatic_choice_stands_beside_the_settings_and_nowhere_else(
+    saved, place, stream_detector, denoiser, tmp_path
+):
     content = json.loads(place(saved, "config.json").read_text())
     choices = content.pop("choices")
     assert content == stream_detector.config.model_dump(mode="json")
-    assert {"windows", "training", "noise_levels", "weights"} <= set(choices)
-    assert set(choices["noise_levels"]["synthetic_auroc"]) == {"0.15", "0.5"}
     assert choices["windows"]["sizes"] == [16, 24]
-    for name in ("meta.json", "calibration.json"):
-        text = place(saved, name).read_text()
-        assert "auroc" not in text, name
-        assert "evidence" not in text, name
+    constants = json.loads(place(saved, "calibration.json").read_text())
+    assert constants["num_remembered"] == [485, 477]  # at every point
+    assert [memory["channels"] for memory in constants["memories"][::2]] == [[0, 1], [0], [1]]
+    trained = denoiser.save(tmp_path / "trained")
+    chosen = json.loads(place(trained, "config.json").read_text())["choices"]
+    assert {"windows", "training", "noise_levels", "weights"} <= set(chosen)
+    assert set(chosen["noise_levels"]["synthetic_auroc"]) == {"0.15", "0.5"}
+    for model in (saved, trained):
+        for name in ("meta.json", "calibration.json"):
+            text = place(model, name).read_text()
+            assert "auroc" not in text, name
+            assert "evidence" not in text, name
 
 
 def test_alpha_is_not_baked_in(saved, place, waves):

@@ -28,6 +28,7 @@ SMALL = [
     "--set",
     "network.base_channels=8",
 ]
+DENOISER = ["--set", "series.method=denoiser"]  # trains, and can be stopped and resumed
 
 
 def write_readings(path: Path, num_points: int = 300, num_channels: int = 2) -> Path:
@@ -88,7 +89,7 @@ def test_data_that_cannot_be_learnt_from(
         ("nowhere.csv", [], "no such file or folder"),
         ("one_channel.csv", [], "has no channel c1: it has c0, expected c0, c1"),
         ("short.csv", [], "has 5 points, the model's shortest window has"),
-        ("new.csv", ["--alpha", "0.0001"], "alpha 0.0001 needs at least 9999 calibration scores, this model has 120"),
+        ("new.csv", ["--alpha", "0.0001"], "alpha 0.0001 needs at least 9999 calibration scores, this model has 600"),
         ("new.csv", ["--alpha", "1"], "alpha is 1: expected a false-alarm rate between 0 and 1"),
     ],
 )
@@ -147,7 +148,9 @@ def rewrite(name: str, **changes: object) -> Callable[[Path, Any], None]:
         (rewrite("meta.json", format_version=99), "has model format 99, this oddwave reads"),
         (rewrite("meta.json", format="something"), "does not describe an oddwave model"),
         (rewrite("meta.json", channel_names=["only"]), "does not fit together"),
-        (rewrite("calibration.json", scorers=[]), "calibration.json is damaged: 'scorers'"),
+        (rewrite("calibration.json", scores=[]), "calibration.json is damaged: 'scores'"),
+        (rewrite("calibration.json", memories=[]), "does not fit together"),
+        (rewrite("calibration.json", num_remembered=[1]), "does not fit together"),
         (rewrite("calibration.json", scale={}), "calibration.json is damaged: 'scale.centre'"),
         (lambda model, files: shutil.rmtree(model), "does not exist: give the folder that `oddwave fit` wrote"),
     ],
@@ -208,7 +211,7 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     import oddwave.detection.store as archive
     from oddwave.errors import CheckpointError
 
-    command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL)
+    command = ("fit", "series", work / "good.csv", "-o", tmp_path / "m", *SMALL, *DENOISER)
     with monkeypatch.context() as patch:
 
         def full(*_: object) -> None:
@@ -224,14 +227,15 @@ def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_a_state_of_another_run_is_not_resumed(work: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", [[], DENOISER])
+def test_a_state_of_another_run_is_not_resumed(work: Path, tmp_path: Path, method: list[str]) -> None:
     from oddwave.training.checkpoint import save_training_state
 
     folder = tmp_path / "m" / ".oddwave"
     folder.mkdir(parents=True)
     (folder / "owner.json").write_text('{"format": "oddwave work"}')
     save_training_state(folder / "training_state.pt", {"identity": {"num_steps": 3}})
-    line = refused("fit", "series", work / "good.csv", "-o", tmp_path / "m", "--resume", *SMALL)
+    line = refused("fit", "series", work / "good.csv", "-o", tmp_path / "m", "--resume", *SMALL, *method)
     assert "is of another run" in line
     assert (folder / "training_state.pt").exists()
 

@@ -141,7 +141,7 @@ def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_pat
 
 def test_info_names_channels_windows_and_calibration(work: Path) -> None:
     shown = run("info", work / "model").stdout
-    for word in ("flow, pressure", "windows", "threshold", "smallest alpha", "never trained on"):
+    for word in ("flow, pressure", "windows", "threshold", "smallest alpha", "each stretch compared with the others"):
         assert word in shown
 
 
@@ -154,7 +154,7 @@ def test_settings_come_from_preset_file_and_set_in_that_order(work: Path, tmp_pa
     config = json.loads(next((tmp_path / "m").glob("*/config.json")).read_text())
     assert (config["preset"], config["seed"]) == ("fast", 5)
     assert (config["training"]["num_steps"], config["training"]["batch_size"]) == (7, 8)
-    assert config["training"]["warmup_steps"] == 10  # of the preset
+    assert config["scoring"]["memory_size"] == 2048  # of the preset
 
 
 def test_ctrl_c_keeps_the_state_and_resume_gives_the_same_model(
@@ -169,7 +169,8 @@ def test_ctrl_c_keeps_the_state_and_resume_gives_the_same_model(
             raise KeyboardInterrupt
         advance(self)
 
-    command = ("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", "--delimiter", ";", *SMALL)
+    fit = ("fit", "series", work / "healthy.csv", "--delimiter", ";", "--set", "series.method=denoiser", *SMALL)
+    command = (*fit, "-o", tmp_path / "m")
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "advance", interrupted)
         stopped = run(*command)
@@ -186,8 +187,24 @@ def test_ctrl_c_keeps_the_state_and_resume_gives_the_same_model(
     resumed = run(*command, "--resume")
     assert resumed.exit_code == 0, resumed.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
-    whole, again = (next(model.glob("*/model.safetensors")) for model in (work / "model", tmp_path / "m"))
+    assert run(*fit, "-o", tmp_path / "whole").exit_code == 0
+    whole, again = (next(model.glob("*/model.safetensors")) for model in (tmp_path / "whole", tmp_path / "m"))
     assert again.read_bytes() == whole.read_bytes()
+
+
+def test_ctrl_c_while_windows_are_remembered_leaves_nothing(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oddwave.detection.series.size_memory import SizeMemory
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SizeMemory, "fit", interrupted)
+    stopped = run("fit", "series", work / "healthy.csv", "-o", tmp_path / "m", "--delimiter", ";", *SMALL)
+    assert stopped.exit_code == 130
+    assert stopped.stderr.count("\n") == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_starting_anew_beside_a_stopped_training_warns(work: Path, tmp_path: Path) -> None:

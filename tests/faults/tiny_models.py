@@ -62,11 +62,13 @@ def hums(num: int, seed: int) -> dict[str, tuple[np.ndarray, int]]:
 
 
 def fitted(kind: str) -> Detector:
-    """Fit the tiny model of this kind."""
-    if kind == "stream":
-        return Detector(preset("fast").with_overrides([*_SERIES, *_STREAM])).fit(waves(400, 0))
-    if kind == "panel":
-        return Detector(preset("fast").with_overrides([*_SERIES, "scoring.noise_levels=[0.5]"])).fit(beats(30, 0))
+    """Fit the tiny model of this kind; "denoised" ones are series by a denoiser."""
+    method = f"series.method={'denoiser' if kind.startswith('denoised') else 'retrieval'}"
+    if kind.endswith("stream"):
+        return Detector(preset("fast").with_overrides([*_SERIES, *_STREAM, method])).fit(waves(400, 0))
+    if kind.endswith("panel"):
+        settings = [*_SERIES, "scoring.noise_levels=[0.5]", method]
+        return Detector(preset("fast").with_overrides(settings)).fit(beats(30, 0))
     if kind == "sound":
         return Detector(preset("fast", "audio").with_overrides(_AUDIO)).fit(hums(12, 0))
     more = ("maps.space=pixel", "maps.statistics=true") if kind == "pixels" else ()

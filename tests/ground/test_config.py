@@ -12,8 +12,12 @@ from oddwave.overrides import parse_override, read_toml
 
 
 def test_presets_grow_in_cost():
-    steps = [preset(name).training.num_steps for name in ("fast", "balanced", "accurate")]
-    assert steps == sorted(set(steps))
+    names = ("fast", "balanced", "accurate")
+    remembered = [(preset(name).scoring.memory_size, preset(name).series.num_window_sizes) for name in names]
+    assert remembered == [(2048, 2), (4096, 3), (16384, 4)]  # of series; nothing is trained
+    for modality in ("image", "audio"):
+        steps = [preset(name, modality).training.num_steps for name in names]
+        assert steps == sorted(set(steps))
     assert [preset(name).preset for name in PRESETS["series"]] == list(PRESETS["series"])
     assert preset("balanced") == DetectorConfig()
 
@@ -21,7 +25,7 @@ def test_presets_grow_in_cost():
 def test_a_preset_takes_whole_sections():
     config = preset("fast", seed=3, training={"num_steps": 7})
     assert (config.seed, config.training.num_steps, config.training.batch_size) == (3, 7, 32)
-    assert config.network.base_channels == 8
+    assert config.scoring.memory_size == 2048
     with pytest.raises(ConfigError, match="preset 'quick' does not exist; choose one of fast, balanced, accurate"):
         preset("quick")
 

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.denoiser_model import DenoiserModel
+from oddwave.detection.series.retrieval_model import RetrievalModel
 from oddwave.detector import Detector
 from oddwave.errors import DataError
+
+DENOISER = "series.method=denoiser"  # whose settings of scales, spaces, aggregates and representations these are
 
 
 def shifted(waves, by=1.5):
@@ -41,7 +44,7 @@ def test_a_level_shift_is_seen_under_the_default_scale(tiny_config, waves):
 
 def test_a_scale_per_window_hides_a_level_shift_unless_its_statistics_are_kept(tiny_config, waves):
     def gap(*overrides):
-        detector = Detector(tiny_config("series.scaling=window", *overrides)).fit(waves(400))
+        detector = Detector(tiny_config(DENOISER, "series.scaling=window", *overrides)).fit(waves(400))
         scores = detector.decision_function(shifted(waves))
         return np.median(scores[136:]) - np.median(scores[:104])
 
@@ -76,12 +79,12 @@ def test_windows_never_join_the_two_sides_of_a_long_gap(tiny_config, waves):
         {"time": pd.Timestamp("2024-01-01") + pd.to_timedelta(minutes, unit="min"), "x": waves(180, seed=1)[:, 0]}
     )
     train = pd.DataFrame({"time": pd.date_range("2023-01-01", periods=400, freq="min"), "x": waves(400)[:, 0]})
-    for aggregate in ("window", "point"):
-        detector = Detector(tiny_config(f"scoring.aggregate={aggregate}")).fit(train)
+    for how in ((), (DENOISER,), (DENOISER, "scoring.aggregate=point")):
+        detector = Detector(tiny_config(*how)).fit(train)
         whole = detector.decision_function(frame)
         sides = [detector.decision_function(part) for part in (frame[:90], frame[90:])]
         np.testing.assert_allclose(whole, np.concatenate(sides), rtol=1e-3, atol=1e-3)
-    assert np.isfinite(Detector(tiny_config("scoring.aggregate=blend")).detect(frame).scores).all()
+    assert np.isfinite(Detector(tiny_config(DENOISER, "scoring.aggregate=blend")).detect(frame).scores).all()
 
 
 def test_a_part_mostly_missing_is_not_judged_by_what_was_filled_in(stream_detector, waves):
@@ -131,11 +134,12 @@ def test_values_far_beyond_the_training_stay_finite_and_ordered(tiny_config, wav
     assert peaks == sorted(peaks)
 
 
-def test_a_series_shorter_than_a_window_is_refused_not_padded(tiny_config, waves):
+@pytest.mark.parametrize(("method", "too_few"), [("retrieval", 31), ("denoiser", 60)])  # which holds back a part
+def test_a_series_shorter_than_a_window_is_refused_not_padded(tiny_config, waves, method, too_few):
     with pytest.raises(DataError, match=r"give longer streams or smaller series\.window_sizes"):
-        Detector(tiny_config()).fit(waves(60))
+        Detector(tiny_config(f"series.method={method}")).fit(waves(too_few))
     with pytest.raises(DataError, match=r"give longer streams or smaller series\.window_sizes"):
-        Detector(tiny_config()).detect(waves(31))
+        Detector(tiny_config(f"series.method={method}")).detect(waves(31))
 
 
 def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
@@ -144,40 +148,57 @@ def test_scoring_the_training_data_is_said_to_flatter(tiny_config, waves):
     assert not any("the very data" in note for note in detector.score(waves(400, seed=1)).items[0].notes)
 
 
-def test_held_out_normals_that_are_remembered_are_not_compared_with_themselves(tiny_config, waves, monkeypatch):
-    seen, score = [], SeriesModel.score
+def denoiser_ends(engine):
+    return [m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values()]
+
+
+def retrieval_ends(engine):
+    return [own.memory.starts.max() + own.window_size for own in engine.sizes]
+
+
+@pytest.mark.parametrize(("model", "ends_of"), [(RetrievalModel, retrieval_ends), (DenoiserModel, denoiser_ends)])
+def test_calibrating_normals_that_are_remembered_are_not_compared_with_themselves(
+    tiny_config, waves, monkeypatch, model, ends_of
+):
+    seen, score = [], model.score
 
     def watched(engine, streams, *, self_join=False, **settings):
-        ends = [m.starts.max() + s.window_size for s in engine.scorers for m in s.memories.values()]
-        seen.append((max(ends) > 376, self_join))  # what comes later is a gap and the calibration part
+        seen.append((bool(max(ends_of(engine)) > 376), self_join))  # a denoiser holds back what comes later
         return score(engine, streams, self_join=self_join, **settings)
 
-    monkeypatch.setattr(SeriesModel, "score", watched)
-    Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2))
+    monkeypatch.setattr(model, "score", watched)
+    method = "retrieval" if model is RetrievalModel else "denoiser"
+    Detector(tiny_config(f"series.method={method}", "series.window_sizes=[16, 24]")).fit(waves(500, channels=2))
     assert seen == [(True, True)]
 
 
 def test_healthy_data_are_flagged_about_as_often_as_alpha_says(tiny_config, waves):
-    rates = []
+    rates, flagged = [], []
     for seed in range(4):
         detector = Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(500, channels=2, seed=10 + seed))
-        rates.append([detector.predict(waves(400, channels=2, seed=seed), alpha=a).mean() for a in (0.1, 0.5)])
+        healthy = waves(400, channels=2, seed=seed)
+        p_values = detector.score(healthy).items[0].p_values
+        rates.append([(p_values <= alpha).mean() for alpha in (0.1, 0.5)])
+        flagged.append([(detector.predict(healthy, alpha=alpha) == 1).mean() for alpha in (0.1, 0.5)])
     low, high = np.mean(rates, axis=0)
     assert low < 0.3
     assert 0.15 < high < 0.8
+    assert (np.array(flagged) <= np.array(rates)).all()  # points are flagged within events alone, which are rarer
 
 
-def test_detecting_does_not_let_a_window_find_itself(tiny_config, waves):
+@pytest.mark.parametrize(("method", "part"), [("retrieval", "window"), ("denoiser", "memory")])
+def test_detecting_does_not_let_a_window_find_itself(tiny_config, waves, method, part):
     values = waves(200)
     values[100:116] += 4 * np.random.default_rng(0).normal(size=(16, 1))
-    (item,) = Detector(tiny_config()).detect(values).items
-    assert item.parts["memory"][104:112].min() > np.quantile(item.parts["memory"], 0.9)
+    (item,) = Detector(tiny_config(f"series.method={method}")).detect(values).items
+    assert item.parts[part][104:112].min() > np.quantile(item.parts[part], 0.9)
 
 
 @pytest.mark.parametrize("representation", ["window", "scalogram", "folded"])
 @pytest.mark.parametrize("scaling", ["global", "window"])
 def test_every_representation_fits_scores_and_gives_the_normal_version(tiny_config, waves, representation, scaling):
     config = tiny_config(
+        DENOISER,
         f"series.representation={representation}",
         f"series.scaling={scaling}",
         "series.window_sizes=[32]",
@@ -199,7 +220,7 @@ def test_every_representation_fits_scores_and_gives_the_normal_version(tiny_conf
 
 
 def test_the_representation_can_be_chosen_from_the_data(tiny_config, waves):
-    config = tiny_config("series.representation=auto", "series.max_windows=20", "training.num_steps=2")
+    config = tiny_config(DENOISER, "series.representation=auto", "series.max_windows=20", "training.num_steps=2")
     detector = Detector(config)
     result = detector.detect(waves(80))
     evidence = detector.choices["representation"]
@@ -214,7 +235,9 @@ def test_errors_at_points_are_sharper_than_those_of_windows(tiny_config, waves, 
     values[150] += 6
 
     def half_width(how):
-        detector = Detector(tiny_config(f"scoring.aggregate={how}", "scoring.memory_spaces=[]")).fit(waves(400))
+        detector = Detector(tiny_config(DENOISER, f"scoring.aggregate={how}", "scoring.memory_spaces=[]")).fit(
+            waves(400)
+        )
         scores = detector.decision_function(values)
         assert np.isfinite(scores).all()
         return int((scores > 0.5 * (scores.max() + np.median(scores))).sum())
@@ -224,7 +247,11 @@ def test_errors_at_points_are_sharper_than_those_of_windows(tiny_config, waves, 
 
 def test_errors_at_points_need_a_point_per_error(tiny_config, waves):
     config = tiny_config(
-        "scoring.aggregate=point", "series.representation=folded", "series.window_sizes=[32]", "series.max_windows=20"
+        DENOISER,
+        "scoring.aggregate=point",
+        "series.representation=folded",
+        "series.window_sizes=[32]",
+        "series.max_windows=20",
     )
     with pytest.raises(DataError, match=r"'folded' does not give: use scoring.aggregate=window"):
         Detector(config).detect(waves(100))

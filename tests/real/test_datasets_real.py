@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oddwave.lab.datasets import NORMAL_CLASS, load_msl, load_nab, load_ucr
+from oddwave.lab.datasets import NORMAL_CLASS, load_msl, load_nab, load_tsb_uad, load_ucr, semi_split, ucr_names
+from oddwave.lab.datasets.planted import NUM_PANELS, NUM_REAL, NUM_SYNTHETIC, load_planted
 from oddwave.lab.metrics import NAB_PROFILES, auroc, nab_score, vus
 from oddwave.lab.rivals import KNN, RandomScore
 
@@ -81,6 +82,40 @@ def test_ucr_sizes_and_no_gaps(name, normal, test, length):
 def test_ecg200_nearest_neighbours():
     panel = load_ucr(_folder("ucr"), "ECG200")
     assert auroc(panel.gt_label, KNN().fit(panel.train_normal).decision_function(panel.test)) > 0.9
+
+
+def test_every_ucr_set_has_a_normal_class_and_other_instances_to_tell_from_it():
+    root = _folder("ucr")
+    for name in ucr_names(root):
+        panel = load_ucr(root, name)
+        counts = dict(zip(*np.unique(panel.train_class, return_counts=True), strict=True))
+        expected = NORMAL_CLASS.get(name, min(own for own in counts if counts[own] == max(counts.values())))
+        assert panel.normal_class == expected
+        assert 0 < panel.gt_label.mean() < 1
+        assert np.isfinite(panel.train_normal).all()
+
+
+def test_tsb_uad_streams_are_sharp_and_can_be_trained_on():
+    streams = load_tsb_uad(_folder("tsb_uad"))
+    for series in streams:
+        assert 0 < series.gt_label.mean() < 0.2
+        split = semi_split(series)
+        assert len(split.train) >= 900
+        assert split.gt_label.any()
+        assert not split.gt_label[: len(split.train) // 9].any()
+
+
+def test_planted_streams_are_few_short_and_of_every_source():
+    streams, panels = load_planted(_folder("msl"))
+    names = [series.name.partition("_")[0] for series in streams]
+    assert names.count("msl") == NUM_REAL
+    assert names.count("synthetic") == NUM_SYNTHETIC
+    assert len(streams) <= 30
+    assert len(panels) <= NUM_PANELS
+    for series in streams:
+        assert 3 <= len(series.windows) <= 6
+        assert series.gt_label.mean() < 0.15
+        assert not series.gt_label[: series.train_end].any()
 
 
 def test_msl_is_complete():

@@ -188,7 +188,8 @@ def test_calibration_is_explained_with_its_size() -> None:
     text = visible(render_report(result_of(stream())))
     assert "The threshold of 1.90 rests on 200 scores of normal points (held-out normals)." in text
     assert "about 20 independent blocks of 10 points" in text
-    assert "about 1 in 20 crosses the threshold by chance. If all 400 points here were normal, about 20 would" in text
+    assert "of normal blocks, about 1 in 20 holds an event by chance." in text
+    assert "If all 400 points here were normal, about 2 events would still be reported." in text
     assert "Caution" not in text
 
 

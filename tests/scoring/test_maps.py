@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.spatial.distance import mahalanobis
 
+from oddwave.detection.image.one_step import one_step_estimates
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.errors import ConfigError
 from oddwave.nets.decoder import FeatureDecoder
 from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.perceptual import load_perceptual
 from oddwave.scoring.maps import MAP_SIZE, common_map, hidden, top_mean
-from oddwave.scoring.one_step import one_step_estimates
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.scoring.scorer import CommonNoise, GaussianDistance
 

@@ -77,6 +77,10 @@ def score(
     no_header: opt.NoHeader = False,
     kind: opt.FittedKind = None,
     on_error: opt.FittedOnError = None,
+    history: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Series: the rows right before DATA, so that a few new ones get verdicts."),
+    ] = None,
     device: opt.Device = None,
     allow_external: opt.AllowExternal = False,
     exit_code: opt.ExitCode = False,
@@ -95,6 +99,7 @@ def score(
     \b
     Examples:
         oddwave score model today.csv -o out --alpha 0.001 --columns flow,pressure
+        oddwave score model last_five_rows.csv -o out --history yesterday.csv
         oddwave score parts.model "new/*.png" -o out --on-error stop --fdr 0.1
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
@@ -106,6 +111,8 @@ def score(
     from oddwave.detector import Detector
 
     detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
+    if history is not None:
+        options["history"] = history
     opt.check_reading(options, detector.config.modality, model)
     detector.read_options.update(options)
     if alpha is not None and detector.calibration is not None:

@@ -51,7 +51,8 @@ def bench(
 ) -> None:
     """Compare oddwave with others on public data.
 
-    Series: NAB, UCR, MSL, PEMS-BAY. Images: MVTec AD, magnetic tile, VisA. Audio: UrbanSound8K, ESC, DCASE Task 2.
+    Series: NAB, UCR, MSL, PEMS-BAY, TSB-UAD, planted anomalies. Images: MVTec AD, magnetic tile, VisA. Audio:
+    UrbanSound8K, ESC, DCASE Task 2.
     The ablation measures what each part of oddwave is worth.
     May be interrupted: the same command goes on where it stopped.
 

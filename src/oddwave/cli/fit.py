@@ -75,7 +75,7 @@ def fit_series(
         oddwave fit series pumps/ -o model --columns flow,pressure
         oddwave fit series plant.csv -o model --columns '"flow, m3/h",temp*'
         oddwave fit series healthy.csv -o model --exclude label,index
-        oddwave fit series "2024-*.csv" -o model --set training.num_steps=500
+        oddwave fit series "2024-*.csv" -o model --set scoring.memory_size=16384
     """
     from oddwave.report.outputs import require_writable
 

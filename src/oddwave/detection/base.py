@@ -127,6 +127,10 @@ class ModalityDetector(ABC):
         """Return which parts of an item are anomalous."""
         return np.asarray(self.fitted_calibration().labels(scored.scores, alpha) == 1)
 
+    def _labels(self, scored: Scored, alpha: float) -> Int[np.ndarray, " R"]:
+        """Return 1, 0 or -1 (not judged) for each row of an item's source."""
+        return self.fitted_calibration().labels(scored.rows, alpha)
+
     def _is_known(self, item: Any) -> bool:
         """Return whether the model has learnt from this very item."""
         return False
@@ -254,14 +258,18 @@ class ModalityDetector(ABC):
     def decision_function(self, source: Any) -> Float[np.ndarray, " R"]:
         """Return one score per row or item, in the order given; NaN where nothing can be said. Raises: as `score`."""
         self.fitted_calibration()
-        return np.concatenate([own for own, _ in self._rows(self._read(source, learn=False))])
+        judged = self._judged(self._read(source, learn=False))
+        return np.concatenate([np.array([np.nan]) if isinstance(own, Unjudged) else own.rows for own in judged])
 
     @final
     def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
         """Return 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in order. Raises: as `score`."""
         self._check(alpha, "none")
-        scores = self.decision_function(source)
-        return self.fitted_calibration().labels(scores, self._alpha(alpha))
+        used = self._alpha(alpha)
+        judged = self._judged(self._read(source, learn=False))
+        return np.concatenate(
+            [np.array([-1]) if isinstance(own, Unjudged) else self._labels(own, used) for own in judged]
+        )
 
     @final
     def facts(self) -> dict[str, str]:
@@ -334,10 +342,6 @@ class ModalityDetector(ABC):
 
     def _nothing_judged(self, first: str) -> str:
         return f"none of the {self.noun} can be judged, the first: {first}"
-
-    def _rows(self, data: Any) -> Iterator[tuple[Float[np.ndarray, " _"], Scored | Unjudged]]:
-        for own in self._judged(data):
-            yield np.array([np.nan]) if isinstance(own, Unjudged) else own.rows, own
 
     def _verdict(self, own: Scored | Unjudged, alpha: float, explain: Explain) -> AnyResult:
         if isinstance(own, Unjudged):

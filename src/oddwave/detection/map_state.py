@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from oddwave.detection.audio.model import AudioModel
 from oddwave.detection.audio.vectors import vector_widths
+from oddwave.detection.density_ratio import DensityRatio
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.model import ImageModel
 from oddwave.detection.image.terms import MapTerms
 from oddwave.detection.map_model import MapModel
 from oddwave.detection.model_tensors import Expected, TensorFile, expected_memory, expected_network
 from oddwave.errors import CheckpointError
-from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian

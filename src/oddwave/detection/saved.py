@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.model_agreement import check_agreement
 from oddwave.detection.model_folder import read_model
 from oddwave.detection.model_json import digest_of, plain_json, validated
-from oddwave.detection.model_schema import SavedSettings, check_agreement, schemas_of
+from oddwave.detection.model_schema import SavedSettings, schemas_of
 from oddwave.errors import CheckpointError
 from oddwave.registry import MODALITIES, room_of
 from oddwave.scoring.threshold import threshold_of

@@ -1,7 +1,7 @@
 """Sounds of every sort, made up by rule: what the world sounds like when nothing is known of it.
 
 A recording is odd not where it is far from the normal ones, but where it is farther from them than from everything else
-(`scoring/density_ratio.py`). "Everything else" needs examples; no recording may be looked at that is not known to be
+(`detection/density_ratio.py`). "Everything else" needs examples; no recording may be looked at that is not known to be
 normal, so they are synthesised: one to three layers of noise, tones, notes or sweeps under an envelope, over faint
 noise. They imitate no particular thing, and need not: they only have to spread wherever sound can lie.
 

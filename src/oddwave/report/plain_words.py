@@ -4,7 +4,7 @@ A name that is missing here is shown with its underscores as spaces, so a new on
 next: it looks names up here.
 """
 
-__all__ = ["CHOICES", "ENTRIES", "FITS", "LABELS", "MEASURED", "SHARES", "VALUES"]
+__all__ = ["CHOICES", "ENTRIES", "FITS", "LABELS", "MEASURED", "SHARES", "TERMS", "VALUES"]
 
 # What is known of a model, in reading order
 LABELS = {
@@ -32,7 +32,9 @@ LABELS = {
     "grid": "Feature-grid resolution",
     "fit_mode": "Other aspect ratios",
     "tiles": "Tiles of large images",
+    "method": "Method",
     "window_sizes": "Window lengths",
+    "num_remembered": "Windows remembered, by length",
     "representation": "Representation of a window",
     "noise_levels": "Noise levels",
     "reconstruction_weight": "Weight of the reconstruction error",
@@ -96,6 +98,8 @@ ENTRIES = {
 TERMS = {
     "recon": "denoiser's error",
     "memory": "distance to normal data",
+    "window": "evidence from whole windows",
+    "point": "evidence from the point itself",
     "feature": "difference of features",
     "recon.feature": "denoiser's error on features",
     "recon.pixel": "denoiser's error on pixels",
@@ -120,6 +124,10 @@ VALUES = {
         "window": "raw readings",
         "scalogram": "a wavelet map",
         "folded": "folded by its period",
+    },
+    "method": {
+        "retrieval": "comparison with remembered windows, and a pretrained network that judges the difference",
+        "denoiser": "a denoiser trained on these data, and remembered windows",
     },
     "memory_spaces": {
         "input": "windows",

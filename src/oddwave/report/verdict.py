@@ -79,10 +79,19 @@ def calibration_sentences(kind: ReportKind, calibration: CalibrationSummary, num
         per_block = count_text(calibration.block_size, noun, nouns)
         blocks = f" Neighbouring {nouns} resemble one another, so they count as about {independent} of {per_block}."
     scored, expected = count_text(num_scored, noun, nouns), number_text(calibration.alpha * num_scored, 2)
+    chance = (
+        f"Alpha is {alpha}: among normal {nouns}, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
+        f"chance. If all {scored} here were normal, about {expected} would still be flagged."
+    )
+    if calibration.block_size > 1:
+        expected = number_text(calibration.alpha * num_scored / calibration.block_size, 2)
+        chance = (
+            f"Alpha is {alpha}: of normal blocks, {rate_text(calibration.alpha) or 'none'} holds an event by chance. "
+            f"If all {scored} here were normal, about {expected} events would still be reported."
+        )
     sentences = [
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",
-        f"Alpha is {alpha}: among normal {nouns}, {rate_text(calibration.alpha) or 'none'} crosses the threshold by "
-        f"chance. If all {scored} here were normal, about {expected} would still be flagged.",
+        chance,
         f"{with_article(noun).capitalize()}'s p-value is the share of normal {nouns} that score at least as high, and "
         f"cannot be smaller than {p_value_text(1 / (calibration.num_points + 1))} here. "
         f"{kind.finding_sentence(calibration)}".rstrip(),
@@ -92,6 +101,10 @@ def calibration_sentences(kind: ReportKind, calibration: CalibrationSummary, num
     elif calibration.num_blocks * calibration.alpha < 1:
         sentences.append(
             f"Caution: {count_text(calibration.num_blocks, kind.block_noun)} cannot confirm a rate as low as {alpha}; "
-            "take it as approximate, or calibrate on more normal data."
+            + (
+                "what lies above all of them is reported where their extrapolated tail says it is that rare."
+                if calibration.block_size > 1
+                else "take it as approximate, or calibrate on more normal data."
+            )
         )
     return sentences

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
+from oddwave.scoring.tail import Tail
 from oddwave.scoring.threshold import threshold_of
 
 __all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
@@ -149,7 +150,33 @@ class Calibration:
 
     def event_p_value(self, peak: float) -> float:
         """Return the conformal p-value of an event's peak among the maxima of independent normal blocks."""
-        return float(conformal_p_values(np.array([peak]), self.blocks)[0])
+        return float(conformal_p_values(np.array([peak]), self._other_blocks(peak))[0])
+
+    def _other_blocks(self, peak: float) -> Float[np.ndarray, " b"]:
+        """Return the maxima without this very peak and its neighbours: no block of data judges itself."""
+        place = np.flatnonzero(self.blocks == peak)[:1]
+        if not len(place):
+            return self.blocks
+        return np.delete(self.blocks, np.arange(max(place[0] - 1, 0), min(place[0] + 2, len(self.blocks))))
+
+    def tail_p_value(self, peak: float) -> float:
+        """Return how rare a peak is by the tail of the block maxima, extrapolated; NaN where there are too few."""
+        tail = Tail.fit(self._other_blocks(peak))
+        return float("nan") if tail is None else tail.p_value(peak)
+
+    def is_event(self, peak: float, alpha: float) -> bool:
+        """Return whether a peak is rarer than `alpha` among the maxima of normal blocks.
+
+        B blocks tell nothing below 1 / (B + 1). Where alpha lies there, the peak must be above all of them, and the
+        tail must find it that rare; where there are too few for a tail, it must stand out by more than their range.
+        """
+        others = self._other_blocks(peak)
+        p_value, floor = self.event_p_value(peak), 1.0 / (len(others) + 1.0)
+        if alpha >= floor:
+            return p_value <= alpha
+        if np.isnan(rare := self.tail_p_value(peak)):
+            return len(others) > 0 and peak > 2.0 * others.max() - others.min()
+        return p_value <= floor * (1.0 + 1e-9) and rare <= alpha
 
     def threshold(self, alpha: float) -> float:
         """Return the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""

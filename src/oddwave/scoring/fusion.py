@@ -18,14 +18,14 @@ from jaxtyping import Float
 
 from oddwave.errors import DataError
 
-__all__ = ["GROUPS", "Fusion", "Standardiser", "Terms", "combined_scores", "fuse_groups"]
+__all__ = ["GROUPS", "TEMPERATURE", "Fusion", "Standardiser", "Terms", "combined_scores", "fuse_groups"]
 
 GROUPS = ("recon", "feature", "memory")
 
 _SMALLEST_DEVIATION = 1e-3
 _ROUNDING = 1e-4  # of a term's own size: deviations below it are rounding
 _NORMAL_IQR = 1.349  # width of the middle half of a normal distribution, in deviations
-_TEMPERATURE = 4.0  # robust deviations: scores that differ by less are averaged, by more, the larger one counts
+TEMPERATURE = 4.0  # robust deviations: scores that differ by less are averaged, by more, the larger one counts
 
 # term name -> (N,) or (N, K) raw values; the part before the dot is its group: "memory.input" belongs to "memory"
 Terms = Mapping[str, Float[np.ndarray, "N *K"]]
@@ -144,7 +144,7 @@ def fuse_groups(
 
 
 def combined_scores(
-    scores: Float[np.ndarray, "K n"],
+    scores: Float[np.ndarray, "K n"], temperature: float = TEMPERATURE
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "K n"]]:
     """Combine K standardised scores per point, and give each one's share in it (shares sum to 1).
 
@@ -156,9 +156,9 @@ def combined_scores(
     seen = np.isfinite(scores)
     filled = np.where(seen, scores, -np.inf)
     top = np.where(seen.any(0), filled.max(0), 0.0)
-    weights = np.exp((filled - top) / _TEMPERATURE)
+    weights = np.exp((filled - top) / temperature)
     total = np.where(seen.any(0), weights.sum(0), 1.0)
-    combined = top + _TEMPERATURE * np.log(total / np.maximum(seen.sum(0), 1))
+    combined = top + temperature * np.log(total / np.maximum(seen.sum(0), 1))
     return np.where(seen.any(0), combined, np.nan), weights / total
 
 

@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from oddwave.diffusion.noise import common_noise
-from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import GROUPS, Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
@@ -28,7 +27,6 @@ __all__ = [
     "GaussianDistance",
     "NearestDistance",
     "PartScores",
-    "RatioDistance",
     "Scorer",
     "Standardise",
     "TensorTerms",
@@ -37,7 +35,6 @@ __all__ = [
 TensorTerms = Mapping[str, Float[Tensor, "N *K_map"]]
 
 _BLOCK = 1024
-_TINY = 1e-9
 
 
 class PartScores(NamedTuple):
@@ -193,29 +190,3 @@ class GaussianDistance(nn.Module):
         away = grids.flatten(2).permute(2, 0, 1).float() - self.mean[:, None]
         distance = (away @ self.whitening).square().sum(2).sqrt()
         return distance.T.reshape(num, height, columns)
-
-
-class RatioDistance(nn.Module):
-    """How much nearer a vector is to everything else than to the normals, by a `DensityRatio`."""
-
-    normals: Tensor
-    background: Tensor
-    centre: Tensor
-    scale: Tensor
-
-    def __init__(self, ratio: DensityRatio) -> None:
-        super().__init__()
-        self.num_neighbors = ratio.num_neighbors
-        for name in ("normals", "background", "centre", "scale"):
-            self.register_buffer(name, torch.from_numpy(getattr(ratio, name)))
-
-    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
-        """Return ln d_k(x, normals) - ln d_k(x, background)."""
-        scaled = ((x - self.centre) / self.scale).double()  # squares of large, near vectors cancel in single precision
-        near, far = (self._mean_distance(scaled, items) for items in (self.normals.double(), self.background.double()))
-        return (near + _TINY).log() - (far + _TINY).log()
-
-    def _mean_distance(self, queries: Float[Tensor, "N D"], items: Float[Tensor, "M D"]) -> Float[Tensor, " N"]:
-        squared = queries.square().sum(1)[:, None] - 2.0 * queries @ items.T + items.square().sum(1)
-        nearest = squared.topk(min(self.num_neighbors, len(items)), dim=1, largest=False).values
-        return nearest.clamp(min=0.0).sqrt().mean(1)

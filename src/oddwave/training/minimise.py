@@ -30,15 +30,15 @@ class Descent:
     ) -> None:
         self.weights = [weight for weight in weights if weight.requires_grad]
         self.clip = clip
-        self._optimizer = optimizer(self.weights)
+        self.optimizer = optimizer(self.weights)
 
     def down(self, loss: Float[Tensor, ""], rate: float) -> None:
         """Move these weights, and nothing else that the loss depends on, down the loss's gradient."""
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss, inputs=self.weights)
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self.weights, self.clip)
-        self._optimizer.step(rate)
+        self.optimizer.step(rate)
 
 
 def minimise(

@@ -37,15 +37,20 @@ def test_a_result_holds_one_entry_per_point(result, bumpy):
     assert item.scores.shape == item.p_values.shape == item.labels.shape == (200,)
     assert item.reconstruction.shape == item.values.shape == (200, 2)
     assert np.isfinite(item.reconstruction).all()
-    assert set(item.parts) == {"recon", "feature", "memory"}
+    assert set(item.parts) == {"window", "point"}
     assert all(part.shape == (200,) for part in item.parts.values())
     np.testing.assert_array_equal(item.values, bumpy)
 
 
 def test_label_p_value_threshold_and_prediction_say_the_same(result, stream_detector, bumpy):
     (item,) = result.items
-    np.testing.assert_array_equal(item.labels, item.p_values <= result.calibration.alpha)
-    np.testing.assert_array_equal(item.labels, item.scores >= result.calibration.threshold)
+    inside = np.zeros(200, int)
+    for event in result.events:
+        inside[event.start : event.end + 1] = 1
+        assert item.p_values[event.peak] <= result.calibration.alpha
+        assert item.scores[event.peak] >= result.calibration.threshold
+    np.testing.assert_array_equal(item.labels, inside)
+    np.testing.assert_array_equal(item.p_values <= 0.05, item.scores >= result.calibration.threshold)
     np.testing.assert_array_equal(stream_detector.predict(bumpy), item.labels)
     np.testing.assert_array_equal(stream_detector.decision_function(bumpy), item.scores)
     assert stream_detector.threshold_ == result.calibration.threshold
@@ -64,7 +69,8 @@ def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detecto
     scaled = stream_detector.inner.scaler.transform(
         waves(200, channels=2, seed=1)
     )  # what the bumpy stream was made from
-    monkeypatch.setattr("oddwave.detection.series.explain.reconstruct_streams", lambda engine, streams: [scaled])
+    model = stream_detector.inner.model
+    monkeypatch.setattr(type(model), "normal_streams", lambda *_: [scaled])
     event = stream_detector.score(bumpy).events[0]
     assert event.channel == "channel_1"
     assert sum(band.share for band in event.bands) == pytest.approx(1.0)
@@ -73,12 +79,13 @@ def test_an_event_names_the_channel_and_the_bands_of_its_residual(stream_detecto
 
 def test_calibration_says_what_it_rests_on(result, stream_detector):
     calibration = result.calibration
-    assert calibration.num_points == len(calibration.scores) == 100
-    assert (calibration.num_blocks, calibration.block_size) == (4, 24)
-    assert calibration.source == "the last 20% of each stream, never trained on"
+    assert calibration.num_points == len(calibration.scores) == 500
+    assert (calibration.num_blocks, calibration.block_size) == (20, 24)
+    assert calibration.source == "all of the data, each stretch compared with the others"
     np.testing.assert_array_equal(stream_detector.decision_scores_, calibration.scores)
     assert result.model["window_sizes"] == [16, 24]
-    assert result.model["memory_spaces"] == ["input", "feature"]
+    assert result.model["method"] == "retrieval"
+    assert result.model["num_remembered"] == stream_detector.inner.model.num_remembered == [485, 477]
 
 
 def test_alpha_is_chosen_when_a_verdict_is_asked_for(stream_detector, bumpy):
@@ -100,9 +107,9 @@ def test_an_alpha_that_cannot_be_is_refused_before_any_work(stream_detector, bum
 
 def test_few_normals_raise_the_default_alpha_with_a_warning(tiny_config, beats):
     detector = Detector(tiny_config()).fit(beats(12))
-    with pytest.warns(UserWarning, match="alpha raised from 0.05 to 0.333: 2 calibration scores"):
+    with pytest.warns(UserWarning, match="alpha raised from 0.05 to 0.0769: 12 calibration scores"):
         result = detector.score(beats(5, seed=1))
-    assert result.calibration.alpha == pytest.approx(1 / 3)
+    assert result.calibration.alpha == pytest.approx(1 / 13)
 
 
 def test_other_data_than_the_training_is_refused(stream_detector, panel_detector, waves, beats):
@@ -147,8 +154,8 @@ def test_a_detector_can_be_fitted_again_on_other_data(tiny_config, waves, beats)
 def test_what_fails_leaves_a_fitted_detector_as_it_was(tiny_config, waves):
     detector = Detector(tiny_config()).fit(waves(400))
     expected = detector.decision_function(waves(100, seed=1))
-    with pytest.raises(DataError, match="needs streams of at least 240 points"):
-        detector.fit(100 * waves(60))
+    with pytest.raises(DataError, match="needs streams of at least 32 points"):
+        detector.fit(100 * waves(30))
     with pytest.raises(DataError, match="needs streams of at least 32 points"):
         detector.detect(100 * waves(20, channels=2))
     detector.inner.plan(100 * waves(300, channels=2))
@@ -162,14 +169,16 @@ def test_a_plan_says_the_windows_without_fitting(tiny_config, waves):
         detector.score(waves(400))
 
 
-def test_detecting_returns_the_scores_of_the_data_themselves(tiny_config, bumpy):
+def test_detecting_returns_the_scores_of_the_data_themselves(tiny_config, waves):
+    bumpy = waves(500, channels=2, seed=1)
+    bumpy[100:110, 1] += 3
     detector = Detector(tiny_config())
     result = detector.detect(bumpy)
     np.testing.assert_array_equal(detector.decision_scores_, result.scores)
     (own,) = Detector(tiny_config()).inner.fit_scores(bumpy)
     np.testing.assert_array_equal(own.scores, result.scores)
     assert result.calibration.source == "the data themselves, without their outliers"
-    assert result.calibration.num_points < 200
+    assert result.calibration.num_points < 500
     assert result.calibration.scores.max() < result.scores.max()
 
 
@@ -189,7 +198,7 @@ def test_a_panel_has_one_entry_per_instance_and_no_events(panel_detector, beats)
     assert result.events == ()
     assert all(item.reconstruction.shape == (24, 1) for item in result.items)
     assert panel_detector.predict(beats(6, seed=1)).shape == (6,)
-    assert result.calibration.source == "8 instances held back, never trained on"
+    assert result.calibration.source == "all of the data, each instance compared with the others"
 
 
 def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_config, waves):
@@ -208,25 +217,55 @@ def test_rows_without_a_timestamp_get_no_score_and_duplicates_the_same(tiny_conf
 def test_what_calibrates_is_remembered(stream_detector):
     """The newest fifth of the healthy data is known when new data are scored."""
     engine, held_back = stream_detector.inner.model, 400  # of 500 points
-    for scorer in engine.scorers:
-        for memory in scorer.memories.values():
-            assert memory.starts.min() == 0
-            assert memory.starts.max() >= held_back
-            assert memory.starts.max() + scorer.window_size <= 500
+    for own in engine.sizes:
+        starts = own.memory.starts
+        assert starts.min() == 0
+        assert starts.max() >= held_back
+        assert starts.max() + own.window_size <= 500
 
 
-def test_a_machine_at_rest_while_calibrating_may_run_again(tiny_config, waves):
+@pytest.mark.parametrize("method", ["retrieval", "denoiser"])
+def test_a_machine_at_rest_while_calibrating_may_run_again(tiny_config, waves, method):
     """Nothing is told by a last part that never changes; what ran before it did is the measure then."""
     running, resting = waves(400), np.zeros((200, 1))
-    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.concatenate([running, resting]))
+    settings = ("calibration.alpha=0.2", f"series.method={method}")
+    detector = Detector(tiny_config(*settings)).fit(np.concatenate([running, resting]))
     new = waves(200, seed=10)
     faulty = new.copy()
     faulty[100:116] += 3
-    assert detector.score(new).labels.mean() < 0.4
-    assert detector.decision_function(faulty).max() > 10 * max(1.0, detector.decision_function(new).max())
-    assert detector.score(new).calibration.source == "all of each stream, at rest in its last part"
+    usual = detector.decision_function(new)
+    assert (usual >= detector.threshold_).mean() < 0.4
+    assert detector.decision_function(faulty).max() > usual.max() + 10 * usual.std()
+    source = {
+        "denoiser": "all of each stream, at rest in its last part",
+        "retrieval": "all of the data, each stretch compared with the others",
+    }
+    assert detector.score(new).calibration.source == source[method]
 
 
 def test_a_stream_that_never_changes_calibrates_by_its_last_part(tiny_config):
-    detector = Detector(tiny_config("calibration.alpha=0.2")).fit(np.zeros((400, 1)))
+    detector = Detector(tiny_config("calibration.alpha=0.2", "series.method=denoiser")).fit(np.zeros((400, 1)))
     assert detector.score(np.zeros((100, 1))).calibration.source == "the last 20% of each stream, never trained on"
+
+
+def test_a_few_rows_with_their_history_get_verdicts_as_the_end_of_a_long_file_does(stream_detector, waves):
+    """The history is looked at and not judged; 294 points, so that windows lie alike with and without what is far."""
+    whole = waves(300, channels=2, seed=3)
+    whole[297:] += 3
+    past, new = whole[:294], whole[294:]
+    with pytest.raises(DataError, match="has 6 points, the model's shortest window has 16"):
+        stream_detector.score(new)
+    result, ends = stream_detector.score(new, history=past), stream_detector.score(whole)
+    (item,) = result.items
+    assert item.values.shape == item.reconstruction.shape == (6, 2)
+    np.testing.assert_allclose(result.scores, ends.scores[294:], rtol=1e-5)
+    np.testing.assert_array_equal(result.labels[3:], 1)
+    assert all(0 <= event.start <= event.peak <= event.end < 6 for event in result.events)
+    with pytest.raises(DataError):  # it is kept for one call alone
+        stream_detector.score(new)
+
+
+def test_only_time_series_have_a_history():
+    detector = Detector(preset("fast", "image"))
+    with pytest.raises(ConfigError, match="history is for time series, this detector is of image: leave it out"):
+        detector.score(["new.png"], history=["old.png"])

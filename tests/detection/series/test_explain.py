@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.detection.series.explain import band_shares, band_signals, reconstruct_streams
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.denoiser_model import DenoiserModel
+from oddwave.detection.series.explain import band_shares, band_signals
 from oddwave.detection.series.plan import WindowPlan
 from oddwave.detection.series.streams import Stream
 
@@ -17,7 +17,7 @@ def as_stream(values, group=0, breaks=()):
 
 
 def built(config, channels=1, size=16):
-    engine = SeriesModel.build(config, WindowPlan((size,), (4,), 16, 16, False, {}), channels)
+    engine = DenoiserModel.build(config, WindowPlan((size,), (4,), 16, 16, False, {}), channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for weight in engine.net.parameters():  # an untrained network answers zero whatever it sees
@@ -77,19 +77,19 @@ def test_a_streams_normal_version_does_not_depend_on_the_streams_beside_it(tiny_
     config = tiny_config(f"reconstruction.sampler={sampler}", "reconstruction.num_inference_steps=2")
     engine = built(config, channels=2)
     first, second = as_stream(waves(50, channels=2)), as_stream(waves(40, channels=2, seed=1), group=1)
-    (alone,) = reconstruct_streams(engine, [second])
-    together = reconstruct_streams(engine, [first, second])
+    (alone,) = engine.normal_streams([second])
+    together = engine.normal_streams([first, second])
     assert [part.shape for part in together] == [(50, 2), (40, 2)]
     assert alone.std() > 0.01
     np.testing.assert_allclose(together[1], alone, atol=1e-4)
-    np.testing.assert_array_equal(reconstruct_streams(engine, [second])[0], alone)
+    np.testing.assert_array_equal(engine.normal_streams([second])[0], alone)
 
 
 def test_stretches_too_short_for_a_window_have_no_normal_version(tiny_config, waves):
     engine = built(tiny_config())
-    (part,) = reconstruct_streams(engine, [as_stream(waves(50), breaks=(40,))])
+    (part,) = engine.normal_streams([as_stream(waves(50), breaks=(40,))])
     assert np.isfinite(part[:40]).all()
     assert np.isnan(part[40:]).all()
-    (nothing,) = reconstruct_streams(engine, [as_stream(waves(10))])
+    (nothing,) = engine.normal_streams([as_stream(waves(10))])
     assert np.isnan(nothing).all()
     assert nothing.shape == (10, 1)

@@ -56,18 +56,32 @@ def test_a_stream_too_short_for_any_window_is_refused(tiny_config):
         plan_windows([wave(12)], tiny_config("series.window_sizes=auto"), panel=False, held_back=0.0)
 
 
-def test_strides_grow_until_the_windows_are_few_enough(tiny_config):
-    config = tiny_config("series.window_sizes=[16, 64]", "series.max_windows=100")
+@pytest.mark.parametrize("most", ["scoring.memory_size", "series.max_windows"])
+def test_strides_grow_until_the_windows_are_few_enough(tiny_config, most):
+    method = "retrieval" if most == "scoring.memory_size" else "denoiser"
+    sizes = ("series.window_sizes=[16, 64]", f"series.method={method}")
+    config = tiny_config(*sizes, f"{most}=100")
     plan = plan_windows([wave(3000), wave(1000, group=1)], config, panel=False, held_back=0.0)
     assert plan.strides == (16, 41)  # no stride is wider than its window
-    config = tiny_config("series.window_sizes=[16, 64]", "series.max_windows=1200")
+    config = tiny_config(*sizes, f"{most}=1200")
     roomy = plan_windows([wave(3000)], config, panel=False, held_back=0.0)
     assert len(cut_streams([wave(3000)], 64, roomy.strides[1])) <= 1200
 
 
+def test_of_many_channels_fewer_windows_are_remembered(tiny_config):
+    config = tiny_config("series.window_sizes=[64]", "series.tensor_length=64", "scoring.memory_size=4096")
+    few, many = (
+        plan_windows([stream(np.random.default_rng(0).normal(size=(9000, c)))], config, panel=False, held_back=0.0)
+        for c in (1, 240)
+    )
+    assert (few.strides, many.strides) == ((4,), (9,))  # 240 channels x 1,092 windows x 64 points = 2^24
+
+
+@pytest.mark.parametrize("most", ["scoring.memory_size", "series.max_windows"])
 @pytest.mark.parametrize("max_windows", [60, 100, 300])
-def test_training_windows_begin_at_every_phase_of_the_period(tiny_config, max_windows):
-    config = tiny_config("series.window_sizes=[32]", f"series.max_windows={max_windows}")
+def test_training_windows_begin_at_every_phase_of_the_period(tiny_config, max_windows, most):
+    method = "retrieval" if most == "scoring.memory_size" else "denoiser"
+    config = tiny_config("series.window_sizes=[32]", f"series.method={method}", f"{most}={max_windows}")
     (stride,) = plan_windows([wave(1200)], config, panel=False, held_back=0.0).strides
     assert stride > 1
     assert {int(start) % 20 for start in cut_streams([wave(1200)], 32, stride).starts} == set(range(20))

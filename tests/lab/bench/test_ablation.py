@@ -211,18 +211,18 @@ def test_the_switches_of_the_defaults_that_cost_change_the_scores(small, data):
 
 
 def test_a_sampled_score_is_the_squared_error_of_the_reconstruction(small, data, monkeypatch):
-    from oddwave.detection.series import explain
+    from oddwave.detection.series import denoiser_model
     from oddwave.lab.bench import ablation_sampled
 
     spot = np.zeros(200)
     spot[100] = 4.0  # in scaled units, at one point
     monkeypatch.setattr(
-        explain, "reconstruct_streams", lambda _, streams: [s.values + spot[: len(s), None] for s in streams]
+        denoiser_model, "reconstruct_streams", lambda _, streams: [s.values + spot[: len(s), None] for s in streams]
     )
     scores = run_method("ablation/sampled_1", stream_task(), 0).scores
     np.testing.assert_allclose(scores[93:109], 1.0, rtol=1e-5)  # 16 over the window's 16 points
     assert np.abs(np.delete(scores, slice(93, 109))).max() < 1e-9
-    monkeypatch.setattr(explain, "reconstruct_streams", lambda _, streams: [s.values + s.group for s in streams])
+    monkeypatch.setattr(denoiser_model, "reconstruct_streams", lambda _, streams: [s.values + s.group for s in streams])
     np.testing.assert_allclose(run_method("ablation/sampled_1", panel_task(), 0).scores, np.arange(20) ** 2, rtol=1e-4)
     monkeypatch.setattr(ablation_sampled, "_sampled_version", lambda scorer, x0: x0 - 0.5)
     outcome = run_method("ablation/sampled_1", load_tasks(data, ["bottle"], "image")[0], 0)

@@ -9,7 +9,14 @@ from oddwave.lab.bench.figures import MARKS, figures, with_figures
 from oddwave.lab.bench.protocol import COLUMNS
 
 SETS = {
-    "series": [("ucr", "one_class"), ("nab", "unsupervised"), ("nab", "semi"), ("msl", "semi")],
+    "series": [
+        ("planted", "unsupervised"),
+        ("tsb_uad", "unsupervised"),
+        ("ucr", "one_class"),
+        ("nab", "unsupervised"),
+        ("nab", "semi"),
+        ("msl", "semi"),
+    ],
     "image": [("mvtec_ad", "one_class"), ("magnetic_tile", "one_class")],
     "audio": [("urbansound8k", "one_class")],
 }
@@ -28,14 +35,16 @@ def results(tmp_path):
                 rows = [(name, value, item) for name, value in cells for item in "ab"] + [("dte", 0.95, "a")]
                 for name, value, item in rows:
                     place = {"dataset": dataset, "item": item, "protocol": protocol, "method": name, "seed": 0}
-                    writer.writerow({**place, "auroc": value})
+                    writer.writerow({**place, "auroc": value, "vus_pr": value - 0.3})
     return tmp_path
 
 
 def test_the_best_rival_on_all_items_stands_beside_oddwave(results):
     lines = figures(results).split("\n")[2:]
-    assert lines[0] == "| Series, UCR one-class, 5 sets | 0.900 | `knn` 0.800 | ahead |"
-    assert [line.split("|")[4].strip() for line in lines] == ["ahead", "level", "level", "behind", *["level"] * 3]
+    assert lines[0] == "| Series, anomalies planted in 30 streams, VUS-PR | 0.500 | `knn` 0.500 | level |"
+    assert lines[3] == "| Series, UCR one-class, 19 sets | 0.900 | `knn` 0.800 | ahead |"
+    words = [*["level"] * 3, "ahead", "level", "level", "behind", *["level"] * 3]
+    assert [line.split("|")[4].strip() for line in lines] == words
 
 
 def test_only_what_lies_between_the_marks_changes(results):

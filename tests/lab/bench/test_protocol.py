@@ -24,8 +24,8 @@ def data(tmp_path):
     (tmp_path / "nab" / "data" / "real").mkdir(parents=True)
     (tmp_path / "nab" / "data" / "real" / "taxi.csv").write_text("\n".join(["timestamp,value", *rows]) + "\n")
     (tmp_path / "ucr" / "ECG200").mkdir(parents=True)
-    for part, classes in (("TRAIN", (1, -1, 1)), ("TEST", (-1, 1))):
-        text = "\n".join(f"{c}\t" + "\t".join(str(c * v) for v in range(8)) for c in classes)
+    for part, classes, first in (("TRAIN", (1, -1, 1), 0), ("TEST", (-1, 1), 1)):
+        text = "\n".join(f"{c}\t" + "\t".join(str(c * v) for v in range(first, first + 8)) for c in classes)
         (tmp_path / "ucr" / "ECG200" / f"ECG200_{part}.tsv").write_text(text + "\n")
     (tmp_path / "msl" / "data" / "train").mkdir(parents=True)
     (tmp_path / "msl" / "data" / "test").mkdir()
@@ -105,11 +105,39 @@ def test_a_part_of_the_tasks_can_be_named(data, only, expected):
 
 def test_names_that_are_not_there_are_refused(data, tmp_path_factory):
     with pytest.raises(
-        ConfigError, match=r"--only 'ECG500' is not there; data sets: nab, ucr, msl, pems_bay, items such as"
+        ConfigError, match=r"--only 'ECG500' is not there; data sets: nab, ucr, msl, pems_bay, tsb_uad, planted, items"
     ):
         load_tasks(data, ["nab", "ECG500"])
     with pytest.raises(DataError, match="no series data set under"):
         load_tasks(tmp_path_factory.mktemp("empty"))
+
+
+def test_ucr_sets_of_any_name_are_tasks_of_their_own(data):
+    (data / "ucr" / "Coffee").mkdir()
+    for part, text in (("TRAIN", "0\t1\t2\n4\t3\t4\n4\t5\t6\n"), ("TEST", "0\t1\t2\n4\t3\t4\n4\t5\t7\n")):
+        (data / "ucr" / "Coffee" / f"Coffee_{part}.tsv").write_text(text)
+    coffee, _ = load_tasks(data, ["ucr/one_class"])
+    assert (coffee.item, len(coffee.train)) == ("Coffee", 2)
+    assert coffee.test[:, 0].tolist() == [[1, 2], [5, 7]]  # a copy of a training instance is no test
+    assert coffee.gt_label.tolist() == [1, 0]
+
+
+def test_tsb_uad_is_judged_as_a_whole_and_after_its_first_long_normal_stretch(data):
+    (data / "tsb_uad").mkdir()
+    long, short, quiet = np.zeros(1200, int), np.zeros(900, int), np.zeros(1500, int)
+    long[1100:1105] = short[800] = 1
+    for name, label in (("long", long), ("short", short), ("quiet", quiet)):
+        rows = [f"{i},{own}" for i, own in enumerate(label)]
+        (data / "tsb_uad" / f"{name}.csv").write_text("\n".join(["value,label", *rows]) + "\n")
+    tasks = load_tasks(data, ["tsb_uad"])
+    assert [(task.item, task.protocol) for task in tasks] == [
+        ("long", "unsupervised"), ("short", "unsupervised"), ("long", "semi")
+    ]  # fmt: skip
+    whole, _, semi = tasks
+    assert (whole.train, len(whole.test), whole.windows) == (None, 1200, ((1100, 1104),))
+    np.testing.assert_array_equal(semi.train[:, 0], np.arange(990))
+    np.testing.assert_array_equal(semi.test[:, 0], np.arange(990, 1200))
+    assert semi.windows == ((110, 114),)
 
 
 def test_an_incomplete_folder_gives_what_is_there(data):
@@ -119,8 +147,8 @@ def test_an_incomplete_folder_gives_what_is_there(data):
 
 def test_columns_are_fixed_because_others_parse_them():
     assert ",".join(COLUMNS) == (
-        "dataset,item,protocol,method,seed,auroc,auprc,vus_pr,vus_roc,pixel_auroc,aupro,pauc,nab_score,fit_s,score_s,"
-        "peak_mb,error"
+        "dataset,item,protocol,method,seed,auroc,auprc,vus_pr,vus_roc,pixel_auroc,aupro,pauc,nab_score,event_f1,"
+        "start_error,end_error,fit_s,score_s,peak_mb,error"
     )
 
 

@@ -144,6 +144,8 @@ def test_a_cell_is_a_full_row_and_its_scores_a_file(out):
     assert all(isinstance(value, str) for value in row.values())
     assert float(row["auroc"]) > 0.9
     assert 0 <= float(row["vus_pr"]) <= 1
+    assert float(row["event_f1"]) == 1.0
+    assert float(row["start_error"]) <= 0.2
     assert row["pixel_auroc"] == row["error"] == ""
     assert float(row["peak_mb"]) > 1
     scores = np.load(out / "scores" / cell.file_name)
@@ -156,7 +158,33 @@ def test_a_cell_is_a_full_row_and_its_scores_a_file(out):
 def test_a_panel_has_no_volume_metrics(out):
     row = runner.run_cell(Cell("fake", "beats", "one_class", "knn", 0), panel_task(), out)
     assert float(row["auroc"]) == 1.0
-    assert row["vus_pr"] == row["vus_roc"] == ""
+    assert row["vus_pr"] == row["vus_roc"] == row["event_f1"] == row["start_error"] == ""
+
+
+def test_edges_are_not_defined_where_no_event_is_found(out, monkeypatch):
+    task = stream_task()
+    monkeypatch.setitem(METHODS, "zscore", lambda *_: Outcome(np.ones(len(task.test)), 0.0, 0.0))
+    row = runner.run_cell(Cell("fake", "pump", "semi", "zscore", 0), task, out)
+    assert (row["event_f1"], row["start_error"], row["end_error"]) == ("0.0", "", "")
+
+
+def test_a_table_of_an_older_version_is_read_and_goes_on(tmp_path, one_process):
+    runner.run_benchmark(tmp_path, tmp_path / "b", methods=["zscore"])
+    path, new = tmp_path / "b" / "results.csv", {"event_f1", "start_error", "end_error"}
+    rows = runner.read_results(tmp_path / "b")
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in COLUMNS if name not in new], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    old = [row | dict.fromkeys(new, "") for row in rows]
+    assert runner.read_results(tmp_path / "b") == old
+    one_process.clear()
+    again = runner.run_benchmark(tmp_path, tmp_path / "b", methods=["zscore", "random"])
+    assert [cell.method for cell in one_process] == ["random", "random"]
+    assert again[:2] == old
+    assert float(again[2]["event_f1"]) >= 0
+    with path.open(newline="") as file:
+        assert tuple(next(csv.reader(file))) == COLUMNS
 
 
 def test_points_without_a_score_count_as_the_least_anomalous(out, monkeypatch):

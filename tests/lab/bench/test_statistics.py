@@ -333,3 +333,18 @@ def test_a_mean_over_fewer_items_stands_last_and_is_never_the_best():
     ]
     lines = section("two items", rows)
     assert lines[-3:] == ["| knn | **0.700** | 2 |", "| pca | 0.600 | 2 |", "| lucky | 0.900 | 1, only 1 item(s) |"]
+
+
+def test_of_errors_the_smallest_is_the_best_and_an_undefined_one_is_none():
+    rows = [
+        result("beats", "knn", "0.9") | {"event_f1": "0.8", "start_error": "0.5"},
+        result("beats", "pca", "0.8") | {"event_f1": "0.4", "start_error": "0.25"},
+        result("beats", "zscore", "0.7") | {"event_f1": "0.0", "start_error": ""},
+    ]
+    assert section("one item", [row | {"fit_s": "", "score_s": ""} for row in rows])[-5:] == [
+        "| method | AUROC | event F1 | start error | cells |",
+        "|---|---:|---:|---:|---:|",
+        "| knn | **0.900** | **0.800** | 0.500 | 1 |",
+        "| pca | 0.800 | 0.400 | **0.250** | 1 |",
+        "| zscore | 0.700 | 0.000 |  | 1 |",
+    ]

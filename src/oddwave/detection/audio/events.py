@@ -1,7 +1,7 @@
 """Events in sound: connected parts of an anomaly map that stand out, in seconds, hertz and dB, and in plain words.
 
 Legend: R rows (frequencies, rising), T columns (equal spans of time) of one clip or of a whole recording.
-Read `events.py` for the same in one dimension.
+Read `detection/series/events.py` for the same in one dimension.
 """
 
 from collections.abc import Iterable, Iterator

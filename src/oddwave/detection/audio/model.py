@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.detection.audio.terms import AudioScorer, AudioTerms
+from oddwave.detection.density_ratio import DensityRatio
 from oddwave.detection.device import on_cpu
 from oddwave.detection.image.learning import learn, learn_background, remember
 from oddwave.detection.job import QUIET, FitJob
@@ -28,7 +29,6 @@ from oddwave.detection.map_model import BATCH, MapModel, Maps
 from oddwave.planted.audio import AUDIO_ANOMALIES, make_synthetic_audio
 from oddwave.planted.audio_background import make_background_audio
 from oddwave.progress import progress
-from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.neighbours import coreset
 from oddwave.scoring.selection import auroc_error, separation
 from oddwave.tensors.audio_map import RowScale

@@ -2,7 +2,7 @@
 
 The map of a clip is scored as an image is (`detection/image/terms.py`). Beside it stands the clip as a whole: vectors
 that say what it sounds like (`vectors.py`), each judged by how much nearer it is to everything else than to the normal
-clips (`scoring/density_ratio.py`). The map finds the click in the engine's noise, the vectors find the siren where an
+clips (`detection/density_ratio.py`). The map finds the click in the engine's noise, the vectors find the siren where an
 engine should be.
 
 Legend: B clips, n samples of a clip, R rows and T columns of its map, M side of a common map. Read `model.py`
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from oddwave.config import AudioConfig
 from oddwave.detection.audio.vectors import clip_vectors
+from oddwave.detection.density_ratio import DensityRatio, RatioDistance
 from oddwave.detection.image.terms import MapScorer, MapTerms
-from oddwave.scoring.density_ratio import DensityRatio
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.maps import top_mean
-from oddwave.scoring.scorer import PartScores, RatioDistance
+from oddwave.scoring.scorer import PartScores
 from oddwave.tensors.audio_map import AudioMap, RowScale
 
 __all__ = ["AudioScorer", "AudioTerms", "audio_map_of"]

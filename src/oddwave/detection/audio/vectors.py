@@ -7,7 +7,7 @@
 
 Source: McDermott and Simoncelli 2011, Sound texture perception via statistics of the auditory periphery (that band
 powers and modulation powers carry what a texture sounds like). Legend: B clips, R rows and T columns of a map in dB, D
-channels and G side of the feature grid. Read `scoring/density_ratio.py` for what becomes of the vectors.
+channels and G side of the feature grid. Read `detection/density_ratio.py` for what becomes of the vectors.
 """
 
 import torch

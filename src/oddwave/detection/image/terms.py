@@ -8,7 +8,7 @@
     memory.position   distance of the features from the Gaussian at the same place
 
 Where a background is known (a synthetic set, for audio), `recon.feature` and `memory.patch` are the logarithm of the
-distance from the normals over the distance from the background: see `scoring/density_ratio.py` for why.
+distance from the normals over the distance from the background: see `detection/density_ratio.py` for why.
 
 The part of a name before the dot is its group in `scoring/fusion.py`. Read `model.py` next: it fits all
 this, weighs it, and makes scores of it.
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
+from oddwave.detection.image.one_step import one_step_estimates
 from oddwave.diffusion.inversion import invert
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule, make_schedule
@@ -39,7 +40,6 @@ from oddwave.nets.unet import UNet
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.maps import common_map, hidden, top_mean
 from oddwave.scoring.memory import Memory
-from oddwave.scoring.one_step import one_step_estimates
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.scoring.scorer import CommonNoise, GaussianDistance, NearestDistance, PartScores, Scorer
 from oddwave.training.run import computes_bfloat16

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from oddwave.detection.adding import Extension, held_back
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.models import SeriesModel
 from oddwave.detection.series.plan import split_streams
 from oddwave.detection.series.points import calibrating, ties_lifted
 from oddwave.detection.series.streams import Stream

@@ -6,9 +6,9 @@ Legend: n points, C channels.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.models import SeriesModel
 from oddwave.detection.series.plan import WindowPlan
 from oddwave.detection.series.streams import Stream
 from oddwave.records import SeriesResult
@@ -20,7 +20,6 @@ __all__ = ["length_fault", "not_monitored", "size_notes", "too_short"]
 
 _MOST_STRETCHES = 3
 _MANY_MISSING = 0.05
-_FEW_WINDOWS, _FEW_EVENTS = 0.05, 2  # so many normal windows with no more events than this: none are no news
 
 
 def not_monitored(items: Sequence[SeriesResult], scaler: SeriesScaler, model: SeriesModel) -> tuple[str, ...]:
@@ -119,29 +118,15 @@ def _when(item: SeriesResult, point: int) -> str:
 
 def _silent_channels(names: Sequence[str], scaler: SeriesScaler, model: SeriesModel) -> list[str]:
     """Name the channels whose events are so rare that normal windows of every size hold none."""
-    bank = model.scorers[-1].bank
-    if model.plan.panel or bank is None:
+    if model.plan.panel:
         return []
-    rare = [
-        name
-        for name, windows, kept in zip(names, np.moveaxis(bank.windows, 1, 0), scaler.monitored, strict=True)
-        if kept and _has_few_events(windows)
-    ]
+    rare = [names[channel] for channel in model.rare_channels if scaler.monitored[channel]]
     if not rare:
         return []
     return [
         f"{', '.join(rare)}: events so rare that normal windows of {max(model.plan.sizes)} points hold hardly any: "
         "judged for bursts only, not for falling silent"
     ]
-
-
-def _has_few_events(windows: Float[np.ndarray, "M L"]) -> bool:
-    """Return whether a channel rests most of the time, and a normal window may hold an event or two, or none."""
-    values, counts = np.unique(windows, return_counts=True)
-    if len(values) < 2 or counts.max() < 0.5 * windows.size:
-        return False
-    events = (windows != values[counts.argmax()]).sum(1)
-    return bool(np.quantile(events, _FEW_WINDOWS) <= _FEW_EVENTS)
 
 
 def _listed(sizes: Sequence[int]) -> str:

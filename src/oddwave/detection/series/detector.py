@@ -1,7 +1,7 @@
 """Series from data to verdicts: reads and scales streams, plans windows, fits the model, makes records of scores.
 
-What happens inside the model: `model.py`; how all of it is stored: `state.py`; where the skeleton's hooks are called
-from: `detection/base.py`.
+What happens inside the model: `retrieval_model.py`; how all of it is stored: `state.py`; where the skeleton's hooks are
+called from: `detection/base.py`.
 
 Legend: n points, C channels, R rows of the source.
 """
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import nn
 
 from oddwave.config import DetectorConfig
@@ -22,9 +22,11 @@ from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, c
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.series.adding import extended
 from oddwave.detection.series.coverage import length_fault, not_monitored, size_notes, too_short
+from oddwave.detection.series.denoiser_model import DenoiserModel
+from oddwave.detection.series.events import find_events, labels_of_events
 from oddwave.detection.series.explain import normal_version, with_bands
-from oddwave.detection.series.memory_need import check_memory
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.memory_need import check_memory, tell_cost
+from oddwave.detection.series.models import SeriesModel, build_model
 from oddwave.detection.series.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.series.points import (
     below_fence,
@@ -35,15 +37,16 @@ from oddwave.detection.series.points import (
     per_item,
     scaled_streams,
     ties_lifted,
+    without_odd_blocks,
 )
 from oddwave.detection.series.representation_choice import choose_representation
+from oddwave.detection.series.retrieval_model import RetrievalModel
 from oddwave.detection.series.state import model_state, restored_model
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream, at_rest
 from oddwave.errors import DataError
-from oddwave.records import AnyResult, SeriesResult
+from oddwave.records import AnyResult, SeriesEvent, SeriesResult
 from oddwave.scoring.calibration import Calibration
-from oddwave.scoring.events import find_events
 from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet, match_channels
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.series_scale import SeriesScaler
@@ -98,8 +101,11 @@ class SeriesDetector(ModalityDetector):
             return source if isinstance(source, SeriesSet) else read_series(source, **self.read_options)
         data: SeriesSet = source
         if not isinstance(source, SeriesSet):
-            learnt = {"on_error": "skip", "day_first": self.meta.get("day_first")}
-            data = read_series(source, **{**learnt, **self.read_options, "like": self.channel_names})
+            options = {"on_error": "skip", "day_first": self.meta.get("day_first"), **self.read_options}
+            history = options.pop("history", None)
+            data = read_series(source, **options, like=self.channel_names)
+            if history is not None:
+                data = replace(data, history=read_series(history, **options, like=self.channel_names).items[-1])
         if self.model is not None and data.kind != self.kind:
             raise DataError(f"the model was fitted on a {self.kind}, a {data.kind} was given: set kind='{self.kind}'")
         return data
@@ -113,6 +119,8 @@ class SeriesDetector(ModalityDetector):
         Raises:
             DataError: the data are too few to learn and calibrate from.
         """
+        if self.config.series.method == "retrieval":
+            return self._remembered(data, job)
         share = self.config.calibration.calibration_share
         scaler, streams, plan = self._prepare(data, held_back=share)
         if plan.panel:
@@ -121,6 +129,7 @@ class SeriesDetector(ModalityDetector):
             train, held = split_streams(streams, share, gap=max(plan.sizes))
         resting = not plan.panel and at_rest(held) and not at_rest(train)
         model = self._build(plan, train, data.n_channels, job.show_progress)
+        assert isinstance(model, DenoiserModel)
         model.fit(train, None if resting else held, job, remember_reference=plan.panel)
         if not plan.panel:  # a panel's memory holds them already
             model.remember([stream.part(len(known), len(stream)) for stream, known in zip(streams, train, strict=True)])
@@ -132,15 +141,31 @@ class SeriesDetector(ModalityDetector):
         source = f"all of each stream, {why} in its last part" if whole else f"{part}, never trained on"
         return self._settled(data, scaler, model, calibrating(judged, basis, data.kind), source, train)
 
+    def _remembered(self, data: SeriesSet, job: FitJob) -> Calibration:
+        """Remember all of the data, and calibrate by all: nothing is trained, so a stretch is judged by the others."""
+        scaler, streams, plan = self._prepare(data, held_back=0.0)
+        model = self._build(plan, streams, data.n_channels, job.show_progress)
+        scored = self._own_scores(model, streams, job)
+        each = "instance" if plan.panel else "stretch"
+        source = f"all of the data, each {each} compared with the others"
+        return self._settled(
+            data, scaler, model, calibrating(model.ranged(scored), streams, data.kind), source, streams
+        )
+
+    @staticmethod
+    def _own_scores(model: SeriesModel, streams: Sequence[Stream], job: FitJob) -> list[StreamScore]:
+        scored = model.fit(streams, job) if isinstance(model, RetrievalModel) else model.fit(streams, None, job)
+        assert scored is not None
+        return scored
+
     def _learn_itself(self, data: SeriesSet, job: FitJob) -> list[Scored]:
         """Fit and score the same streams: each stretch is compared with all the others."""
         scaler, streams, plan = self._prepare(data, held_back=0.0)
         model = self._build(plan, streams, data.n_channels, job.show_progress)
-        scored = model.fit(streams, None, job)
-        assert scored is not None
-        scored = model.ranged(scored)
+        scored = model.ranged(self._own_scores(model, streams, job))
         own = calibrating(scored, streams, data.kind)
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
+        own = own if plan.panel else without_odd_blocks(own, _block(model.plan))
         source = "the data themselves, without their outliers"
         self.calibration = self._settled(data, scaler, model, own, source, streams)
         return self._on_items(data.items, streams, scored)
@@ -160,10 +185,13 @@ class SeriesDetector(ModalityDetector):
     def _build(self, plan: WindowPlan, streams: Sequence[Stream], n_channels: int, show_progress: bool) -> SeriesModel:
         started = time.process_time()
         config, evidence = self.config, None
-        if config.series.representation == "auto":
+        if config.series.method == "denoiser" and config.series.representation == "auto":
             config, plan, evidence = choose_representation(config, plan, streams, n_channels, show_progress)
-        model = SeriesModel.build(config, plan, n_channels)
-        check_memory(plan, streams, n_channels, config, model.net.feature_width)
+        model = build_model(config, plan, n_channels)
+        if isinstance(model, DenoiserModel):
+            check_memory(plan, streams, n_channels, config, model.net.feature_width)
+        else:
+            tell_cost(plan, streams, n_channels, config)
         model.evidence["windows"] = {"sizes": list(plan.sizes), "strides": list(plan.strides), **plan.evidence}
         if evidence is not None:
             model.evidence["representation"] = {**evidence, "cpu_s": round(time.process_time() - started, 2)}
@@ -179,8 +207,7 @@ class SeriesDetector(ModalityDetector):
         learnt_from: Sequence[Stream],
     ) -> Calibration:
         """Take over a fitted model, and return the calibration by these scores."""
-        block = 1 if model.plan.panel else sorted(model.plan.sizes)[len(model.plan.sizes) // 2]
-        calibration = Calibration.fit(ties_lifted(scores), block, source)
+        calibration = Calibration.fit(ties_lifted(scores), _block(model.plan), source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.model, self.config, self.choices = model, model.config, model.evidence
         self.meta = {
@@ -213,7 +240,7 @@ class SeriesDetector(ModalityDetector):
         """Score items together; a panel's instances of another length than the model's have no score."""
         model, scaler = self._fitted()
         block = replace(data, items=tuple(match_channels(item, self.channel_names) for item in items), failures=())
-        streams = scaled_streams(block, scaler)
+        streams = self._with_history(scaled_streams(block, scaler), data)
         faults = [length_fault(stream, model.plan) for stream in streams]
         fitting = [number for number, fault in enumerate(faults) if not (fault and model.plan.panel)]
         kept, own_items = [streams[n] for n in fitting], [block.items[n] for n in fitting]
@@ -225,6 +252,16 @@ class SeriesDetector(ModalityDetector):
             own = next(scored)
             told = (*own.item.notes, *size_notes(stream, model), *notes)
             yield replace(own, item=replace(own.item, notes=told), fault=fault)
+
+    def _with_history(self, streams: list[Stream], data: SeriesSet) -> list[Stream]:
+        """Put what came before a source in front of its streams, as much of it as the longest windows reach back."""
+        if data.history is None or self.kind == "panel":
+            return streams
+        model, scaler = self._fitted()
+        past = match_channels(data.history, self.channel_names)
+        (whole,) = scaled_streams(replace(data, items=(past,), failures=()), scaler)
+        tail = whole.part(max(0, len(whole) - 2 * max(model.plan.sizes)), len(whole))
+        return [stream.after(tail) for stream in streams]
 
     def _on_items(
         self, items: Sequence[SeriesItem], streams: Sequence[Stream], scored: Sequence[StreamScore]
@@ -249,17 +286,16 @@ class SeriesDetector(ModalityDetector):
         return self._read(source, learn=False)
 
     def _flags(self, scored: Scored, alpha: float) -> Bool[np.ndarray, " N"]:
-        """Return which points lie in events that are anomalous among the maxima of normal blocks; of instances, all.
+        """Return which points lie in events; of instances, which are anomalous."""
+        return np.asarray(self._join(scored, alpha).labels == 1)
 
-        Single points reach alpha in a share of alpha of healthy time. With few blocks the highest of them decides.
-        """
+    def _labels(self, scored: Scored, alpha: float) -> Int[np.ndarray, " R"]:
+        """Return 1 for rows within events, 0 for others, -1 for those that were not judged."""
+        labels = self._join(scored, alpha).labels
         if self.kind == "panel":
-            return super()._flags(scored, alpha)
-        least = max(alpha, 1.0 / (len(self.fitted_calibration().blocks) + 1.0))
-        flags = np.zeros(len(scored.scores), bool)
-        for event in self._join(scored, alpha).events:
-            flags[event.start : event.end + 1] = event.p_value <= least
-        return flags
+            return labels
+        rows = scored.item.per_row(np.where(labels < 0, np.nan, labels))
+        return np.where(np.isnan(rows), -1, rows).astype(np.int64)
 
     def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
         """Add windows to the memories; the denoiser, scales and standardisers stay as they were learnt."""
@@ -277,7 +313,11 @@ class SeriesDetector(ModalityDetector):
         calibration, item = self.fitted_calibration(), scored.item
         labels = calibration.labels(scored.scores, alpha)
         gap = min(model.plan.sizes) // 2  # events closer than half the smallest window are one
-        events = find_events(item.id, scored.scores, labels, calibration, max_gap=gap) if self.kind == "stream" else ()
+        events: tuple[SeriesEvent, ...] = ()
+        if self.kind == "stream":
+            sharp = scored.parts.get("point")
+            events = find_events(item.id, scored.scores, labels, calibration, alpha, max_gap=gap, points=sharp)
+            labels = labels_of_events(scored.scores, events)
         return SeriesResult(
             id=item.id,
             scores=scored.scores,
@@ -332,21 +372,18 @@ class SeriesDetector(ModalityDetector):
         self.model.evidence = self.choices
 
     def networks(self) -> tuple[nn.Module, ...]:
-        """Return the one denoiser of all window sizes. Raises: NotFittedError."""
-        return (self._fitted()[0].net,)
+        """Return what was trained on the data: the one denoiser of all sizes, or none. Raises: NotFittedError."""
+        return self._fitted()[0].networks
 
     def _model_facts(self) -> dict[str, Any]:
         model, _ = self._fitted()
-        return {
-            **{key: value for key, value in self.meta.items() if key != "added"},
-            "window_sizes": list(model.plan.sizes),
-            "representation": model.scorers[0].representation.kind,
-            "reconstruction_weight": model.fusion.reconstruction_weight,
-            "memory_weight": model.fusion.memory_weight,
-            "memory_spaces": list(model.scorers[0].memories),
-            "noise_levels": list(model.scorers[0].noise_levels),
-            "choices": self.choices,
-        }
+        known = {key: value for key, value in self.meta.items() if key != "added"}
+        return {**known, "window_sizes": list(model.plan.sizes), **model.facts(), "choices": self.choices}
+
+
+def _block(plan: WindowPlan) -> int:
+    """Return how many points count as one independent block: as many as a window of the middle size, or an instance."""
+    return 1 if plan.panel else sorted(plan.sizes)[len(plan.sizes) // 2]
 
 
 def _blocks(entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[list[SeriesItem | SeriesFailure]]:

@@ -3,78 +3,41 @@
 Legend: n points, C channels, N windows, L points per window, B bands.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.models import SeriesModel
 from oddwave.detection.series.points import at_items_points
-from oddwave.detection.series.streams import Stream, cut_streams
-from oddwave.detection.threads import one_thread
-from oddwave.diffusion.noise import shared_noise
-from oddwave.diffusion.samplers import reconstruct
+from oddwave.detection.series.streams import Stream
 from oddwave.results import BandShare, SeriesEvent
 from oddwave.sources.series.items import SeriesItem
 from oddwave.tensors.series_scale import SeriesScaler
-from oddwave.tensors.series_windows import join_windows
 from oddwave.wavelets.pyramid import WaveletCoefficients, wavedec, waverec
 
-__all__ = ["band_shares", "band_signals", "normal_version", "reconstruct_streams", "with_bands"]
+__all__ = ["band_shares", "band_signals", "normal_version", "with_bands"]
 
 _MOST_LEVELS = 8
 _WAVELET = "db2"
-_BATCH = 512
+_LEAST_USUAL = 1e-3  # of the scale: a channel that never deviates counts as if it did so much
 
 
 def normal_version(
     model: SeriesModel, scaler: SeriesScaler, item: SeriesItem, stream: Stream
 ) -> Float[np.ndarray, "n C"]:
     """Return what an item would be if it were normal, in the data's own units; NaN where no window looks."""
-    (scaled,) = reconstruct_streams(model, [stream])
+    (scaled,) = model.normal_streams([stream])
     return at_items_points(scaler.inverse(scaled), stream, item.n_timepoints)
-
-
-@one_thread()
-def reconstruct_streams(model: SeriesModel, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
-    """Return each stream's normal version in scaled units, from windows of the smallest size; NaN where none fits.
-
-    Every window gets the same noise, so a stream's version does not depend on the streams beside it.
-    """
-    scorer = model.scorers[0]
-    size = scorer.window_size
-    cut = scorer.completed(cut_streams(streams, size, max(1, size // 2)))
-    settings = model.config.reconstruction
-    blocks = []
-    for x0 in torch.split(scorer.representation.encode(cut.windows), _BATCH) if len(cut) else ():
-        blocks.append(
-            reconstruct(
-                model.net,
-                x0.to(scorer.device),
-                model.schedule,
-                sampler=settings.sampler,
-                noise_level=settings.noise_level,
-                num_inference_steps=settings.num_inference_steps,
-                guidance_weight=settings.guidance_weight,
-                prediction_type=model.config.training.prediction_type,
-                noise=shared_noise(x0.shape, model.config.seed),
-            )
-        )
-    if not blocks:
-        return [np.full_like(stream.values, np.nan) for stream in streams]
-    windows = scorer.representation.decode(torch.cat(blocks).cpu(), cut.windows)
-    return [
-        join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
-        for number, stream in enumerate(streams)
-    ]
 
 
 def with_bands(
     events: tuple[SeriesEvent, ...], item: SeriesItem, normal: Float[np.ndarray, "n C"], scaler: SeriesScaler
 ) -> tuple[SeriesEvent, ...]:
     """Say of each event which channel carries it, and which wavelet bands: by what was measured, not what is missing.
+
+    The channel is the one that is furthest off, in units of how far it is off on the whole: restless ones always are.
 
     `normal` is the item's normal version in its own units.
     """
@@ -83,11 +46,12 @@ def with_bands(
     residual = scaler.transform(item.values) - scaler.transform(normal)
     residual = np.where(scaler.monitored, np.nan_to_num(residual), 0.0)
     signals = band_signals(residual)
+    usual = np.maximum(np.median(np.abs(residual), axis=0), _LEAST_USUAL)
     explained = []
     for event in events:
-        energy = np.square(residual[event.start : event.end + 1]).sum(0)
+        away = np.abs(residual[event.start : event.end + 1]).mean(0) / usual
         shares = band_shares(signals, event.start, event.end, item.sample_period_s)
-        explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(energy))]))
+        explained.append(replace(event, bands=shares, channel=item.channel_names[int(np.argmax(away))]))
     return tuple(explained)
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.series.plan import WindowPlan
-from oddwave.detection.series.streams import Stream
+from oddwave.detection.series.streams import Stream, num_windows
 from oddwave.errors import DataError
+from oddwave.progress import duration
 from oddwave.tensors.representation import MAP_SPACES, map_vectors
 
-__all__ = ["check_memory"]
+__all__ = ["check_memory", "tell_cost"]
 
 _NUMBER_BYTES = 4
 _BASE_GB = 0.5  # the program itself
@@ -23,6 +24,10 @@ _COPIES = 3  # of the largest memory, while it is filled
 _LIMIT_GB = 2.0
 _ORDINARY_CHANNELS = 20  # so many are never refused unless a limit is set
 _SAID_FROM_GB = 1.0
+_SAID_FROM_S = 5.0
+_RESAMPLED, _MOST_CHANNELS = 64, 16  # points of a remembered window; channels that the prior looks at
+_DISTANCES_PER_S, _PRIOR_PER_S = 5e9, 1500.0  # measured on one core of a virtual machine of 2026
+_WORKING_VALUES = 2**26
 
 
 def check_memory(
@@ -46,6 +51,32 @@ def check_memory(
         f"allowed are {limit:g} GB: choose about {fitting} channels with columns= or exclude=, or set fewer "
         "series.max_windows, fewer scoring.memory_spaces or more series.max_memory_gb"
     )
+
+
+def tell_cost(plan: WindowPlan, streams: Sequence[Stream], n_channels: int, config: DetectorConfig) -> None:
+    """Log how long remembering and comparing windows will take, and how much memory, where that is worth saying.
+
+    Raises:
+        DataError: it would take more memory than was set; with "auto" it is bounded by design.
+    """
+    seconds, values = 0.0, 0
+    for size, stride in zip(plan.sizes, plan.strides, strict=True):
+        kept, queries = num_windows(streams, size, stride), num_windows(streams, size, max(1, size // 8))
+        width = n_channels * _RESAMPLED
+        seconds += (kept + queries) * kept * width / _DISTANCES_PER_S
+        seconds += queries * min(n_channels, _MOST_CHANNELS) / _PRIOR_PER_S
+        values += 2 * kept * width
+    needed = _BASE_GB + _NUMBER_BYTES * (values + _WORKING_VALUES) / 2**30
+    limit = config.series.max_memory_gb
+    if limit != "auto" and needed > limit:
+        raise DataError(
+            f"{n_channels} channels in {sum(map(len, streams)):,} points would take about {needed:.1f} GB of memory, "
+            f"allowed are {limit:g} GB: set a smaller scoring.memory_size or more series.max_memory_gb"
+        )
+    if seconds >= _SAID_FROM_S:
+        logging.getLogger(__name__).info(
+            "this takes about %s of processor time and %.1f GB of memory", duration(seconds), needed
+        )
 
 
 def _needed_gb(

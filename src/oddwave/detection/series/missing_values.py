@@ -56,8 +56,11 @@ class Bank:
             "starts": self.starts.astype(np.int64),
         }
 
-    def completed(self, cut: WindowSet, *, self_join: bool) -> WindowSet:
-        """Return the windows with every missing value lent; `self_join` passes over remembered ones that overlap."""
+    def completed(self, cut: WindowSet, *, self_join: bool, reach: int | None = None) -> WindowSet:
+        """Return the windows with every missing value lent; `self_join` passes over remembered ones that overlap.
+
+        Those overlap that begin less than `reach` points apart: by default, as many as a window has.
+        """
         if cut.known is None:
             return cut
         lacking = np.flatnonzero(~cut.known.all((1, 2)))
@@ -67,7 +70,7 @@ class Bank:
             own, known = cut.windows[index], cut.known[index]
             distance = self._distances(own, known)
             if self_join:
-                near = np.abs(cut.starts[index, None] - self.starts) < own.shape[2]
+                near = np.abs(cut.starts[index, None] - self.starts) < (reach or own.shape[2])
                 distance[near & (cut.groups[index, None] == self.groups)] = np.inf
             nearest = distance.argmin(1)
             found = np.isfinite(distance[np.arange(len(index)), nearest])

@@ -18,6 +18,7 @@ from oddwave.tensors.period import find_periods, window_sizes
 __all__ = ["WindowPlan", "fold_plan", "plan_windows", "split_instances", "split_streams"]
 
 _STRIDES_PER_WINDOW = 16
+_MOST_VALUES, _FEWEST_WINDOWS = 2**24, 64  # of one memory of many channels: 64 MiB
 _LONGEST_INSTANCE_TENSOR = 128
 _MOST_FOLDED_PERIODS = 8
 
@@ -65,10 +66,19 @@ def plan_windows(streams: Sequence[Stream], config: DetectorConfig, *, panel: bo
             "give longer streams or smaller series.window_sizes"
         )
     total = sum(len(s) for s in streams)
-    strides = tuple(_stride(size, total, series.max_windows, period) for size in sizes)
+    strides = tuple(_stride(size, total, _most_windows(config, streams[0].values.shape[1]), period) for size in sizes)
     evidence = {"period": period, "strength": estimate.strength, "method": estimate.method, **estimate.evidence}
     plan = WindowPlan(tuple(sizes), strides, series.tensor_length, period, False, evidence)
     return fold_plan(plan) if series.representation == "folded" else plan
+
+
+def _most_windows(config: DetectorConfig, n_channels: int) -> int:
+    """Return how many windows of a size are kept: of many channels fewer, so that a memory stays bounded."""
+    if config.series.method == "denoiser":
+        return config.series.max_windows
+    return max(
+        _FEWEST_WINDOWS, min(config.scoring.memory_size, _MOST_VALUES // (n_channels * config.series.tensor_length))
+    )
 
 
 def _stride(size: int, total: int, max_windows: int, period: int) -> int:

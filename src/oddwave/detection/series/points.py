@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream
+from oddwave.scoring.calibration import block_maxima
 from oddwave.sources.series.clock import MAX_GAP
 from oddwave.sources.series.items import SeriesItem, SeriesSet
 from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
@@ -27,12 +28,14 @@ __all__ = [
     "per_item",
     "scaled_streams",
     "ties_lifted",
+    "without_odd_blocks",
 ]
 
 _MOST_SPACING = 2**31
 _TIE = 1e-3  # deviations of normal scores: what lies closer than this ...
 _WHOLE_SHARE = 0.1
 _TIED_SHARE = 0.05  # ... to so many of the calibration's scores differs from them by rounding
+_BLOCK_FENCE = 2.0  # interquartile ranges of the maxima of blocks above their upper quartile
 _FENCE = 3.0  # interquartile ranges above the upper quartile: beyond it a stream's own scores count as no calibration
 
 
@@ -43,6 +46,20 @@ def below_fence(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         return scores
     low, high = np.quantile(seen, [0.25, 0.75])
     return np.where(scores <= high + max(_FENCE * (high - low), _TIE), scores, np.nan)
+
+
+def without_odd_blocks(scores: Sequence[Float[np.ndarray, " _"]], block_size: int) -> list[Float[np.ndarray, " _"]]:
+    """Replace by NaN what lies above the fence of the maxima of blocks: a stream's own faults must not calibrate it.
+
+    Faults raise the maxima of their blocks, which are few, far above those of the others; single points hide that.
+    """
+    seen = [s[np.isfinite(s)] for s in scores if np.isfinite(s).any()]
+    if not seen:
+        return list(scores)
+    maxima = np.concatenate([block_maxima(s, block_size) for s in seen])
+    low, high = np.quantile(maxima, [0.25, 0.75])
+    fence = high + max(_BLOCK_FENCE * (high - low), _TIE)
+    return [np.where(s <= fence, s, np.nan) for s in scores]
 
 
 def ties_lifted(scores: Sequence[Float[np.ndarray, " _"]]) -> list[Float[np.ndarray, " _"]]:
@@ -97,6 +114,7 @@ def on_items(
 
 def at_items_points(values: Float[np.ndarray, "n *rest"], stream: Stream, n: int) -> Float[np.ndarray, "N *rest"]:
     """Put a stream's points at their places in its item; NaN where the stream has none."""
+    values = values[stream.history :]
     if stream.places is None:
         return values.copy()
     spread = np.full((n, *values.shape[1:]), np.nan)

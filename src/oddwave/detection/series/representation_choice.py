@@ -11,7 +11,7 @@ import numpy as np
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.job import FitJob
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.denoiser_model import DenoiserModel
 from oddwave.detection.series.plan import WindowPlan, fold_plan
 from oddwave.detection.series.streams import Stream
 from oddwave.errors import DataError
@@ -38,7 +38,7 @@ def choose_representation(
         trial = _with_representation(config, kind, max(1, round(config.training.num_steps * _SHARE_OF_STEPS)))
         try:
             plans[kind] = fold_plan(plan) if kind == "folded" else plan
-            model = SeriesModel.build(trial, plans[kind], n_channels)
+            model = DenoiserModel.build(trial, plans[kind], n_channels)
             model.fit(streams, None, FitJob(show_progress))
         except DataError as reason:
             if kind == "window":

@@ -8,9 +8,12 @@ import torch
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.model_tensors import Expected, TensorFile, expected_bank, expected_memory, expected_network
+from oddwave.detection.series.denoiser_model import DenoiserModel
 from oddwave.detection.series.missing_values import Bank
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.models import SeriesModel
 from oddwave.detection.series.plan import WindowPlan
+from oddwave.detection.series.retrieval_model import RetrievalModel
+from oddwave.detection.series.retrieval_state import restored_retrieval, retrieval_state
 from oddwave.detection.series.terms import STANDARDISED, WindowScorer
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
@@ -21,24 +24,22 @@ __all__ = ["model_state", "restored_model"]
 
 def model_state(model: SeriesModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return a model's tensors and its constants."""
+    tensors, constants = retrieval_state(model) if isinstance(model, RetrievalModel) else _denoiser_state(model)
+    plan = {name: getattr(model.plan, name) for name in ("tensor_length", "period", "panel")}
+    sides = {"sizes": list(model.plan.sizes), "strides": list(model.plan.strides)}
+    return tensors, {**constants, "plan": {**sides, **plan}, "ranges": [list(pair) for pair in model.ranges]}
+
+
+def _denoiser_state(model: DenoiserModel) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     tensors = {f"net.{name}": tensor for name, tensor in model.net.state_dict().items()}
     for number, scorer in enumerate(model.scorers):
         tensors |= scorer.to_arrays(f"memory.{number}")
-    plan = model.plan
     return tensors, {
         "fusion": {
             "reconstruction_weight": model.fusion.reconstruction_weight,
             "memory_weight": model.fusion.memory_weight,
         },
-        "plan": {
-            "sizes": list(plan.sizes),
-            "strides": list(plan.strides),
-            "tensor_length": plan.tensor_length,
-            "period": plan.period,
-            "panel": plan.panel,
-        },
         "scorers": [_scorer_constants(scorer) for scorer in model.scorers],
-        "ranges": [list(pair) for pair in model.ranges],
     }
 
 
@@ -57,14 +58,24 @@ def restored_model(config: DetectorConfig, n_channels: int, file: TensorFile, co
         bool(saved_plan["panel"]),
         {},  # among the model's choices; scoring does not need it
     )
-    outline = SeriesModel.build(config, plan, n_channels, outline=True)
+    if config.series.method == "retrieval":
+        model: SeriesModel = restored_retrieval(config, plan, n_channels, file, constants)
+    else:
+        model = _restored_denoiser(config, plan, n_channels, file, constants)
+    model.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
+    return model
+
+
+def _restored_denoiser(
+    config: DetectorConfig, plan: WindowPlan, n_channels: int, file: TensorFile, constants: dict[str, Any]
+) -> DenoiserModel:
+    outline = DenoiserModel.build(config, plan, n_channels, outline=True)
     num_levels = len(constants["scorers"][0]["noise_levels"])
     tensors = file.checked(_expected(config, outline, num_levels))
-    model = SeriesModel.build(config, plan, n_channels)
+    model = DenoiserModel.build(config, plan, n_channels)
     model.net.load_state_dict({k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")})
     model.net.eval()
     model.fusion = Fusion(**constants["fusion"])
-    model.ranges = tuple((float(usual), float(reach)) for usual, reach in constants["ranges"])
     for number, (scorer, saved) in enumerate(zip(model.scorers, constants["scorers"], strict=True)):
         scorer.noise_levels = tuple(saved["noise_levels"])
         scorer.standardiser = Standardiser.from_dict(saved["standardiser"])
@@ -81,7 +92,7 @@ def _parts(arrays: Mapping[str, np.ndarray], space: str) -> dict[str, np.ndarray
     return {name.removeprefix(f"{space}."): own for name, own in arrays.items() if name.startswith(f"{space}.")}
 
 
-def _expected(config: DetectorConfig, outline: SeriesModel, num_levels: int) -> dict[str, Expected]:
+def _expected(config: DetectorConfig, outline: DenoiserModel, num_levels: int) -> dict[str, Expected]:
     """Return which tensors a model with these settings and this plan holds."""
     expected = expected_network("net", outline.net)
     for number, scorer in enumerate(outline.scorers):

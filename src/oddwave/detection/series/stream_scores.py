@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from oddwave.scoring.fusion import GROUPS, combined_scores
+from oddwave.scoring.fusion import TEMPERATURE, combined_scores
 
-__all__ = ["Ranges", "StreamScore", "learnt_ranges", "over_sizes"]
+__all__ = ["Ranges", "StreamScore", "learnt_ranges", "over_sizes", "strongest"]
 
 _HIGH = 0.99  # share of normal scores that lie below what counts as a high one
 
@@ -42,18 +42,22 @@ class StreamScore:
         return replace(self, scores=scores)
 
 
-def learnt_ranges(scored: Sequence[StreamScore]) -> Ranges:
+def learnt_ranges(scored: Sequence[StreamScore], temperature: float = TEMPERATURE) -> Ranges:
     """Return the ranges of normal scores, each from the shortest sizes alone, where all of them look; else none."""
     whole = np.concatenate([own.by_size for own in scored], axis=1)
     whole = whole[:, np.isfinite(whole).all(0)]
     if not whole.shape[1]:
         return ()
-    levels = [np.quantile(combined_scores(whole[: k + 1])[0], (0.5, _HIGH)) for k in range(len(whole))]
+    levels = [np.quantile(combined_scores(whole[: k + 1], temperature)[0], (0.5, _HIGH)) for k in range(len(whole))]
     return tuple((float(usual), float(high - usual)) for usual, high in levels)
 
 
 def over_sizes(
-    layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]], number: int, n: int, num_sizes: int
+    layers: Sequence[Mapping[str, list[Float[np.ndarray, " _"]]]],
+    number: int,
+    n: int,
+    num_sizes: int,
+    temperature: float = TEMPERATURE,
 ) -> StreamScore:
     """Combine the window sizes of one stream; the parts are weighed by what each size says, point by point.
 
@@ -62,12 +66,23 @@ def over_sizes(
     if not layers:
         return StreamScore(np.full(n, np.nan), {}, np.full((num_sizes, n), np.nan))
     by_size = np.stack([layer["score"][number] for layer in layers])
-    scores, shares = combined_scores(by_size)
+    scores, shares = combined_scores(by_size, temperature)
     unseen = np.isnan(scores)
     parts = {}
-    for name in GROUPS:
-        if name in layers[0]:
+    for name in layers[0]:
+        if name != "score":
             values = np.nan_to_num(np.stack([layer[name][number] for layer in layers]))
             parts[name] = np.where(unseen, np.nan, (shares * values).sum(0))
     longer = np.full((num_sizes - len(layers), n), np.nan)
     return StreamScore(scores, parts, np.concatenate([by_size, longer]))
+
+
+def strongest(views: Sequence[StreamScore]) -> StreamScore:
+    """Return, point by point, the highest of several scores of the same stream, with its parts."""
+    if len(views) == 1:
+        return views[0]
+    stacked = np.stack([np.nan_to_num(own.scores, nan=-np.inf) for own in views])
+    best, points = stacked.argmax(0), np.arange(stacked.shape[1])
+    parts = {name: np.stack([own.parts[name] for own in views])[best, points] for name in views[0].parts}
+    by_size = np.fmax.reduce([own.by_size for own in views])
+    return StreamScore(np.fmax.reduce([own.scores for own in views]), parts, by_size)

@@ -2,8 +2,8 @@
 
 A term is a number per window (or per window and noise level) that grows with strangeness: `recon` and `feature` from
 the denoiser, `memory.<space>` from nearest neighbours. `WindowScorer` is what is fitted; `SeriesScorer` is the graph
-that it makes (`scoring/scorer.py`). Read `scoring/error_maps.py` and `scoring/memory.py` for the terms themselves,
-`model.py` next for how scorers of several window sizes are trained and combined.
+that it makes (`scoring/scorer.py`). Read `error_maps.py` and `scoring/memory.py` for the terms themselves, and
+`denoiser_model.py` next for how scorers of several window sizes are trained and combined.
 
 Legend: N windows, C channels, L points of a window, K noise levels, D dimensions of a memory's space.
 """
@@ -18,20 +18,20 @@ from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import on_cpu
+from oddwave.detection.series.error_maps import DenoiserTerms, denoiser_terms, estimate_terms
 from oddwave.detection.series.missing_values import Bank
-from oddwave.detection.series.streams import WindowSet
+from oddwave.detection.series.streams import Stream, WindowSet
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import DataError
 from oddwave.nets.unet import UNet
-from oddwave.scoring.error_maps import DenoiserTerms, denoiser_terms, estimate_terms
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.scorer import CommonNoise, NearestDistance, PartScores, Scorer
 from oddwave.tensors.representation import Representation, map_vectors
-from oddwave.tensors.series_windows import resample_windows, window_statistics
+from oddwave.tensors.series_windows import join_windows, resample_windows, window_statistics
 
-__all__ = ["STANDARDISED", "SeriesScorer", "TermSet", "WindowScorer", "WindowTerms"]
+__all__ = ["STANDARDISED", "SeriesScorer", "TermSet", "WindowScorer", "WindowTerms", "with_point_errors"]
 
 STANDARDISED = ("feature", "statistics")  # the spaces whose dimensions have units of their own
 
@@ -180,6 +180,12 @@ class WindowScorer:
         """Run the denoiser over the windows; what it says is kept in the processor's memory."""
         return _moved(self.graph().denoised(self.representation.encode(windows).to(self.device)), torch.device("cpu"))
 
+    @property
+    def lenders(self) -> Bank:
+        """What lends missing values, once windows have been learnt from."""
+        assert self.bank is not None
+        return self.bank
+
     def completed(self, cut: WindowSet, *, self_join: bool = False) -> WindowSet:
         """Return the windows with what they lack lent by remembered ones."""
         return cut if self.bank is None else self.bank.completed(cut, self_join=self_join)
@@ -294,3 +300,33 @@ class WindowScorer:
 
 def _moved(denoised: DenoiserTerms, device: torch.device) -> DenoiserTerms:
     return DenoiserTerms(*(own.to(device) for own in (denoised.recon_maps, denoised.feature, denoised.features)))
+
+
+def with_point_errors(
+    layer: Mapping[str, list[Float[np.ndarray, " _"]]],
+    scorer: WindowScorer,
+    cut: WindowSet,
+    own: TermSet,
+    streams: Sequence[Stream],
+    memory_weight: float,
+) -> list[Float[np.ndarray, " _"]]:
+    """Replace the denoiser's window error by its error at each point ("point"), or take both's mean ("blend").
+
+    Raises: DataError where the representation gives no error per point.
+    """
+    aggregate = scorer.config.scoring.aggregate
+    if own.error_map.ndim != 2:
+        raise DataError(
+            f"scoring.aggregate '{aggregate}' needs one error per point, which representation "
+            f"'{scorer.representation.kind}' does not give: use scoring.aggregate=window"
+        )
+    mean, deviation = scorer.point_statistics
+    errors = (resample_windows(own.error_map[:, None], scorer.window_size)[:, 0] - mean) / deviation
+    result = []
+    for number, stream in enumerate(streams):
+        chosen = cut.stream == number
+        point = join_windows(errors[chosen, None], cut.local_starts[chosen], len(stream))[:, 0]
+        if "memory" in layer:
+            point = (1.0 - memory_weight) * point + memory_weight * layer["memory"][number]
+        result.append(point if aggregate == "point" else 0.5 * (point + layer["score"][number]))
+    return result

@@ -6,6 +6,8 @@
     own     oddwave's balanced preset (`own`); of images with 32 channels, 200 steps and 2,000 remembered patches of
             200 images, on grids that are given, so that a cell takes about a minute on one core
 
+Of series both are about the denoiser (`series.method=denoiser`), whose parts these switches are.
+
 A variant changes its ground by the fewest settings that make up the switch, and is compared with its ground's
 reference. A variant called `name` runs as the method `ablation/name`, an ordinary cell of `runner.py`: resumable, with
 a row for each error. What a modality does not have, `ABSENT` says with the reason. Read `ablation_sampled.py` next for
@@ -65,6 +67,7 @@ GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
             "image.max_images=200",
         ),
         "series": (
+            "series.method=denoiser",
             "training.prediction_type=epsilon",
             "training.num_steps=300",
             "scoring.reconstruction_weight=0.5",
@@ -82,7 +85,7 @@ GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
             "maps.denoiser_grid=16",
             "image.max_images=200",
         ),
-        "series": (),
+        "series": ("series.method=denoiser",),
     },
 }
 REFERENCES: Mapping[Ground, str] = {"paper": "full", "own": "own"}

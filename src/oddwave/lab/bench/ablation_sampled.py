@@ -76,7 +76,6 @@ def _sampled_version(scorer: "MapTerms", x0: "Tensor") -> "Tensor":
 def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
     """Score by the error of a sampled reconstruction: over an instance, or over a window around each point."""
     from oddwave.detection.series.detector import SeriesDetector
-    from oddwave.detection.series.explain import reconstruct_streams
     from oddwave.detection.series.points import scaled_streams
 
     clock = Clock()
@@ -89,7 +88,7 @@ def score_sampled_series(settings: DetectorConfig, task: Task) -> Outcome:
     assert work.model is not None
     assert work.scaler is not None
     streams = scaled_streams(work.read(streams_of(task.test, task.test_ends)), work.scaler)
-    normal = reconstruct_streams(work.model, streams)
+    normal = work.model.normal_streams(streams)
     size = min(work.model.plan.sizes)
     parts = [
         _window_means(np.square(stream.values - own).mean(1).astype(np.float64), None if task.is_panel else size)

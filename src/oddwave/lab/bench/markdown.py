@@ -13,6 +13,7 @@ __all__ = ["Row", "csv_text", "failed_cells", "figure_text", "over_seeds", "sect
 Row = Mapping[str, str]
 
 _COST = ("fit_s", "score_s", "fit_wall_s", "score_wall_s", "peak_mb")
+_LOWER_IS_BETTER = ("start_error", "end_error")
 _TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPR",
@@ -23,6 +24,9 @@ _TITLES = {
     "aupro": "AUPRO",
     "f1_max": "best F1",
     "nab_score": "NAB score",
+    "event_f1": "event F1",
+    "start_error": "start error",
+    "end_error": "end error",
     "fit_s": "fit, CPU s",
     "score_s": "score, CPU s",
     "fit_wall_s": "fit, s",
@@ -51,7 +55,7 @@ def section(title: str, rows: Sequence[Row], metrics: Mapping[str, str] | None =
         methods.sort(key=lambda m: (m not in whole, -table[m][shown[0]][0]))
     lines = ["", f"## {title}", "", "| method | " + " | ".join(titles[k] for k in shown) + " | cells |"]
     lines.append("|---|" + "---:|" * (len(shown) + 1))
-    best = {k: max(table[m][k][0] for m in whole) for k in shown if k not in _COST}
+    best = {k: _best(k, [table[m][k] for m in whole]) for k in shown if k not in _COST}
     for method in methods:
         cells = [figure_text(table[method][k], k, best.get(k) if method in whole else None) for k in shown]
         own = [r for r in rows if r["method"] == method]
@@ -97,6 +101,13 @@ def figure_text(value: tuple[float, float, int], metric: str, best: float | None
     digits = _DIGITS.get(metric, 3)
     text = f"{mean:.{digits}f}" + (f" ± {deviation:.{digits}f}" if seeds > 1 and metric not in _COST else "")
     return f"**{text}**" if best is not None and mean == best else text
+
+
+def _best(metric: str, values: Sequence[tuple[float, float, int]]) -> float | None:
+    means = [mean for mean, _, seeds in values if seeds]
+    if not means:
+        return None
+    return min(means) if metric in _LOWER_IS_BETTER else max(means)
 
 
 def _quoted(text: str) -> str:

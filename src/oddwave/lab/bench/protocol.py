@@ -5,6 +5,10 @@
     ucr / one_class      train on the normal rows of TRAIN, score TEST; AUROC over instances
     msl / semi           per channel: train on the telemetry (column 0) of `train`, score `test`
     msl / joint          all channels at once: one model of all training streams scores all test streams, points pooled
+    tsb_uad / unsupervised, semi
+                         as nab; `semi` trains on the first stretch without anomalies, if it has 1,000 points
+    planted / unsupervised, semi, one_class
+                         normal streams and panels with anomalies planted by a seed; `semi` trains on the clean 40 %
     pems_bay / injected  train on the first 60 %, score the rest, in which a seed has planted anomalies
     mvtec_ad, magnetic_tile, visa / one_class
                          per category: train on the good training images, score the test images and their pixels
@@ -51,13 +55,13 @@ __all__ = [
 ]
 
 BenchModality = Literal["series", "image", "audio"]
-SERIES_DATASETS = ("nab", "ucr", "msl", "pems_bay")
+SERIES_DATASETS = ("nab", "ucr", "msl", "pems_bay", "tsb_uad", "planted")
 IMAGE_DATASETS = ("mvtec_ad", "magnetic_tile", "visa")
 AUDIO_DATASETS = ("urbansound8k", "esc10", "esc50", "dcase")
 
 COLUMNS = (
     "dataset", "item", "protocol", "method", "seed", "auroc", "auprc", "vus_pr", "vus_roc", "pixel_auroc", "aupro",
-    "pauc", "nab_score", "fit_s", "score_s", "peak_mb", "error",
+    "pauc", "nab_score", "event_f1", "start_error", "end_error", "fit_s", "score_s", "peak_mb", "error",
 )  # fmt: skip
 
 
@@ -243,16 +247,39 @@ def _names(task: AnyTask) -> set[str]:
 def _nab_tasks(root: Path) -> list[Task]:
     from oddwave.lab.datasets.nab import load_nab
 
-    tasks = []
-    for series in load_nab(root):
-        tasks.append(Task("nab", series.name, "unsupervised", None, series.values, series.gt_label, series.windows))
-    return [*tasks, *(_split_task("nab", series, "semi") for series in load_nab(root))]
+    streams = load_nab(root)
+    return [*(_whole_task("nab", own) for own in streams), *(_split_task("nab", own, "semi") for own in streams)]
 
 
 def _pems_tasks(root: Path) -> list[Task]:
     from oddwave.lab.datasets.pems_bay import load_pems_bay
 
     return [_split_task("pems_bay", series, "injected") for series in load_pems_bay(root)]
+
+
+def _tsb_tasks(root: Path) -> list[Task]:
+    from oddwave.lab.datasets.tsb_uad import load_tsb_uad, semi_split
+
+    streams = [series for series in load_tsb_uad(root) if series.windows]
+    splits = [split for split in map(semi_split, streams) if split is not None]
+    semi = [Task("tsb_uad", s.name, "semi", s.train, s.test, s.gt_label, s.windows) for s in splits]
+    return [*(_whole_task("tsb_uad", own) for own in streams), *semi]
+
+
+def _planted_tasks(root: Path) -> list[Task]:
+    from oddwave.lab.datasets.planted import load_planted
+
+    streams, panels = load_planted(root)
+    return [
+        *(_whole_task("planted", own) for own in streams),
+        *(_split_task("planted", own, "semi") for own in streams),
+        *(Task("planted", p.name, "one_class", p.train_normal, p.test, p.gt_label) for p in panels),
+    ]
+
+
+def _whole_task(dataset: str, series: LabelledSeries) -> Task:
+    """Learn from the whole stream without labels, score the same points."""
+    return Task(dataset, series.name, "unsupervised", None, series.values, series.gt_label, series.windows)
 
 
 def _split_task(dataset: str, series: LabelledSeries, protocol: str) -> Task:
@@ -265,12 +292,12 @@ def _split_task(dataset: str, series: LabelledSeries, protocol: str) -> Task:
 
 
 def _ucr_tasks(root: Path) -> list[Task]:
-    from oddwave.lab.datasets.ucr import NORMAL_CLASS, load_ucr
+    from oddwave.lab.datasets.ucr import load_ucr, ucr_names
 
     tasks, missing = [], []
-    for name in sorted(NORMAL_CLASS):
+    for name in ucr_names(root):
         try:
-            panel = load_ucr(root, name)
+            panel = load_ucr(root, name).without_copies()
         except DataError as error:
             missing.append(error)
         else:
@@ -332,7 +359,14 @@ def _audio_tasks(dataset: str, root: Path) -> list[AudioTask]:
 
 _KINDS: dict[BenchModality, str] = {"series": "series", "image": "image", "audio": "sound"}
 _LOADERS: dict[BenchModality, dict[str, Callable[[Path], Sequence[Any]]]] = {
-    "series": dict(zip(SERIES_DATASETS, (_nab_tasks, _ucr_tasks, _msl_tasks, _pems_tasks), strict=True)),
+    "series": {
+        "nab": _nab_tasks,
+        "ucr": _ucr_tasks,
+        "msl": _msl_tasks,
+        "pems_bay": _pems_tasks,
+        "tsb_uad": _tsb_tasks,
+        "planted": _planted_tasks,
+    },
     "image": dict(zip(IMAGE_DATASETS, (_mvtec_tasks, _tile_tasks, _visa_tasks), strict=True)),
     "audio": {name: partial(_audio_tasks, name) for name in AUDIO_DATASETS},
 }

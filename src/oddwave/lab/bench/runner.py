@@ -23,13 +23,15 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from oddwave.errors import DataError
-from oddwave.files import write_json_atomic
+from oddwave.files import write_bytes_atomic, write_json_atomic
 from oddwave.lab.bench.ablation import is_variant
 from oddwave.lab.bench.environment import available_memory_mb, environment, peak_memory_mb, reset_peak_memory
 from oddwave.lab.bench.image_metrics import image_metrics
 from oddwave.lab.bench.label_metrics import audio_metrics, auroc_by_kind
+from oddwave.lab.bench.markdown import csv_text
 from oddwave.lab.bench.methods import applies, is_seeded, method_names, run_method
 from oddwave.lab.bench.protocol import (
     COLUMNS,
@@ -117,7 +119,8 @@ def read_results(out: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return list({_cell_of(row): row for row in rows}.values())
+    whole = [dict.fromkeys(COLUMNS, "") | row for row in rows]  # an older run may lack columns
+    return list({_cell_of(row): row for row in whole}.values())
 
 
 def _metrics(task: AnyTask, outcome: Outcome) -> dict[str, float]:
@@ -142,8 +145,16 @@ def _series_metrics(task: Task, scores: np.ndarray) -> dict[str, float]:
     result = {"auroc": auroc(task.gt_label, clean), "auprc": auprc(task.gt_label, clean)}
     if not task.is_panel:
         volume = vus(task.gt_label, clean)
-        result |= {"vus_pr": volume.pr, "vus_roc": volume.roc}
+        result |= {"vus_pr": volume.pr, "vus_roc": volume.roc, **_event_metrics(task, clean)}
     return result
+
+
+def _event_metrics(task: Task, scores: Float[np.ndarray, " n"]) -> dict[str, float]:
+    from oddwave.lab.metrics.event import event_scores
+
+    events = event_scores(task.gt_label, scores)
+    found = {"start_error": events.start_error, "end_error": events.end_error} if events.f1 else {}
+    return {"event_f1": events.f1, **found}
 
 
 def _facts(task: AnyTask, outcome: Outcome, metrics: Mapping[str, float]) -> dict[str, Any]:
@@ -255,10 +266,21 @@ def _prepare_folder(out: Path, modality: BenchModality, num_threads: int) -> Non
         (out / "scores").mkdir(parents=True, exist_ok=True)
         name = "environment.json" if modality == "series" else f"{modality}_environment.json"
         (out / name).write_text(json.dumps(environment(num_threads), indent=2) + "\n", encoding="utf-8")
-        if not (out / "results.csv").exists():
-            _append(out, None)
+        _prepare_table(out)
     except OSError as error:
         raise DataError(f"cannot write benchmark results to '{out}': {error.strerror}; choose another -o") from None
+
+
+def _prepare_table(out: Path) -> None:
+    """Write the names of the columns, or bring a table that an older version began to those of this one."""
+    path = out / "results.csv"
+    if not path.exists():
+        _append(out, None)
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        names = next(csv.reader(file), [])
+    if tuple(names) != COLUMNS:
+        write_bytes_atomic(path, csv_text(read_results(out), COLUMNS).encode())
 
 
 def _append(out: Path, row: dict[str, str] | None) -> None:

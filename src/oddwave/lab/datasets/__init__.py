@@ -9,7 +9,8 @@ from oddwave.lab.datasets.nab import load_nab, probation_end
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit, data_root
 from oddwave.lab.datasets.registry import DATASETS, DatasetEntry
-from oddwave.lab.datasets.ucr import NORMAL_CLASS, load_ucr, load_ucr_panels
+from oddwave.lab.datasets.tsb_uad import load_tsb_uad, semi_split
+from oddwave.lab.datasets.ucr import NORMAL_CLASS, load_ucr, load_ucr_panels, ucr_names
 from oddwave.lab.datasets.urbansound8k import URBANSOUND8K_CLASSES, load_urbansound8k
 from oddwave.lab.datasets.visa import load_visa
 
@@ -33,9 +34,12 @@ __all__ = [
     "load_msl",
     "load_mvtec",
     "load_nab",
+    "load_tsb_uad",
     "load_ucr",
     "load_ucr_panels",
     "load_urbansound8k",
     "load_visa",
     "probation_end",
+    "semi_split",
+    "ucr_names",
 ]

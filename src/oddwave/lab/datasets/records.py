@@ -6,7 +6,7 @@ anomalous. Read `nab.py`, `ucr.py` and `msl.py` next: one official layout each.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +65,12 @@ class LabelledPanel:
         """0 for the normal test instances, 1 for the others."""
         label: np.ndarray = (self.test_class != self.normal_class).astype(np.int64)
         return label
+
+    def without_copies(self) -> "LabelledPanel":
+        """Return the panel without the test instances that are copies of normal training instances."""
+        seen = {own.tobytes() for own in self.train_normal}
+        new = np.array([own.tobytes() not in seen for own in self.test], bool)
+        return self if new.all() else replace(self, test=self.test[new], test_class=self.test_class[new])
 
 
 def data_root(explicit: Path | str | None = None) -> Path:

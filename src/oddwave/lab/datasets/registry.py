@@ -15,6 +15,7 @@ from oddwave.lab.datasets.nab import load_nab
 from oddwave.lab.datasets.pems_bay import load_pems_bay
 from oddwave.lab.datasets.recordings import ClipSplit
 from oddwave.lab.datasets.records import LabelledPanel, LabelledSeries, LabelledSplit
+from oddwave.lab.datasets.tsb_uad import load_tsb_uad
 from oddwave.lab.datasets.ucr import load_ucr_panels
 from oddwave.lab.datasets.urbansound8k import load_urbansound8k
 from oddwave.lab.datasets.visa import load_visa
@@ -46,7 +47,7 @@ DATASETS: dict[str, DatasetEntry] = {
     "ucr": DatasetEntry(
         load=load_ucr_panels,
         modality="series",
-        description="UCR archive 2018, one-class: DodgerLoopWeekend, ECG200, FordA, Lightning2, Wafer",
+        description="UCR archive 2018, one-class: every data set that is there",
         layout="ucr/<Name>/<Name>_TRAIN.tsv, ucr/<Name>/<Name>_TEST.tsv",
         licence="none stated; cite Dau et al. 2019",
         source="https://www.cs.ucr.edu/~eamonn/time_series_data_2018/",
@@ -58,6 +59,14 @@ DATASETS: dict[str, DatasetEntry] = {
         layout="msl/labeled_anomalies.csv, msl/data/train/<id>.npy, msl/data/test/<id>.npy",
         licence="public (NASA)",
         source="https://github.com/khundman/telemanom",
+    ),
+    "tsb_uad": DatasetEntry(
+        load=load_tsb_uad,
+        modality="series",
+        description="TSB-UAD: univariate streams from many sources with a label for every point",
+        layout="tsb_uad/<name>.csv (value,label), or the official tsb_uad/<name>.out",
+        licence="none stated for the collection; cite Paparrizos et al. 2022",
+        source="https://github.com/TheDatumOrg/TSB-UAD",
     ),
     "pems_bay": DatasetEntry(
         load=load_pems_bay,

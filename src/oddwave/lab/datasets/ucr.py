@@ -8,6 +8,7 @@ class. Normal class per data set, by what it records:
     Lightning2       1  the class treated as normal here (-1: the other kind of discharge)
     FordA           -1  engine noise without the symptom; nearly balanced, an honest hard case
     DodgerLoopWeekend 1  weekday: 102 of 138 test days, with a morning rush that class 2 (weekend) lacks
+    any other set       the most frequent class of TRAIN; of equally frequent ones the smallest
 
 Missing values: DodgerLoopWeekend has gaps (NaN) where the loop sensor was silent, in 14 of its 158 days. They are
 filled within each instance by straight lines in time (ends by the nearest value), from that instance alone;
@@ -25,8 +26,9 @@ from jaxtyping import Float, Int
 from oddwave.errors import ConfigError, DataError
 from oddwave.lab.datasets.records import LabelledPanel, find_folder
 
-__all__ = ["NORMAL_CLASS", "load_ucr", "load_ucr_panels"]
+__all__ = ["NORMAL_CLASS", "load_ucr", "load_ucr_panels", "ucr_names"]
 
+_FOLDERS = ("ucr", "UCRArchive_2018")
 NORMAL_CLASS = {"DodgerLoopWeekend": 1, "ECG200": 1, "FordA": -1, "Lightning2": 1, "Wafer": 1}
 
 
@@ -38,24 +40,21 @@ def load_ucr(
 ) -> LabelledPanel:
     """Load one data set of the archive as a panel of univariate instances (N, 1, L).
 
-    `root` is the archive's folder or the data folder above it; `normal_class` is needed for data sets that are not in
-    `NORMAL_CLASS`; `missing` is "interpolate" or "keep".
-    Raises: ConfigError for an unknown `missing` or an unstated normal class; DataError for a missing or damaged file,
-    or a normal class that TRAIN does not hold.
+    `root` is the archive's folder or the data folder above it; `normal_class` is that of `NORMAL_CLASS` unless it is
+    given, else the most frequent class of TRAIN; `missing` is "interpolate" or "keep".
+    Raises: ConfigError for an unknown `missing`; DataError for a missing or damaged file, or a normal class that TRAIN
+    does not hold.
     """
     if missing not in ("interpolate", "keep"):
         raise ConfigError(f"missing is {missing!r}: give 'interpolate' or 'keep'")
-    normal = NORMAL_CLASS.get(name) if normal_class is None else normal_class
-    if normal is None:
-        known = ", ".join(NORMAL_CLASS)
-        raise ConfigError(f"no normal class is set for UCR data set {name!r}: pass normal_class, or one of {known}")
-    folder = find_folder(root, ("ucr", "UCRArchive_2018"), f"{name}/{name}_TRAIN.tsv", f"UCR data set {name}") / name
+    folder = find_folder(root, _FOLDERS, f"{name}/{name}_TRAIN.tsv", f"UCR data set {name}") / name
     parts = [_read_tsv(folder / f"{name}_{part}.tsv", missing) for part in ("TRAIN", "TEST")]
     (train_class, train), (test_class, test) = parts
     if train.shape[1:] != test.shape[1:]:
         raise DataError(
             f"'{folder}': TRAIN instances have {train.shape[2]} points, TEST {test.shape[2]}: fetch it again"
         )
+    normal = NORMAL_CLASS.get(name, _most_frequent(train_class)) if normal_class is None else normal_class
     if not (train_class == normal).any():
         present = np.unique(train_class).tolist()
         raise DataError(
@@ -65,11 +64,34 @@ def load_ucr(
 
 
 def load_ucr_panels(root: Path | str, only: Collection[str] | None = None) -> list[LabelledPanel]:
-    """Load, in sorted order, the data sets of `NORMAL_CLASS` that `only` lists (all where it is None)."""
-    unknown = sorted(set(only or ()) - set(NORMAL_CLASS))
+    """Load, in sorted order, the data sets that are there, or those of them that `only` lists.
+
+    Raises: DataError for a name in `only` that is not there; as `load_ucr` and `ucr_names`.
+    """
+    names = ucr_names(root)
+    unknown = sorted(set(only or ()) - set(names))
     if unknown:
-        raise DataError(f"no normal class is set for UCR {', '.join(unknown)}: choose from {', '.join(NORMAL_CLASS)}")
-    return [load_ucr(root, name) for name in sorted(NORMAL_CLASS) if only is None or name in only]
+        raise DataError(f"UCR archive has no {', '.join(unknown)} here: choose from {', '.join(names)}")
+    return [load_ucr(root, name) for name in names if only is None or name in only]
+
+
+def ucr_names(root: Path | str) -> list[str]:
+    """Return the names of the data sets that are there, sorted. Raises: DataError where there is none."""
+    places = [Path(root), *(Path(root) / name for name in _FOLDERS)]
+    for place in places:
+        paths = place.glob("*/*_TRAIN.tsv")
+        names = sorted(path.parent.name for path in paths if path.name == f"{path.parent.name}_TRAIN.tsv")
+        if names:
+            return names
+    looked = ", ".join(f"'{place}'" for place in places)
+    raise DataError(
+        f"UCR archive not found: no '<Name>/<Name>_TRAIN.tsv' in {looked}; unpack the official download there"
+    )
+
+
+def _most_frequent(classes: Int[np.ndarray, " N"]) -> int:
+    values, counts = np.unique(classes, return_counts=True)
+    return int(values[np.argmax(counts)])  # of equal counts the first, which is the smallest class
 
 
 def _read_tsv(path: Path, missing: str) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, "N 1 L"]]:

@@ -2,6 +2,7 @@
 
 from oddwave.lab.metrics.aupro import aupro, pixel_auroc
 from oddwave.lab.metrics.auroc import auprc, auroc, pauc
+from oddwave.lab.metrics.event import EventScores, event_scores
 from oddwave.lab.metrics.f1 import F1Max, f1_max
 from oddwave.lab.metrics.nab_score import NAB_PROFILES, NabProfile, NabScore, nab_score
 from oddwave.lab.metrics.point_adjust import PointAdjustedF1, misleading_point_adjusted_f1
@@ -11,6 +12,7 @@ from oddwave.lab.metrics.vus import VUS, vus
 __all__ = [
     "NAB_PROFILES",
     "VUS",
+    "EventScores",
     "F1Max",
     "NabProfile",
     "NabScore",
@@ -18,6 +20,7 @@ __all__ = [
     "auprc",
     "aupro",
     "auroc",
+    "event_scores",
     "f1_max",
     "misleading_point_adjusted_f1",
     "nab_score",

@@ -15,6 +15,7 @@ from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, Verdict
 from oddwave.report.kinds.series_figures import MAX_CHANNELS, item_figure, point_budget, sparkline
 from oddwave.report.kinds.series_words import axis_offset, band_text, duration_s, event_length_text, moment_text
 from oddwave.report.kinds.views import share_bars
+from oddwave.report.plain_words import TERMS
 from oddwave.result_times import clock_text, offset_text
 from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult
 
@@ -94,7 +95,9 @@ def _event_row(item: SeriesResult, place: int, rank: int, section: int) -> dict[
         "rate": wording.rate_text(event.p_value),
         "bands": bars,
         "strongest_band": next((bar for bar in bars if bar.strongest), None),
-        "parts": [(name, wording.score_text(float(part[event.peak]))) for name, part in item.parts.items()],
+        "parts": [
+            (TERMS.get(name, name), wording.score_text(float(part[event.peak]))) for name, part in item.parts.items()
+        ],
     }
 
 

@@ -103,7 +103,8 @@ class SeriesSet:
     """Everything one source holds: streams, or the instances of a panel (all equally long).
 
     `failures` are those that could not be read, where `read_series` was told to skip them. `fingerprint` is a SHA-256
-    over ids, channel names, values and timestamps: equal data, equal fingerprint.
+    over ids, channel names, values and timestamps: equal data, equal fingerprint. `history` is what came right before
+    the items: looked at with them, not judged.
     """
 
     kind: Literal["stream", "panel"]
@@ -111,6 +112,7 @@ class SeriesSet:
     notes: tuple[str, ...] = ()
     fingerprint: str = field(default="")
     failures: tuple[SeriesFailure, ...] = ()
+    history: SeriesItem | None = None
 
     @property
     def entries(self) -> tuple[SeriesItem | SeriesFailure, ...]:

@@ -1,12 +1,18 @@
 """Events: contiguous runs of points above the threshold, with their start, end, peak and p-value."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.results import SeriesEvent
 from oddwave.scoring.calibration import Calibration
 
-__all__ = ["find_events", "peak_prominences", "runs"]
+__all__ = ["find_events", "labels_of_events", "peak_prominences", "runs"]
+
+_STANDS_OUT, _ROBUST = 4.0, 1.4826  # robust deviations
+_NEAR, _LASTING = 3, 0.2  # points between what belongs together; a part of an event, in units of the longest
+_EDGE = 0.65  # of the highest evidence of a point within an event: where the event begins and ends
 
 
 def runs(flags: Bool[np.ndarray, " N"], *, max_gap: int = 0) -> list[tuple[int, int]]:
@@ -27,26 +33,44 @@ def find_events(
     scores: Float[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
     calibration: Calibration,
+    alpha: float,
     *,
     max_gap: int = 0,
+    points: Float[np.ndarray, " N"] | None = None,
 ) -> tuple[SeriesEvent, ...]:
     """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says.
 
     A window that touches an anomaly raises the score of all its points, so a run of labels reaches far beyond its
     cause. Each peak that stands out of its run is an event of its own, from where the score rises past half of the peak
-    (counted from the usual score) to where it falls below that again. Points that were not judged (-1) are passed over
-    where they are few, as between the values of a slow sensor; no event begins or ends with one.
+    (counted from the usual score) to where it falls below that again. Where `points`, evidence of each point by itself,
+    stand out as well, the event begins and ends with them. What is not rarer than `alpha` among the maxima of normal
+    blocks is no event, for a long stream has many points above any threshold of points. Points that were not judged
+    (-1) are passed over where they are few, as between the values of a slow sensor; no event begins or ends with one.
     """
     usual = float(np.median(calibration.scores))
     core = np.zeros(len(scores), bool)
+    quiet = (0.0, 0.0) if points is None else _quiet(points[labels == 0])  # flagged ones may be most of them
     for judged in _judged_parts(scores, max_gap):
         for start, end in runs(labels[judged] > 0):
             own = scores[judged[start : end + 1]]
             for peak in _peaks(own, usual):
+                if not calibration.is_event(float(own[peak]), alpha):
+                    continue
                 left, right = _half_height(own, peak, usual)
+                if points is not None:
+                    left, right = _sharp_edges(points[judged[start : end + 1]], left, right, quiet)
                 core[judged[start + left] : judged[start + right] + 1] = True
     events = [_event(item, scores, start, end, calibration) for start, end in runs(core, max_gap=max_gap)]
     return tuple(sorted(events, key=lambda event: -event.score))
+
+
+def labels_of_events(scores: Float[np.ndarray, " N"], events: Sequence[SeriesEvent]) -> Int[np.ndarray, " N"]:
+    """Return 1 exactly within events, 0 elsewhere, -1 where nothing was judged."""
+    labels = np.zeros(len(scores), np.int64)
+    for event in events:
+        labels[event.start : event.end + 1] = 1
+    labels[np.isnan(scores)] = -1
+    return labels
 
 
 def _judged_parts(scores: Float[np.ndarray, " N"], max_gap: int) -> list[Int[np.ndarray, " k"]]:
@@ -94,6 +118,31 @@ def _bases(heights: Float[np.ndarray, " k"], valleys: Float[np.ndarray, " k"]) -
 def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple[int, int]:
     high = own >= min(own[peak], usual + 0.5 * (own[peak] - usual))  # at a loose alpha a peak may lie below the usual
     return next((a, b) for a, b in runs(high) if a <= peak <= b)
+
+
+def _quiet(points: Float[np.ndarray, " N"]) -> tuple[float, float]:
+    """Return the usual evidence of a point, and how much of it stands out; of no points nothing does."""
+    seen = points[np.isfinite(points)]
+    if not len(seen):
+        return 0.0, np.inf
+    usual = float(np.median(seen))
+    return usual, _STANDS_OUT * _ROBUST * float(np.median(np.abs(seen - usual)))
+
+
+def _sharp_edges(points: Float[np.ndarray, " n"], left: int, right: int, quiet: tuple[float, float]) -> tuple[int, int]:
+    """Return the first and the last point of left..right with most of the highest evidence there, where it stands out.
+
+    `quiet` is the usual evidence of a point, and how far above it the highest must lie.
+    """
+    usual, least = quiet
+    own = points[left : right + 1] - usual
+    highest = float(np.nanmax(own, initial=-np.inf))
+    if not highest > max(least, 0.0):
+        return left, right
+    found = runs(own >= _EDGE * highest, max_gap=_NEAR)
+    longest = max(end - start + 1 for start, end in found)
+    kept = [(start, end) for start, end in found if end - start + 1 >= _LASTING * longest]  # no stray point before it
+    return left + kept[0][0], left + kept[-1][1]
 
 
 def _event(item: str, scores: Float[np.ndarray, " N"], start: int, end: int, calibration: Calibration) -> SeriesEvent:

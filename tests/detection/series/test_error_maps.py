@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from oddwave.detection.series.error_maps import denoiser_terms, wavelet_energy
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.nets.unet import UNet
-from oddwave.scoring.error_maps import denoiser_terms, wavelet_energy
 from oddwave.scoring.scorer import CommonNoise
 
 SCHEDULE = make_schedule("linear", 1000)

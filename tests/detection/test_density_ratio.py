@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from oddwave.detection.density_ratio import DensityRatio, RatioDistance
 from oddwave.errors import DataError, ShapeError
-from oddwave.scoring.density_ratio import DensityRatio
-from oddwave.scoring.scorer import RatioDistance
 
 
 def score(ratio: DensityRatio, queries: np.ndarray) -> np.ndarray:

@@ -1,48 +1,48 @@
-"""The model of series: one denoiser, one scorer per window size, and how they are trained, weighed and combined.
+"""The model of series by a denoiser: one network, one scorer per window size; how they are trained, weighed, combined.
 
 Fit: windows of all sizes -> train the denoiser -> noise levels -> memories -> standardise -> weights -> remember
 what was held out -> calibrate by it, each window compared with all that do not overlap it.
 Score: windows -> terms -> standardised groups -> fused window score -> points -> combined over window sizes.
 Both ways of use (train on normals, then score others; or compare one stream with the rest of itself) run through the
-same lines; they differ in `self_join` only. Read `terms.py` for the terms and `detector.py` for the public
-door.
+same lines; they differ in `self_join` only. Read `terms.py` for the terms and `detector.py` for the public door.
 
 Legend: n points, C channels, N windows, L points per window.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.choose import choose_fusion, choose_noise_levels
 from oddwave.detection.device import chosen_device
 from oddwave.detection.job import QUIET, FitJob
+from oddwave.detection.series.error_maps import DenoiserTerms
 from oddwave.detection.series.missing_values import Bank
 from oddwave.detection.series.plan import WindowPlan
+from oddwave.detection.series.reconstruct import reconstruct_streams
 from oddwave.detection.series.stream_scores import StreamScore, learnt_ranges, over_sizes
-from oddwave.detection.series.streams import Stream, WindowSet, cut_streams, points_from_windows
-from oddwave.detection.series.terms import TermSet, WindowScorer
+from oddwave.detection.series.streams import Stream, WindowSet, cut_streams, points_from_windows, rare_channels
+from oddwave.detection.series.terms import TermSet, WindowScorer, with_point_errors
 from oddwave.detection.threads import one_thread
 from oddwave.diffusion.schedule import NoiseSchedule, make_schedule
 from oddwave.errors import DataError
 from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
 from oddwave.planted.series_windows import make_synthetic_windows
-from oddwave.scoring.error_maps import DenoiserTerms
 from oddwave.scoring.fusion import Fusion
 from oddwave.tensors.representation import Representation
-from oddwave.tensors.series_windows import join_windows, resample_windows
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import train
 from oddwave.training.progress import run_with_progress
 
-__all__ = ["SeriesModel"]
+__all__ = ["DenoiserModel"]
 
 _MIN_REFERENCE_WINDOWS = 30
 _SELECTION_WINDOWS = 128
@@ -60,7 +60,7 @@ class Normals:
 
 
 @dataclass
-class SeriesModel:
+class DenoiserModel:
     """A fitted (or being fitted) model; `evidence` tells why every automatic choice fell as it did.
 
     `ranges` are the usual score and its distance to a high one where only the shortest, the two shortest, ... window
@@ -80,7 +80,7 @@ class SeriesModel:
     @classmethod
     def build(
         cls, config: DetectorConfig, plan: WindowPlan, n_channels: int, *, outline: bool = False
-    ) -> "SeriesModel":
+    ) -> "DenoiserModel":
         """Make an untrained model; the network's first weights follow from the seed.
 
         An `outline` has a network without memory for its weights: it only tells their names and shapes.
@@ -150,6 +150,32 @@ class SeriesModel:
         ]
         terms = [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in zip(self.scorers, cuts, strict=True)]
         return self._combine(streams, cuts, terms)
+
+    @one_thread()
+    def normal_streams(self, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
+        """Return what streams would be if they were normal, in scaled units; NaN where no window fits."""
+        return reconstruct_streams(self.scorers[0], streams)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What was trained."""
+        return (self.net,)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a report tells of the model."""
+        return {
+            "method": "denoiser",
+            "representation": self.scorers[0].representation.kind,
+            "reconstruction_weight": self.fusion.reconstruction_weight,
+            "memory_weight": self.fusion.memory_weight,
+            "memory_spaces": list(self.scorers[0].memories),
+            "noise_levels": list(self.scorers[0].noise_levels),
+        }
+
+    @property
+    def rare_channels(self) -> tuple[int, ...]:
+        """The channels whose events are so rare that normal windows hold hardly any."""
+        return rare_channels(self.scorers[-1].lenders.windows)
 
     @one_thread()
     def remember(self, streams: Sequence[Stream]) -> None:
@@ -335,7 +361,7 @@ class SeriesModel:
             named = {"score": found.score.numpy(), **{name: values.numpy() for name, values in found.groups.items()}}
             layer = {k: points_from_windows(v, cut, streams, scorer.window_size) for k, v in named.items()}
             if self.config.scoring.aggregate != "window" and not self.plan.panel:  # an instance has one score
-                layer["score"] = self._with_point_errors(layer, scorer, cut, own, streams)
+                layer["score"] = with_point_errors(layer, scorer, cut, own, streams, self.fusion.memory_weight)
             layer["score"] = [scorer.standardised_score(points) for points in layer["score"]]
             layers.append(layer)
         count = len(self.scorers)
@@ -348,32 +374,6 @@ class SeriesModel:
         """Learn from normal scores how they lie where only the shorter window sizes look; give them in one range."""
         self.ranges = learnt_ranges(scored)
         return [own.in_range(self.ranges) for own in scored]
-
-    def _with_point_errors(
-        self,
-        layer: Mapping[str, list[Float[np.ndarray, " _"]]],
-        scorer: WindowScorer,
-        cut: WindowSet,
-        own: TermSet,
-        streams: Sequence[Stream],
-    ) -> list[Float[np.ndarray, " _"]]:
-        """Replace the denoiser's window error by its error at each point ("point"), or take both's mean ("blend")."""
-        if own.error_map.ndim != 2:
-            raise DataError(
-                f"scoring.aggregate '{self.config.scoring.aggregate}' needs one error per point, which representation "
-                f"'{scorer.representation.kind}' does not give: use scoring.aggregate=window"
-            )
-        mean, deviation = scorer.point_statistics
-        errors = (resample_windows(own.error_map[:, None], scorer.window_size)[:, 0] - mean) / deviation
-        weight = self.fusion.memory_weight
-        result = []
-        for number, stream in enumerate(streams):
-            chosen = cut.stream == number
-            point = join_windows(errors[chosen, None], cut.local_starts[chosen], len(stream))[:, 0]
-            if "memory" in layer:
-                point = (1.0 - weight) * point + weight * layer["memory"][number]
-            result.append(point if self.config.scoring.aggregate == "point" else 0.5 * (point + layer["score"][number]))
-        return result
 
 
 def _stride(window_size: int) -> int:

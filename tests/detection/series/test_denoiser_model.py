@@ -8,7 +8,7 @@ import pytest
 
 from oddwave.config import preset
 from oddwave.detection.series import representation_choice
-from oddwave.detection.series.model import SeriesModel
+from oddwave.detection.series.denoiser_model import DenoiserModel
 from oddwave.detection.series.plan import WindowPlan, plan_windows
 from oddwave.detection.series.streams import Stream, cut_streams
 from oddwave.detection.series.terms import WindowScorer
@@ -30,7 +30,7 @@ def engine(tiny_config, waves):
         'scoring.memory_spaces=["input", "feature", "statistics"]',
         "scoring.noise_levels=[0.15, 0.5]",
     )
-    engine = SeriesModel.build(config, plan_windows(streams, config, panel=False, held_back=0.0), 2)
+    engine = DenoiserModel.build(config, plan_windows(streams, config, panel=False, held_back=0.0), 2)
     engine.fit(streams, None)
     return engine
 
@@ -48,7 +48,7 @@ def test_every_term_has_one_row_per_window(engine, waves):
 
 def test_a_remembered_window_finds_itself_unless_it_is_told_not_to(tiny_config, waves):
     cut = cut_streams([as_stream(waves(80))], 16, 4)
-    engine = SeriesModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 1)
+    engine = DenoiserModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 1)
     scorer = engine.scorers[0]
     denoised = scorer.denoise(cut.windows)
     scorer.fit_memory(cut, denoised, ("input",))
@@ -60,7 +60,7 @@ def test_a_remembered_window_finds_itself_unless_it_is_told_not_to(tiny_config, 
 
 @pytest.mark.parametrize("space", ["input", "feature", "complex", "mexican_hat", "log_magnitude", "statistics"])
 def test_every_memory_space_describes_a_window_by_one_vector(tiny_config, waves, space):
-    engine = SeriesModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 2)
+    engine = DenoiserModel.build(tiny_config(), WindowPlan((16,), (4,), 16, 16, False, {}), 2)
     scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(60, channels=2))], 16, 4)
     scorer.fit_memory(cut, scorer.denoise(cut.windows), (space,))
     vectors = scorer.memories[space].vectors
@@ -75,7 +75,7 @@ def test_every_memory_space_describes_a_window_by_one_vector(tiny_config, waves,
 @pytest.mark.parametrize("local", [True, False])
 def test_distances_are_scaled_locally_unless_told_not_to(tiny_config, waves, local):
     config = tiny_config(f"scoring.local_scaling={str(local).lower()}")
-    engine = SeriesModel.build(config, WindowPlan((16,), (4,), 16, 16, False, {}), 1)
+    engine = DenoiserModel.build(config, WindowPlan((16,), (4,), 16, 16, False, {}), 1)
     scorer, cut = engine.scorers[0], cut_streams([as_stream(waves(200))], 16, 4)
     scorer.fit_memory(cut, scorer.denoise(cut.windows), ("input",))
     weights = scorer.memories["input"].weights
@@ -116,7 +116,7 @@ def test_choices_are_told_as_evidence(engine):
 
 def test_a_networks_first_weights_follow_from_the_seed(tiny_config):
     plan = WindowPlan((16,), (4,), 16, 16, False, {})
-    same, again, other = (SeriesModel.build(tiny_config(f"seed={s}"), plan, 1).net.state_dict() for s in (3, 3, 4))
+    same, again, other = (DenoiserModel.build(tiny_config(f"seed={s}"), plan, 1).net.state_dict() for s in (3, 3, 4))
     assert all(same[name].equal(again[name]) for name in same)
     assert not all(same[name].equal(other[name]) for name in same)
 
@@ -124,7 +124,7 @@ def test_a_networks_first_weights_follow_from_the_seed(tiny_config):
 def test_sizes_that_no_stretch_has_room_for_are_given_up(tiny_config, waves):
     stream = as_stream(waves(200), breaks=tuple(range(30, 200, 30)))
     config = tiny_config("series.window_sizes=[16, 40]")
-    engine = SeriesModel.build(config, plan_windows([stream], config, panel=False, held_back=0.0), 1)
+    engine = DenoiserModel.build(config, plan_windows([stream], config, panel=False, held_back=0.0), 1)
     (scored,) = engine.fit([stream], None)
     assert engine.plan.sizes == (16,)
     assert len(engine.scorers) == len(engine.plan.strides) == 1
@@ -135,7 +135,7 @@ def test_sizes_that_no_stretch_has_room_for_are_given_up(tiny_config, waves):
 def test_too_many_gaps_are_refused_in_one_line(tiny_config, waves):
     stream = as_stream(waves(200), breaks=tuple(range(10, 200, 10)))
     config = tiny_config()
-    engine = SeriesModel.build(config, plan_windows([stream], config, panel=False, held_back=0.0), 1)
+    engine = DenoiserModel.build(config, plan_windows([stream], config, panel=False, held_back=0.0), 1)
     with pytest.raises(DataError, match="no stretch of 16 points without a gap"):
         engine.fit([stream], None)
 
@@ -155,7 +155,7 @@ def test_an_automatic_representation_keeps_windows_unless_another_is_clearly_bet
             if self.evidence["weights"]["term_auroc"]["recon"] is None:
                 raise DataError("not this one")
 
-    monkeypatch.setattr(representation_choice, "SeriesModel", Judged)
+    monkeypatch.setattr(representation_choice, "DenoiserModel", Judged)
     streams = [as_stream(waves(400))]
     config = tiny_config("series.window_sizes=[16, 40]", "series.representation=auto")
     plan = plan_windows(streams, config, panel=False, held_back=0.0)

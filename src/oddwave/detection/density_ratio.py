@@ -15,11 +15,13 @@ distances, IEEE Trans. Inf. Theory 55(5); Ren et al. 2019, Likelihood ratios for
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor, nn
 
 from oddwave.errors import DataError, ShapeError
 
-__all__ = ["DensityRatio"]
+__all__ = ["DensityRatio", "RatioDistance"]
 
 _SMALLEST_SHARE = 1e-3  # of the usual deviation: a dimension that hardly moves in the background must not decide
 _TINY = 1e-9
@@ -27,7 +29,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class DensityRatio:
-    """Normals and background, standardised, in one vector space; `RatioDistance` (`scorer.py`) computes s.
+    """Normals and background, standardised, in one vector space; `RatioDistance` computes s.
 
     Raises: DataError where one of them is empty or not finite, or the scale is not positive.
     """
@@ -80,3 +82,29 @@ class DensityRatio:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "DensityRatio":
         """Undo `arrays`."""
         return cls(arrays["normals"], arrays["background"], arrays["centre"], arrays["scale"])
+
+
+class RatioDistance(nn.Module):
+    """How much nearer a vector is to everything else than to the normals, by a `DensityRatio`."""
+
+    normals: Tensor
+    background: Tensor
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, ratio: DensityRatio) -> None:
+        super().__init__()
+        self.num_neighbors = ratio.num_neighbors
+        for name in ("normals", "background", "centre", "scale"):
+            self.register_buffer(name, torch.from_numpy(getattr(ratio, name)))
+
+    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        """Return ln d_k(x, normals) - ln d_k(x, background)."""
+        scaled = ((x - self.centre) / self.scale).double()  # squares of large, near vectors cancel in single precision
+        near, far = (self._mean_distance(scaled, items) for items in (self.normals.double(), self.background.double()))
+        return (near + _TINY).log() - (far + _TINY).log()
+
+    def _mean_distance(self, queries: Float[Tensor, "N D"], items: Float[Tensor, "M D"]) -> Float[Tensor, " N"]:
+        squared = queries.square().sum(1)[:, None] - 2.0 * queries @ items.T + items.square().sum(1)
+        nearest = squared.topk(min(self.num_neighbors, len(items)), dim=1, largest=False).values
+        return nearest.clamp(min=0.0).sqrt().mean(1)

@@ -3,7 +3,7 @@
     x0_bar(t) = mean_r x0_hat(t, r),    residual(t) = x_0 - x0_bar(t)
 
 R = 0 noise draws stands for no noise at all, x_t = sqrt(abar_t) x_0: deterministic, one network call per level. All
-items see the same noise (see `error_maps.py`, which does the same for windows and adds the features of the network).
+items see the same noise (see `detection/series/error_maps.py`: the same for windows, and the features of the network).
 
 Legend: B items, C channels, K noise levels, R draws, *grid = L or H, W.
 """

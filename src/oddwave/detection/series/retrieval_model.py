@@ -1,0 +1,322 @@
+"""The model of series by retrieval: remembered windows of several sizes, and a prior that was trained once for all.
+
+Fit: windows of all sizes, dense enough that every phase is there -> memories -> what is usual for normals.
+Score: windows -> neighbours -> window and point evidence (`retrieval_scorer.py`) -> points -> combined over sizes.
+
+Nothing is trained on the user's data. A window is compared with those that do not overlap it, so that the same memory
+serves to score others and to compare a stream with the rest of itself (`self_join`). Read `detector.py` for the public
+door, `denoiser_model.py` for the other way: a denoiser trained on the data themselves.
+
+Legend: n points, C channels, N windows, L points per window.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from oddwave.config import DetectorConfig
+from oddwave.detection.device import chosen_device
+from oddwave.detection.job import QUIET, FitJob
+from oddwave.detection.series.plan import WindowPlan
+from oddwave.detection.series.retrieval_scorer import Basis, RetrievalScorer
+from oddwave.detection.series.size_memory import PRIOR_LENGTH, SizeMemory
+from oddwave.detection.series.stream_scores import StreamScore, learnt_ranges, over_sizes, strongest
+from oddwave.detection.series.streams import (
+    Stream,
+    WindowSet,
+    cut_streams,
+    num_windows,
+    points_from_maps,
+    points_from_windows,
+    rare_channels,
+)
+from oddwave.detection.threads import one_thread
+from oddwave.errors import CheckpointError, DataError
+from oddwave.progress import Report, stage
+from oddwave.scoring.prior import Prior, load_prior
+from oddwave.scoring.retrieval import Retrieved
+from oddwave.scoring.scorer import NearestDistance
+from oddwave.tensors.series_windows import join_windows, resample_windows
+from oddwave.training.loop import STATE_FILE
+
+__all__ = ["RetrievalModel"]
+
+_BLOCK_VALUES = 2**24  # of evidence held at once
+_EVIDENCE = 32  # values per point and channel of a block, about
+_MAX_MISSING_WINDOW, _MAX_MISSING_INSTANCE = 0.25, 0.5
+_TEMPERATURE = 1.0
+_MOST_ALONE = 16  # channels that are also looked at one by one
+_MOST_BASIS = 2048  # windows that what is usual is learnt from
+_MOST_ODDS = 256  # of them that the prior looks at
+
+
+def _seen(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Stream]:
+    """Return the streams with these channels alone."""
+    if not streams or len(channels) == streams[0].values.shape[1]:
+        return list(streams)
+    chosen = list(channels)
+    return [replace(s, values=s.values[:, chosen], known=s.known[:, chosen]) for s in streams]
+
+
+def _further(report: Report, done: int, total: int, more: int) -> None:
+    report(min(done + more, total), total)
+
+
+@dataclass
+class RetrievalModel:
+    """A fitted (or being fitted) model; `evidence` tells what was chosen, `ranges` as in `DenoiserModel`."""
+
+    config: DetectorConfig
+    plan: WindowPlan
+    n_channels: int
+    prior: Prior
+    sizes: list[SizeMemory] = field(default_factory=list)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    ranges: tuple[tuple[float, float], ...] = ()
+    rare_channels: tuple[int, ...] = ()  # whose events are so rare that normal windows hold hardly any
+
+    @classmethod
+    def build(cls, config: DetectorConfig, plan: WindowPlan, n_channels: int) -> "RetrievalModel":
+        """Return a model that remembers nothing yet."""
+        return cls(config, plan, n_channels, load_prior())
+
+    @one_thread()
+    def fit(self, streams: Sequence[Stream], job: FitJob = QUIET) -> list[StreamScore]:
+        """Remember normal streams; return their own scores, each stretch compared with the others.
+
+        Raises:
+            DataError: no stream yields a window.
+            CheckpointError: a stopped training was to be resumed, which this model has none of.
+        """
+        if job.resume and job.checkpoint_dir is not None and (job.checkpoint_dir / STATE_FILE).exists():
+            raise CheckpointError(
+                f"{job.checkpoint_dir / STATE_FILE} is of another run: series.method 'retrieval' trains nothing; leave "
+                "--resume out, or set series.method=denoiser to go on"
+            )
+        planned = list(zip(self.plan.sizes, self.plan.strides, strict=True))
+        with stage("remembering windows", job.show_progress) as report:
+            for number, (channels, (size, stride)) in enumerate(product(self._views(), planned)):
+                report(number, len(planned) * len(self._views()))
+                cut = self._learnable(_seen(streams, channels), size, stride)
+                if len(cut):
+                    own = SizeMemory.fit(cut, size, stride, channels, panel=self.plan.panel, most=self._most)
+                    own.basis = self._basis(own, streams)
+                    self.sizes.append(own)
+        learnt = [pair for pair in planned if pair[0] in {own.window_size for own in self.sizes}]
+        if all(len(own.channels) < self.n_channels for own in self.sizes):  # channels by themselves are not enough
+            raise DataError(self._nothing_to_learn(streams))
+        sizes, strides = zip(*learnt, strict=True)
+        self.plan = replace(self.plan, sizes=sizes, strides=strides)
+        largest = cut_streams(streams, max(sizes), max(sizes))  # as they are: a resampled one may lose a short event
+        self.rare_channels = rare_channels(largest.windows)
+        return self.score(streams, self_join=True, job=job)
+
+    def _views(self) -> list[tuple[int, ...]]:
+        """Return which channels are looked at together: all, and, where there are a few, each by itself.
+
+        What links channels shows in all of them; what one does alone would drown in the noise of the others.
+        """
+        whole = tuple(range(self.n_channels))
+        alone = 1 < self.n_channels <= _MOST_ALONE and not self.plan.panel
+        return [whole, *((channel,) for channel in whole)] if alone else [whole]
+
+    @one_thread()
+    def score(self, streams: Sequence[Stream], *, self_join: bool = False, job: FitJob = QUIET) -> list[StreamScore]:
+        """Score each point of each stream; a stream's scores do not depend on the streams beside it.
+
+        `self_join` is for streams that the memory holds: they are compared with everything but themselves.
+        """
+        layers: dict[tuple[int, ...], list[dict[str, list[Float[np.ndarray, " _"]]]]] = {}
+        total, done = sum(num_windows(streams, own.window_size, own.query_stride) for own in self.sizes), 0
+        with stage("comparing windows", job.show_progress) as report:
+            for own in self.sizes:
+                seen = _seen(streams, own.channels)
+                cut, told = self._cut(own, seen, self_join=self_join), partial(_further, report, done, total)
+                if len(cut):
+                    layer = self._layer(own, cut, seen, self_join=self_join, report=told)
+                    layers.setdefault(own.channels, []).append(layer)
+                done += len(cut)
+        count = len(self.plan.sizes)
+        return [
+            strongest(
+                [over_sizes(own, number, len(stream), count, _TEMPERATURE) for own in layers.values()]
+                or [over_sizes((), number, len(stream), count)]
+            ).in_range(self.ranges)
+            for number, stream in enumerate(streams)
+        ]
+
+    @one_thread()
+    def remember(self, streams: Sequence[Stream]) -> None:
+        """Add normal streams to the memories: the newest data are worth knowing."""
+        for number, own in enumerate(self.sizes):
+            cut = self._learnable(_seen(streams, own.channels), own.window_size, own.stride)
+            if len(cut):
+                self.sizes[number] = own.extended(cut, self._most)
+
+    @property
+    def _most(self) -> int:
+        """How many windows of one size are remembered at most."""
+        return self.config.scoring.memory_size
+
+    @property
+    def next_group(self) -> int:
+        """The number that the memory has for no stream yet."""
+        return 1 + max(int(own.memory.groups.max()) for own in self.sizes)
+
+    def ranged(self, scored: Sequence[StreamScore]) -> list[StreamScore]:
+        """Learn from normal scores how they lie where only the shorter window sizes look; give them in one range."""
+        self.ranges = learnt_ranges(scored, _TEMPERATURE)
+        return [own.in_range(self.ranges) for own in scored]
+
+    @one_thread()
+    def normal_streams(self, streams: Sequence[Stream]) -> list[Float[np.ndarray, "_ C"]]:
+        """Return what streams would be if they were normal, in scaled units; NaN where no window fits."""
+        own = self.sizes[0]
+        size = own.window_size
+        cut = self._completed(own, cut_streams(streams, size, max(1, size // 2), length=self._length), self_join=False)
+        scorer = self.scorer(own)
+        with torch.inference_mode():
+            blocks = [
+                scorer.normal(x, scorer.memory(x, groups, starts)).cpu().numpy()
+                for x, _, groups, starts, _ in self._blocks(own, cut)
+            ]
+        if not blocks:
+            return [np.full_like(stream.values, np.nan) for stream in streams]
+        windows = resample_windows(np.concatenate(blocks), size)
+        return [
+            join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
+            for number, stream in enumerate(streams)
+        ]
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What was trained on the data: nothing."""
+        return ()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a report tells of the model."""
+        return {"method": "retrieval", "num_remembered": self.num_remembered}
+
+    @property
+    def num_remembered(self) -> list[int]:
+        """How many windows of each size are remembered."""
+        kept = [(own.window_size, len(own.memory.windows)) for own in self.sizes]
+        return [max(num for size, num in kept if size == each) for each in self.plan.sizes]
+
+    def left_out(self, own: SizeMemory) -> int:
+        """Return how near a remembered window may not begin to one of the same stream that is compared with it."""
+        return own.window_size if self.plan.panel else max(self.plan.sizes)
+
+    def scorer(self, own: SizeMemory) -> RetrievalScorer:
+        """Return the scorer of a window size. Raises: AssertionError before what is usual was learnt."""
+        assert own.basis is not None
+        return self._scorer(own, own.basis)
+
+    def _scorer(self, own: SizeMemory, basis: Basis) -> RetrievalScorer:
+        spaces = {name: NearestDistance(memory) for name, memory in own.spaces.items()}
+        return RetrievalScorer(own.memory, self.prior, basis, own.resolution, spaces).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where windows are compared."""
+        return chosen_device(self.config.device)
+
+    def _cut(self, own: SizeMemory, streams: Sequence[Stream], *, self_join: bool) -> WindowSet:
+        cut = cut_streams(streams, own.window_size, own.query_stride, length=self._length)
+        return self._completed(own, cut, self_join=self_join)
+
+    @property
+    def _length(self) -> int | None:
+        """What windows are resampled to when they are cut; the convolutions see instances as they are."""
+        return None if self.plan.panel else PRIOR_LENGTH
+
+    @staticmethod
+    def _completed(own: SizeMemory, cut: WindowSet, *, self_join: bool) -> WindowSet:
+        return own.bank.completed(cut, self_join=self_join, reach=own.window_size)
+
+    def _learnable(self, streams: Sequence[Stream], size: int, stride: int) -> WindowSet:
+        """Cut windows that lack little of any channel."""
+        cut = cut_streams(streams, size, stride, length=self._length)
+        if cut.known is None:
+            return cut
+        return cut.take(np.flatnonzero(cut.learnable(self._max_missing)))
+
+    @property
+    def _max_missing(self) -> float:
+        """The share of a channel that a window to learn from may lack; instances are few, and of unequal lengths."""
+        return _MAX_MISSING_INSTANCE if self.plan.panel else _MAX_MISSING_WINDOW
+
+    def _nothing_to_learn(self, streams: Sequence[Stream]) -> str:
+        size = min(self.plan.sizes)
+        if any(len(cut_streams(streams, each, each)) for each in self.plan.sizes):
+            return f"no stretch of {size} points in which every channel has values: leave out those with the fewest"
+        return f"no stretch of {size} points without a gap to learn from: give longer streams"
+
+    def _basis(self, own: SizeMemory, streams: Sequence[Stream]) -> Basis:
+        """Learn what is usual of the evidence, from the windows themselves, each compared with the others."""
+        cut = self._cut(own, _seen(streams, own.channels), self_join=True)
+        kept = np.unique(np.linspace(0, len(cut) - 1, min(len(cut), _MOST_BASIS)).round().astype(int))
+        scorer = self._scorer(own, Basis.neutral(own.spaces or ("input",), len(own.channels)))
+        exclusion = self.left_out(own)
+        distances: dict[str, list[Float[np.ndarray, " _"]]] = {}
+        residuals, odds, lively = [], [], []
+        every = max(1, len(kept) // _MOST_ODDS)
+        with torch.inference_mode():
+            for x, vectors, groups, starts, rows in self._blocks(own, cut.take(kept)):
+                found = scorer.memory(x, groups, starts, exclusion)
+                for name, values in scorer.distance(found, vectors, groups, starts, exclusion).items():
+                    distances.setdefault(name, []).append(values.cpu().numpy())
+                residuals.append(scorer.residual(x, found).cpu().numpy())
+                lively.append(scorer.liveliness(x).cpu().numpy())
+                few = slice(-rows.start % every, None, every)
+                odds.append(scorer.log_odds(x[few], Retrieved(*(part[few] for part in found))).cpu().numpy())
+        usual = {name: np.concatenate(v) for name, v in distances.items()}
+        return Basis.fit(usual, *(np.concatenate(parts) for parts in (residuals, odds, lively)))
+
+    def _blocks(
+        self, own: SizeMemory, cut: WindowSet
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor, Tensor, slice]]:
+        """Yield windows, their vectors, groups and starts as tensors, as many at once as bounded memory holds."""
+        step = max(8, _BLOCK_VALUES // (len(own.channels) * PRIOR_LENGTH * _EVIDENCE))
+        for first in range(0, len(cut), step):
+            rows = slice(first, first + step)
+            parts = (resample_windows(cut.windows[rows], PRIOR_LENGTH), cut.groups[rows], cut.starts[rows])
+            x, groups, starts = (torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)
+            vectors = {name: values.to(self.device) for name, values in own.vectors(cut.windows[rows]).items()}
+            yield x.float(), vectors, groups, starts, rows
+
+    def _layer(
+        self,
+        own: SizeMemory,
+        cut: WindowSet,
+        streams: Sequence[Stream],
+        *,
+        self_join: bool,
+        report: Callable[[int], None],
+    ) -> dict[str, list[Float[np.ndarray, " _"]]]:
+        """Return, per stream, the scores of its points by one window size, and what each part of the evidence says."""
+        scorer, exclusion = self.scorer(own), self.left_out(own) if self_join else 0
+        windows, maps = np.zeros(len(cut)), np.zeros((len(cut), PRIOR_LENGTH), np.float32)
+        with torch.inference_mode():
+            for x, vectors, groups, starts, rows in self._blocks(own, cut):
+                found = scorer(x, vectors, groups, starts, exclusion)
+                windows[rows], maps[rows] = found.score.cpu().numpy(), found.map.cpu().numpy()
+                report(rows.start + len(x))
+        if not (np.isfinite(windows).all() and np.isfinite(maps).all()):
+            raise DataError(
+                "a score is not finite: the data hold values that cannot be computed with, or the model is damaged "
+                "(see `oddwave verify`)"
+            )
+        layer = {"window": points_from_windows(windows, cut, streams, own.window_size)}
+        if self.plan.panel:
+            return {**layer, "score": layer["window"]}
+        layer["point"] = points_from_maps(maps, cut, streams, own.window_size)
+        layer["score"] = [window + point for window, point in zip(layer["window"], layer["point"], strict=True)]
+        return layer
