@@ -11,7 +11,8 @@ nothing happens.
 
 The distance to the five nearest remembered windows says that something is odd about here; the residual to the eight
 nearest occasions, point by point, and the prior's log-odds say exactly where. Distances are unbounded and log-odds are
-not: arsinh brings both to one size. The weights are one setting for all data; they were chosen on planted anomalies.
+not: arsinh brings both to one size. The weights are one setting for all data, chosen on planted anomalies and,
+for the prior's, with a look at real labels beside them (docs/lab_notebook.md).
 
 Instances of a panel are compared in spaces of random convolutions instead (`tensors/convolution.py`): the prior and the
 residual then explain, but do not count.
