@@ -22,7 +22,7 @@ GROUND = "ground"
 # The lowest first. A room may import rooms of lower layers; those of one layer know nothing of each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     (GROUND,),
-    ("wavelets", "sources"),
+    ("wavelets", "sources", "calibration"),
     ("diffusion", "nets"),
     ("tensors", "training"),
     ("planted", "scoring"),
@@ -44,7 +44,8 @@ WORDS = {  # what a room holds, for the drawing
     "tensors": "items to tensors and back",
     "training": "minimising a loss",
     "planted": "synthetic anomalies",
-    "scoring": "errors, memory, calibration",
+    "calibration": "p-values, tails, thresholds",
+    "scoring": "errors, memory, fusion",
     "detection": "a detector per modality",
     "detector": "the public door",
     "report": "HTML, CSV, JSON",

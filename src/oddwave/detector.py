@@ -30,9 +30,9 @@ from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
 if TYPE_CHECKING:
+    from oddwave.calibration.conformal import Calibration
     from oddwave.detection.adding import Added
     from oddwave.detection.base import ModalityDetector
-    from oddwave.scoring.calibration import Calibration
 
 __all__ = ["Detector"]
 

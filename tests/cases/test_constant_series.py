@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.detection.series.points import ties_lifted
 from oddwave.detector import Detector
-from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.fusion import Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.tensors.series_scale import robust_scale

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from oddwave.calibration.conformal import Calibration, conformal_p_values, valid_alpha
 from oddwave.config import preset
 from oddwave.detection.density_ratio import DensityRatio, RatioDistance
 from oddwave.detection.series.events import find_events
 from oddwave.errors import ConfigError, DataError
-from oddwave.scoring.calibration import Calibration, conformal_p_values, valid_alpha
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from oddwave.calibration.conformal import Calibration, block_maxima, conformal_p_values
 from oddwave.results import are_discoveries
-from oddwave.scoring.calibration import Calibration, block_maxima, conformal_p_values
 
 DRAWS = 20_000
 SCORES = arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e6, 1e6))

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from oddwave.calibration.conformal import Calibration, block_maxima
 from oddwave.detection.scored import Scored, Unjudged
-from oddwave.scoring.calibration import Calibration, block_maxima
 from oddwave.version import __version__
 
 __all__ = ["Added", "Extension", "SortedOut", "Taken", "added_record", "held_back", "joined", "sorted_out"]

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import nn
 
+from oddwave.calibration.conformal import Calibration, valid_alpha
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Added, Extension, Taken, added_record, joined, sorted_out
 from oddwave.detection.device import chosen_device
@@ -34,7 +35,6 @@ from oddwave.progress import progress
 from oddwave.records import AnyResult, Kind
 from oddwave.registry import room_of
 from oddwave.results import DetectionResult
-from oddwave.scoring.calibration import Calibration, valid_alpha
 from oddwave.version import __version__
 
 __all__ = ["EXPLAIN", "NO_SCORE", "Explain", "FitJob", "ModalityDetector", "Scored", "Unjudged", "check_read_options"]

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig
 from oddwave.detection.base import ModalityDetector
 from oddwave.detection.map_model import MapModel
-from oddwave.scoring.calibration import Calibration
 
 __all__ = ["MapDetector"]
 

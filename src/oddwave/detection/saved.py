@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oddwave.calibration.threshold import threshold_of
 from oddwave.config import DetectorConfig
 from oddwave.detection.model_agreement import check_agreement
 from oddwave.detection.model_folder import read_model
@@ -16,7 +17,6 @@ from oddwave.detection.model_json import digest_of, plain_json, validated
 from oddwave.detection.model_schema import SavedSettings, schemas_of
 from oddwave.errors import CheckpointError
 from oddwave.registry import MODALITIES, room_of
-from oddwave.scoring.threshold import threshold_of
 
 __all__ = ["MODEL_FILES", "SEAL", "SavedModel", "checked", "mismatch", "read_saved"]
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig, config_from_dict
 from oddwave.detection.base import ModalityDetector
 from oddwave.detection.device import chosen_device
@@ -29,7 +30,6 @@ from oddwave.detection.model_tensors import TensorFile, tensor_bytes
 from oddwave.detection.saved import MODEL_FILES, SEAL, checked, mismatch
 from oddwave.errors import CheckpointError
 from oddwave.registry import detector_class
-from oddwave.scoring.calibration import Calibration
 
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "save_detector"]
 

@@ -1,3 +1,3 @@
-"""Scores: terms, memories, fusion, calibration, events. Read `fusion.py` next."""
+"""Scores: terms, memories, fusion. Read `fusion.py` next."""
 
 __all__: list[str] = []

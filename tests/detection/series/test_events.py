@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.detection.series.events import find_events, labels_of_events, peak_prominences, runs
-from oddwave.scoring.calibration import Calibration
 
 CALIBRATION = Calibration.fit([np.arange(20.0)], 5, "tests")  # block maxima 4, 9, 14, 19
 ALPHA = 0.7  # a peak of 12 has p 3/5 among them

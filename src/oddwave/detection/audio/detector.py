@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.audio.explain import explain_clips, without_filling
@@ -33,7 +34,6 @@ from oddwave.detection.map_state import audio_state, restore_audio
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, AudioResult
-from oddwave.scoring.calibration import Calibration
 from oddwave.sources.audio.clips import AudioClip, ClipStream, cut_clips
 from oddwave.sources.audio.items import AudioFailure, AudioItem, AudioSet
 from oddwave.sources.audio.reader import read_audio

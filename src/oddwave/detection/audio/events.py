@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
+from oddwave.calibration.conformal import conformal_p_values
 from oddwave.errors import ShapeError
 from oddwave.results import AudioEvent
-from oddwave.scoring.calibration import conformal_p_values
 
 __all__ = ["find_audio_events"]
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken, held_back
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged, check_read_options
@@ -29,7 +30,6 @@ from oddwave.detection.map_state import image_state, restore_images
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, ImageResult
-from oddwave.scoring.calibration import Calibration
 from oddwave.sources.image.items import ImageFailure, ImageItem, ImageSet, common_channels
 from oddwave.sources.image.reader import read_images
 from oddwave.sources.image.roi import read_roi

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+from oddwave.calibration.conformal import conformal_p_values
 from oddwave.detection.image.learning import DECODED_PX
 from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
 from oddwave.detection.image.tiles import Squares, cut_map, join_squares
@@ -23,7 +24,6 @@ from oddwave.diffusion.noise import shared_noise
 from oddwave.diffusion.samplers import reconstruct
 from oddwave.nets.unet import UNet
 from oddwave.results import ImageRegion, WaveletShare
-from oddwave.scoring.calibration import conformal_p_values
 from oddwave.tensors.image_frame import ImageFrame
 from oddwave.wavelets.pyramid import wavedec
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import nn
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, check_read_options
@@ -46,7 +47,6 @@ from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream, at_rest
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, SeriesEvent, SeriesResult
-from oddwave.scoring.calibration import Calibration
 from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet, match_channels
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.series_scale import SeriesScaler

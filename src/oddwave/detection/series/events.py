@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.results import SeriesEvent
-from oddwave.scoring.calibration import Calibration
 
 __all__ = ["find_events", "labels_of_events", "peak_prominences", "runs"]
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from oddwave.calibration.conformal import block_maxima
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream
-from oddwave.scoring.calibration import block_maxima
 from oddwave.sources.series.clock import MAX_GAP
 from oddwave.sources.series.items import SeriesItem, SeriesSet
 from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing

@@ -6,10 +6,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.detection.base import ModalityDetector, Scored, Unjudged, check_read_options
 from oddwave.detection.model_tensors import expected_memory
 from oddwave.records import Judged
-from oddwave.scoring.calibration import Calibration
 from oddwave.scoring.fusion import Fusion, Standardiser
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.scorer import NearestDistance, PartScores, Scorer

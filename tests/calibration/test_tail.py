@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto
 
-from oddwave.scoring.calibration import Calibration
-from oddwave.scoring.tail import Tail
+from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.tail import Tail
 
 
 @pytest.mark.parametrize("shape", [0.0, 0.3, -0.1])

@@ -14,10 +14,10 @@ from numbers import Real
 import numpy as np
 from jaxtyping import Float, Int
 
+from oddwave.calibration.tail import Tail
+from oddwave.calibration.threshold import threshold_of
 from oddwave.errors import ConfigError, DataError
 from oddwave.results import CalibrationSummary
-from oddwave.scoring.tail import Tail
-from oddwave.scoring.threshold import threshold_of
 
 __all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
 

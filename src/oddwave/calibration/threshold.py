@@ -1,6 +1,6 @@
 """The score at which a verdict turns, from calibration scores alone: one rule, with arrays and with saved numbers.
 
-Read `calibration.py` for what the threshold means.
+Read `conformal.py` for what the threshold means.
 """
 
 import math

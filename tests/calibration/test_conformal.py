@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from oddwave.calibration.conformal import Calibration, block_maxima, conformal_p_values
 from oddwave.errors import ConfigError, DataError
-from oddwave.scoring.calibration import Calibration, block_maxima, conformal_p_values
 
 
 def calibrated(scores, block_size=1):
