@@ -215,11 +215,14 @@ class MapsConfig(_Frozen):
 
 
 class ImageConfig(_Frozen):
-    """How an image becomes what the networks see.
+    """How an image becomes what the networks see, and what judges it.
 
+    `method` is "retrieval" (remembered patches, and a Gaussian per place: nothing is trained), or "denoiser", trained
+    on the images themselves.
     `augment` adds turned or mirrored copies of the training images: only for parts that may lie in any direction.
     """
 
+    method: Literal["retrieval", "denoiser"] = "retrieval"
     size_px: int = Field(default=256, ge=32, le=4096)
     fit: Literal["auto", "letterbox", "stretch"] = "auto"
     tile_px: int | None = Field(
@@ -280,6 +283,14 @@ class CalibrationConfig(_Frozen):
 
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
     calibration_share: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
+    trim: bool = Field(
+        default=False,
+        description="leave out what the healthy data themselves call certain anomalies: of the calibration, of series "
+        "(by retrieval) of the memory too",
+    )
+    adaptive: Literal["off", "rolling"] = Field(
+        default="off", description="rolling: streams are judged by their latest normal blocks, which follows slow drift"
+    )
 
 
 class DetectorConfig(_Frozen):

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -168,6 +168,7 @@ def print_found(
     *,
     to: TextIO | None = None,
     fdr: float | None = None,
+    fdr_method: Literal["bh", "by"] = "bh",
 ) -> None:
     """Print the verdict, the strongest findings, what to know about the data, and where the files are.
 
@@ -179,7 +180,7 @@ def print_found(
     say(f"{headline}. {detail}", to=to)
     _print_findings(result, to)
     if fdr is not None:
-        _print_discoveries(result, fdr, to)
+        _print_discoveries(result, fdr, fdr_method, to)
     _print_unjudged(result, to)
     print_notes([*source_notes, *_item_notes(result)], to=to)
     say("Written: " + ", ".join(str(path) for path in files), to=to)
@@ -197,8 +198,8 @@ def _print_findings(result: "DetectionResult", to: TextIO | None) -> None:
         say(f"  ... and {len(found) - _MOST_EVENTS} more, in {kind.findings_file}", to=to)
 
 
-def _print_discoveries(result: "DetectionResult", rate: float, to: TextIO | None) -> None:
-    found = result.discoveries(rate)
+def _print_discoveries(result: "DetectionResult", rate: float, method: Literal["bh", "by"], to: TextIO | None) -> None:
+    found = result.discoveries(rate, method=method)
     line = f"At a false discovery rate of {rate:g}: {len(found):,} of {len(result.items):,} items"
     if found:
         line += f", of which {rate * len(found):.2g} or fewer are expected to be normal: "

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from oddwave.calibration.budget import Asked
 from oddwave.config import DetectorConfig, preset
 from oddwave.detection.job import FitJob
 from oddwave.errors import ConfigError
@@ -42,7 +43,7 @@ Explain = Literal["flagged", "all", "none"]
 class Detector:
     """Learns what normal looks like and flags anomalies; see the module's example.
 
-    After fitting, `threshold_` is the score at and above which an item or point is anomalous at the default alpha, and
+    After fitting, `threshold_` is the score at and above which an item or a stream's peak is anomalous by default, and
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves).
     """
 
@@ -92,6 +93,9 @@ class Detector:
         source: Any,
         *,
         alpha: float | None = None,
+        threshold: float | None = None,
+        flag: int | None = None,
+        false_alarms: str | None = None,
         explain: Explain = "flagged",
         show_progress: bool = False,
         checkpoint_dir: Path | None = None,
@@ -100,14 +104,15 @@ class Detector:
         """Fit and score the same data, which may hold anomalies: each stretch is compared with all the others.
 
         The threshold rests on the data's own scores without those beyond the upper outer fence (quartile + 3
-        interquartile ranges), so an alpha of 1 % marks about 1 % of the points even where nothing is wrong: read the
-        events' p-values.
+        interquartile ranges); no block of a stream is compared with itself. What is anomalous is asked for as in
+        `score`.
 
         Raises:
             DataError: the data cannot be read, are too few, or are of a modality that needs normal data to learn from.
+            ConfigError: as `score`.
         """
-        job = FitJob(show_progress, checkpoint_dir, resume)
-        return self.inner.detect(source, job, alpha=alpha, explain=explain)
+        job, asked = FitJob(show_progress, checkpoint_dir, resume), Asked(alpha, threshold, flag, false_alarms)
+        return self.inner.detect(source, job, alpha=asked, explain=explain)
 
     def add(self, source: Any, *, allow_flagged: bool = False, show_progress: bool = False) -> "Added":
         """Extend what a fitted model knows by more healthy data, in seconds: nothing is trained.
@@ -130,11 +135,19 @@ class Detector:
         source: Any,
         *,
         alpha: float | None = None,
+        threshold: float | None = None,
+        flag: int | None = None,
+        false_alarms: str | None = None,
         explain: Explain = "flagged",
         history: Any = None,
         show_progress: bool = False,
     ) -> DetectionResult:
         """Score data: scores, p-values, verdicts, and of the items that are explained the normal version and more.
+
+        What is anomalous is asked for in one way of four: a false-alarm rate `alpha` (of normal items; of a stream, of
+        blocks), a `threshold` of the score, `flag`: so many of the strongest findings, or a budget of `false_alarms`:
+        "1 per week" where things have times, "2 per 1000 images", "1 per 10000 points". By default alpha is
+        `calibration.alpha`. The result says what was asked for, and whether the calibration supports it.
 
         `explain` says which: those with an anomaly, "all", or "none". Scores and verdicts do not depend on it.
         `history`, of time series, is what came right before `source`: it is looked at and not judged, so that a few new
@@ -143,10 +156,12 @@ class Detector:
         Raises:
             NotFittedError: the detector has not been fitted.
             DataError: the data cannot be read, have other channels, or are too short.
-            ConfigError: `alpha` is below what the calibration supports.
+            ConfigError: more than one of these is given, `alpha` is below what the calibration supports, or a budget is
+                in units that the data do not have.
         """
+        asked = Asked(alpha, threshold, flag, false_alarms)
         with self._after(history):
-            return self.inner.score(source, alpha=alpha, explain=explain, show_progress=show_progress)
+            return self.inner.score(source, alpha=asked, explain=explain, show_progress=show_progress)
 
     @contextmanager
     def _after(self, history: Any) -> Iterator[None]:
@@ -161,13 +176,21 @@ class Detector:
             self.inner.read_options = options
 
     def iter_scores(
-        self, source: Any, *, alpha: float | None = None, explain: Explain = "none", show_progress: bool = False
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        threshold: float | None = None,
+        false_alarms: str | None = None,
+        explain: Explain = "none",
+        show_progress: bool = False,
     ) -> Iterator[AnyResult]:
         """Yield one record per item, in the order given, in memory that does not grow with their number.
 
         Images and recordings are read one after another; of series, the values are read as a whole. Raises: as `score`.
         """
-        return self.inner.iter_scores(source, alpha=alpha, explain=explain, show_progress=show_progress)
+        asked = Asked(alpha, threshold, None, false_alarms)
+        return self.inner.iter_scores(source, alpha=asked, explain=explain, show_progress=show_progress)
 
     def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
         """Score one item and explain it, flagged or not; it is explained alike among any others. Raises: as `score`."""
@@ -181,13 +204,21 @@ class Detector:
         """
         return self.inner.decision_function(source)
 
-    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
-        """Return 0 (normal) or 1 (anomalous) per row, instance or image. Raises: as `score`.
+    def predict(
+        self,
+        source: Any,
+        *,
+        alpha: float | None = None,
+        threshold: float | None = None,
+        flag: int | None = None,
+        false_alarms: str | None = None,
+    ) -> Int[np.ndarray, " R"]:
+        """Return 0 (normal) or 1 (anomalous, within an event) per row, instance or image; asked and raises as `score`.
 
         Where something could not be judged, a masked array comes back, masked (and -1 below) there: sums and means are
         of what was judged, and what was not is neither normal nor anomalous.
         """
-        labels = self.inner.predict(source, alpha=alpha)
+        labels = self.inner.predict(source, alpha=Asked(alpha, threshold, flag, false_alarms))
         unjudged = labels == -1
         return np.ma.array(labels, mask=unjudged, fill_value=-1) if unjudged.any() else labels
 

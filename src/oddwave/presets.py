@@ -71,7 +71,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "maps": {"space": "both", "pixel_size_px": 128},
             "image": {"max_images": 2000},
         },
-        "paper": {**_PAPER, "maps": _PAPER_MAPS},
+        "paper": {**_PAPER, "maps": _PAPER_MAPS, "image": {"method": "denoiser"}},
     },
     "audio": {
         "fast": {

@@ -12,15 +12,18 @@ image or excerpt; n samples, F frequency rows and M time columns of a sound's ma
 """
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from oddwave.certainty import UNKNOWN, CalibrationSummary, Drift, Strength
 from oddwave.visible import visible
 
 __all__ = [
+    "UNKNOWN",
     "VERDICTS",
     "AnyResult",
     "AudioEvent",
@@ -28,6 +31,7 @@ __all__ = [
     "AudioResult",
     "BandShare",
     "CalibrationSummary",
+    "Drift",
     "ImagePixels",
     "ImageRegion",
     "ImageResult",
@@ -36,6 +40,7 @@ __all__ = [
     "Recording",
     "SeriesEvent",
     "SeriesResult",
+    "Strength",
     "WaveletShare",
     "count_text",
 ]
@@ -76,6 +81,7 @@ class SeriesEvent:
     p_value: float
     bands: tuple[BandShare, ...] = ()
     channel: str | None = None
+    strength: Strength = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +116,7 @@ class ImageRegion:
     area_px: int
     score: float
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationSummary:
-    """How the threshold came about: from how many normals, at which false-alarm rate.
-
-    `pixel_threshold` is the value of an anomaly map that an alpha share of normal images reaches anywhere.
-    """
-
-    alpha: float
-    threshold: float
-    num_points: int
-    num_blocks: int
-    block_size: int
-    source: str
-    scores: Float[np.ndarray, " n"]
-    pixel_threshold: float | None = None
+    strength: Strength = UNKNOWN
 
 
 class Judged:
@@ -137,6 +127,7 @@ class Judged:
     p_values: Float[np.ndarray, " N"]
     labels: Int[np.ndarray, " N"]
     error: str
+    strength: Strength = UNKNOWN
 
     @property
     def num_events(self) -> int:
@@ -156,6 +147,12 @@ class Judged:
             facts = [VERDICTS[self.label], f"score {self.score:.3g}", f"p {self.p_value:.2g}", found]
         facts += [count_text(len(self.scores), "score")] * (len(self.scores) > 1)
         return visible(f"{type(self).__name__}('{self.id}': {', '.join(facts)})")
+
+    def rated(self, strength: Strength) -> Self:
+        """Return the same record with what is known of how far its highest score lies beyond normal."""
+        own = copy(self)
+        object.__setattr__(own, "strength", strength)
+        return own
 
     @property
     def score(self) -> float:
@@ -213,6 +210,7 @@ class SeriesResult(Judged):
     row_timestamps: np.ndarray | None = None
     timezone: str | None = None
     error: str = ""
+    strength: Strength = UNKNOWN  # of the item as a whole
 
     @classmethod
     def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "SeriesResult":
@@ -260,6 +258,7 @@ class ImageResult(Judged):
     bands: tuple[WaveletShare, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
+    strength: Strength = UNKNOWN  # of the item as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +266,8 @@ class AudioEvent:
     """An anomalous stretch of time and frequency in a recording, in its own seconds and hertz.
 
     `level_db` is how far its power lies above what is normal there; negative: something is missing. `score` is the
-    highest value of the anomaly map in it, `p_value` that peak's conformal p-value among those of normal clips.
+    highest of the clips that it lies in, `p_value` that of such a peak among the highest scores of stretches of normal
+    sound as long as the recording. `throughout` says that it lasts as long as the recording.
     """
 
     item: str
@@ -279,6 +279,8 @@ class AudioEvent:
     level_db: float
     score: float
     p_value: float
+    throughout: bool = False
+    strength: Strength = UNKNOWN
 
 
 @runtime_checkable
@@ -322,9 +324,11 @@ class AudioExcerpt:
 class AudioResult(Judged):
     """One recording: one score per clip of `clip_s` seconds, the clips beginning at `starts_s`.
 
-    `score` is that of its most abnormal clip and `p_value` the recording's own: the least of its clips' times their
-    number (Bonferroni), so that a long recording is not suspect for its length. `excerpt` explains the most abnormal
-    part, for the most abnormal recordings only. A recording that could not be judged has one NaN score and an `error`.
+    Alpha is the rate of false alarms per recording: a clip is anomalous where it lies in an event, from `threshold` on
+    in a recording of this length. `score` is that of its most abnormal clip, and `p_value` that of such a peak among
+    the highest scores of stretches of normal sound as long as the recording. `excerpt` explains the most abnormal part,
+    `more_excerpts` those of further events, the strongest first. `channel` says which one of several it is. A recording
+    that could not be judged has one NaN score and an `error`.
     """
 
     id: str
@@ -341,11 +345,21 @@ class AudioResult(Judged):
     events: tuple[AudioEvent, ...] = ()
     notes: tuple[str, ...] = ()
     error: str = ""
+    peak_p_value: float = float("nan")
+    threshold: float = float("nan")
+    more_excerpts: tuple[AudioExcerpt, ...] = ()
+    channel: str = ""
+    strength: Strength = UNKNOWN  # of the item as a whole
 
     @property
     def p_value(self) -> float:
         """The recording's p-value; NaN where it was not judged."""
-        return float(np.minimum(1.0, super().p_value * np.isfinite(self.p_values).sum()))  # NaN stays NaN
+        return self.peak_p_value if self.status == "judged" else float("nan")
+
+    @property
+    def excerpts(self) -> tuple[AudioExcerpt, ...]:
+        """All excerpts, that of the most abnormal part first."""
+        return () if self.excerpt is None else (self.excerpt, *self.more_excerpts)
 
 
 AnyResult = SeriesResult | ImageResult | AudioResult

@@ -28,6 +28,8 @@ def score_columns(kind: Kind, items: Sequence[AnyResult]) -> dict[str, list[Any]
             "label": [item.label for item in items],
             "status": [item.status for item in items],
             "reason": [item.reason for item in items],
+            "p_tail": [item.strength.p_tail for item in items],
+            "deviations": [item.strength.deviations for item in items],
         }
     columns: dict[str, list[Any]] = {name: [] for name in _STREAM_COLUMNS}
     for item in series_of(items):

@@ -8,7 +8,7 @@ Legend: n scores of all items together.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -21,6 +21,7 @@ from oddwave.records import (
     AudioResult,
     BandShare,
     CalibrationSummary,
+    Drift,
     ImagePixels,
     ImageRegion,
     ImageResult,
@@ -28,12 +29,14 @@ from oddwave.records import (
     Recording,
     SeriesEvent,
     SeriesResult,
+    Strength,
     WaveletShare,
 )
 from oddwave.result_rows import score_frame
 from oddwave.result_text import result_html, result_text
 
 __all__ = [
+    "FDR_METHODS",
     "AnyResult",
     "AudioEvent",
     "AudioExcerpt",
@@ -41,29 +44,42 @@ __all__ = [
     "BandShare",
     "CalibrationSummary",
     "DetectionResult",
+    "Drift",
     "ImagePixels",
     "ImageRegion",
     "ImageResult",
     "Recording",
     "SeriesEvent",
     "SeriesResult",
+    "Strength",
     "WaveletShare",
     "are_discoveries",
 ]
 
+FDR_METHODS = ("bh", "by")
 
-def are_discoveries(p_values: Float[np.ndarray, " n"], rate: float) -> Bool[np.ndarray, " n"]:
+
+def are_discoveries(
+    p_values: Float[np.ndarray, " n"], rate: float, method: Literal["bh", "by"] = "bh"
+) -> Bool[np.ndarray, " n"]:
     """Return which p-values are discoveries at a false discovery rate; NaN counts for nothing and is never one.
 
-    Of the discoveries, at most the share `rate` is expected to be normal. Source: Benjamini and Hochberg 1995; valid
-    for conformal p-values by Bates et al. 2023.
+    Of the discoveries, at most the share `rate` is expected to be normal: by "bh" (Benjamini and Hochberg 1995; valid
+    for conformal p-values that share a calibration by Bates et al. 2023) where p-values are independent or depend
+    positively, by "by" (Benjamini and Yekutieli 2001) however they depend, at the price of fewer discoveries.
+
+    Raises:
+        ConfigError: there is no such method.
     """
     from scipy.stats import false_discovery_control
+
+    if method not in FDR_METHODS:
+        raise ConfigError(f"the method of false discovery control is {method!r:.40}: give one of {list(FDR_METHODS)}")
 
     known = ~np.isnan(p_values)
     adjusted = np.full(len(p_values), np.inf)
     if known.any():
-        adjusted[known] = false_discovery_control(p_values[known])
+        adjusted[known] = false_discovery_control(p_values[known], method=method)
     return adjusted <= rate
 
 
@@ -71,7 +87,8 @@ def are_discoveries(p_values: Float[np.ndarray, " n"], rate: float) -> Bool[np.n
 class DetectionResult:
     """Everything one scoring run found; `kind` says what its items are: streams, panel instances, images, audio.
 
-    `items` has one entry per item given, in the order given, those that could not be judged among them.
+    `items` has one entry per item given, in the order given, those that could not be judged among them. `drift` says
+    where the data as a whole moved away from what was learnt.
     """
 
     modality: str
@@ -80,6 +97,7 @@ class DetectionResult:
     calibration: CalibrationSummary
     not_monitored: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
+    drift: tuple[Drift, ...] = ()
 
     def __repr__(self) -> str:
         """Return a few lines: the verdict, the counts, the strongest findings."""
@@ -133,20 +151,21 @@ class DetectionResult:
         """All events (streams, recordings) or regions (images), in item order."""
         return tuple(event for item in self.items for event in item.events)
 
-    def discoveries(self, rate: float) -> tuple[AnyResult, ...]:
+    def discoveries(self, rate: float, *, method: Literal["bh", "by"] = "bh") -> tuple[AnyResult, ...]:
         """Return the items that are anomalous at a false discovery rate, in item order.
 
         Where `alpha` bounds the share of normal items that are flagged, `rate` bounds the share of the returned items
         that is expected to be normal, however many items there are. What was not judged is never a discovery. A
         stream's p-value is that of its strongest event times the number of blocks in the stream (Bonferroni).
+        `method` "by" holds the rate however the items depend on one another, "bh" where they do so positively.
 
         Raises:
-            ConfigError: `rate` is not between 0 and 1.
+            ConfigError: `rate` is not between 0 and 1, or there is no such method.
         """
         if isinstance(rate, bool) or not 0.0 < rate < 1.0:
             raise ConfigError(f"the false discovery rate is {rate}: give a number between 0 and 1, for example 0.1")
         p_values = np.array([self._whole_p_value(item) for item in self.items])
-        found = are_discoveries(p_values, rate)
+        found = are_discoveries(p_values, rate, method)
         return tuple(item for item, is_one in zip(self.items, found, strict=True) if is_one)
 
     def _whole_p_value(self, item: AnyResult) -> float:

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from oddwave.calibration.budget import Asked, Verdict, settled
 from oddwave.calibration.conformal import Calibration, block_maxima, conformal_p_values
+from oddwave.calibration.rule import Rule
 from oddwave.errors import ConfigError, DataError
+
+IMAGE = Verdict("image")
 
 
 def calibrated(scores, block_size=1):
@@ -48,28 +52,30 @@ def test_an_event_is_judged_by_the_blocks():
 
 def test_a_given_alpha_is_checked_against_the_size():
     calibration = calibrated(np.arange(99.0))
-    assert calibration.checked_alpha(0.2, 0.01) == 0.2
-    assert calibration.checked_alpha(0.01, 0.5) == 0.01
+    assert settled(Asked(0.2), calibration, 0.01, IMAGE).alpha == 0.2
+    assert settled(Asked(0.01), calibration, 0.5, IMAGE).alpha == 0.01
     with pytest.raises(ConfigError, match=r"alpha 0.001 needs at least 999 calibration scores, this model has 99: use"):
-        calibration.checked_alpha(0.001, 0.01)
+        settled(Asked(0.001), calibration, 0.01, IMAGE)
     for alpha in (0.0, 1.0, -0.1, 7.0, float("nan")):
         with pytest.raises(ConfigError, match="between 0 and 1"):
-            calibration.checked_alpha(alpha, 0.01)
+            Asked(alpha)
 
 
 def test_the_default_alpha_is_raised_with_a_warning_where_the_size_supports_no_less():
     with pytest.warns(UserWarning, match=r"alpha raised from 0.01 to 0.1: 9 calibration scores"):
-        assert calibrated(np.arange(9.0)).checked_alpha(None, 0.01) == pytest.approx(0.1)
-    assert calibrated(np.arange(99.0)).checked_alpha(None, 0.01) == 0.01
+        rule = settled(Asked(), calibrated(np.arange(9.0)), 0.01, IMAGE)
+    assert rule.alpha == pytest.approx(0.1)
+    assert "raised from 0.01 to 0.1" in rule.asked
+    assert settled(Asked(), calibrated(np.arange(99.0)), 0.01, IMAGE) == Rule(0.01)
 
 
 def test_threshold_is_the_lowest_flagged_score():
     calibration = calibrated([1.0, 2, 3, 4, 4, 5, 6, 7, 8])
     for alpha in (0.1, 0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.99):
-        threshold = calibration.threshold(alpha)
+        threshold = calibration.threshold(Rule(alpha))
         below = np.nextafter(threshold, -np.inf)
         assert calibration.p_values(np.array([threshold]))[0] <= alpha < calibration.p_values(np.array([below]))[0]
 
 
 def test_an_alpha_below_the_smallest_flags_nothing():
-    assert calibrated([1.0, 2.0, 3.0]).threshold(0.1) == np.inf
+    assert calibrated([1.0, 2.0, 3.0]).threshold(Rule(0.1)) == np.inf

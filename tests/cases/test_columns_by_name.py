@@ -19,7 +19,7 @@ def config() -> DetectorConfig:
     return preset("fast").with_overrides(TINY)
 
 
-def plant(num_rows: int = 240, seed: int = 0) -> pd.DataFrame:
+def plant(num_rows: int = 160, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     wave = np.sin(np.arange(num_rows) / 4)
     return pd.DataFrame(
@@ -108,7 +108,7 @@ def test_nameless_channels_go_by_their_position(tmp_path) -> None:
 def test_files_to_learn_from_must_have_the_same_columns_whatever_their_order(tmp_path) -> None:
     plant().to_csv(tmp_path / "b.csv", index=False)
     for name in ("a", "c"):
-        plant().assign(extra=np.arange(240) % 3).to_csv(tmp_path / f"{name}.csv", index=False)
+        plant().assign(extra=np.arange(160) % 3).to_csv(tmp_path / f"{name}.csv", index=False)
         with pytest.raises(ShapeError, match="extra"):
             read_series(tmp_path)
         assert read_series(tmp_path, columns=["pressure", "temp"]).channel_names == ("pressure", "temp")

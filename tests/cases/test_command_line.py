@@ -17,6 +17,7 @@ from oddwave.errors import DataError
 from oddwave.sources.series.reader import read_series
 
 TINY = ["--preset=fast", "--set=training.num_steps=2", "--set=training.batch_size=8", "--set=series.max_windows=32",
+        "--set=series.window_sizes=[16]",
         "--set=training.num_validation_draws=8", "--set=network.base_channels=8", "-q"]  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy file, one with a bump, one with a column more, and a model of the first."""
     place = tmp_path_factory.mktemp("series")
     write(place / "healthy.csv")
-    write(place / "bumpy.csv", bump=True, num_points=1500)  # with fewer a bump has too few blocks beside it
+    write(place / "bumpy.csv", bump=True, num_points=800)  # with fewer a bump has too few blocks beside it
     write(place / "labelled.csv", extra="label")
     done = run("fit", "series", place / "healthy.csv", "-o", place / "model", *TINY)
     assert done.exit_code == 0, done.stderr
@@ -162,7 +163,7 @@ def test_json_is_utf8_whatever_the_terminal_is(folder: Path, tmp_path: Path) -> 
     assert json.loads(done.stdout_bytes.decode("utf-8"))["items"][0]["id"].startswith("füllstand")
 
 
-@pytest.mark.parametrize("command", ["detect", "score"])
+@pytest.mark.parametrize("command", [pytest.param("detect", marks=pytest.mark.slow), "score"])
 def test_exit_code_tells_that_something_was_found_only_when_asked(folder: Path, tmp_path: Path, command: str) -> None:
     head = ["score", folder / "model"] if command == "score" else ["detect"]
     more = ["-q"] if command == "score" else TINY

@@ -87,7 +87,9 @@ def set_in(*way_and_value):
 # What disks and copies do
 
 
-@pytest.mark.parametrize("kind", ["stream", "images", "sound"])
+@pytest.mark.parametrize(
+    "kind", ["stream", pytest.param("images", marks=pytest.mark.slow), pytest.param("sound", marks=pytest.mark.slow)]
+)
 def test_one_turned_bit_in_any_file_is_noticed(model, kind, saved_files):
     damaged = model(kind)
     for name in FILES:
@@ -195,6 +197,9 @@ def test_meta_that_is_no_object_is_refused(model, content):
         ("sound", "config.json", set_in("audio", "sample_rate", "8000"), "sample_rate"),
         ("sound", "config.json", set_in("audio", "clip_s", 1e6), "clip_s"),
         ("images", "config.json", set_in("maps", "memory_grid", 8), "memory_grid"),
+        ("retrieved", "config.json", set_in("maps", "memory_grid", 8), "grids"),
+        ("retrieved", "calibration.json", set_in("peaks", [1.0]), "peaks"),
+        ("retrieved", "calibration.json", set_in("num_squares", -1), "num_squares"),
         ("images", "config.json", set_in("scoring", "memory_size", 5), "memory"),
         ("images", "config.json", set_in("maps", "patch_memory", False), "terms"),
         ("stream", "config.json", set_in("more", {}), "more"),
@@ -231,7 +236,8 @@ def first(name):
                                             ("denoised_stream", "memory.0.input.vectors"), ("denoised_stream", "net."),
                                             ("denoised_panel", "memory.0.feature.scale"), ("images", "memory.vectors"),
                                             ("images", "residuals"), ("images", "features.centre"),
-                                            ("pixels", "statistics.whitening"), ("sound", "ratio_texture.normals"),
+                                            ("pixels", "statistics.whitening"), ("retrieved", "gaussian.mean"),
+                                            ("sound", "ratio_texture.normals"),
                                             ("sound", "background_memory.weights")])  # fmt: skip
 def test_tensors_that_are_not_what_the_settings_imply_are_refused_although_signed(model, saved_files, kind, name):
     damaged = model(kind)
@@ -274,6 +280,7 @@ def test_tensors_that_are_not_what_the_settings_imply_are_refused_although_signe
         ("stream", "memory.0.own", -1.0),
         ("stream", "memory.0.starts", -5),
         ("images", "features.scale", 0.0),
+        ("retrieved", "usual_position.unit", 0.0),
         ("pixels", "statistics.whitening", 0.5),  # above the diagonal once it is turned
         ("sound", "ratio_levels.scale", -1.0),
     ],
@@ -352,7 +359,8 @@ def test_another_network_behind_the_same_name_is_noticed(model, monkeypatch):
 
     def other(*given):
         network = load_perceptual(*given)
-        next(network.parameters()).data.add_(1e-3)
+        first = next(network.parameters())
+        first.data = first.data + 1e-3  # the packaged weights themselves are shared
         return network
 
     monkeypatch.setattr("oddwave.detection.image.terms.load_perceptual", other)

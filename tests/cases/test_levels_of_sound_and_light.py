@@ -111,7 +111,7 @@ def test_recordings_at_another_scale_are_left_out_of_the_fit_with_the_reason():
     split = split_clips(read_audio(every).items, audio_map, config, stop_on_error=False, show=False)
     assert len(split.used) == 11
     assert any("r05" in note and "full scale" in note and note.endswith("left out") for note in split.notes)
-    assert max(np.abs(split.train).max(), np.abs(split.held).max()) < 1
+    assert np.abs(split.clips).max() < 1
     loud = {name: (np.asarray(samples) * 32768, rate) for name, (samples, rate) in every.items()}
     with pytest.raises(DataError, match=r"left out: .* far beyond full scale"):
         split_clips(read_audio(loud).items, audio_map, config, stop_on_error=False, show=False)

@@ -10,7 +10,9 @@ from oddwave.detector import Detector
 from oddwave.errors import DataError
 
 
-@pytest.mark.parametrize(("channels", "rows"), [(60, 2500), (100, 3000), (240, 10080)])
+@pytest.mark.parametrize(
+    ("channels", "rows"), [(60, 2500), (240, 10080), pytest.param(100, 3000, marks=pytest.mark.slow)]
+)
 def test_too_many_channels_are_refused_at_once(channels, rows):
     values = np.random.default_rng(0).normal(size=(rows, channels))
     started = time.process_time()
@@ -28,8 +30,9 @@ def test_the_limit_is_a_setting(tiny_config, waves, method):
     Detector(tiny_config(by, "series.max_memory_gb=4")).fit(waves(400))
 
 
+@pytest.mark.slow
 def test_twenty_channels_are_no_matter(tiny_config, waves):
-    values = waves(400, channels=20)
+    values = waves(200, channels=20)
     scores = Detector(tiny_config("training.num_steps=1")).fit(values).decision_function(values)
-    assert scores.shape == (400,)
+    assert scores.shape == (200,)
     assert np.isfinite(scores).all()

@@ -28,15 +28,21 @@ def flags(labels):
 @pytest.fixture(scope="module")
 def detector(tiny_config, waves):
     config = tiny_config("series.window_sizes=[16, 24]", "training.num_steps=30")
-    return Detector(config).fit(timed(waves(900, channels=2), "2024-01-01"))
+    return Detector(config).fit(timed(waves(600, channels=2), "2024-01-01"))
 
 
-@pytest.mark.parametrize("rows", [1, 8, 12, 40, 100, 200])
-@pytest.mark.parametrize("first", [0, 160, -1])
-def test_empty_rows_are_like_absent_rows(detector, waves, rows, first):
-    values = waves(420, channels=2, seed=1)
-    start = 420 - rows if first < 0 else first
-    rest = np.delete(np.arange(420), np.arange(start, start + rows))
+@pytest.mark.parametrize(
+    ("first", "rows"),
+    [
+        pytest.param(first, rows, marks=[pytest.mark.slow] * (first != 80 and rows not in (12, 100)))
+        for first in (0, 80, -1)
+        for rows in (1, 8, 12, 40, 100, 200)
+    ],
+)
+def test_empty_rows_are_like_absent_rows(detector, waves, first, rows):
+    values = waves(300, channels=2, seed=1)
+    start = 300 - rows if first < 0 else first
+    rest = np.delete(np.arange(300), np.arange(start, start + rows))
     whole = timed(values)
     absent = detector.decision_function(whole.iloc[rest].reset_index(drop=True))
     whole.iloc[start : start + rows, 1:] = np.nan
@@ -47,17 +53,21 @@ def test_empty_rows_are_like_absent_rows(detector, waves, rows, first):
     assert any(f"{rows} points without a value" in line for line in empty.not_monitored)
 
 
+@pytest.mark.slow
 def test_a_model_learns_the_same_from_empty_and_from_absent_rows(tiny_config, waves):
-    new, models = waves(300, channels=2, seed=1), []
+    new, models = waves(150, channels=2, seed=1), []
     for drop in (False, True):
-        train = timed(waves(900, channels=2))
-        train.iloc[500:640, 1:] = np.nan
+        train = timed(waves(500, channels=2))
+        train.iloc[250:330, 1:] = np.nan
         train.iloc[-60:, 1:] = np.nan
         models.append(Detector(tiny_config()).fit(train.dropna().reset_index(drop=True) if drop else train))
     np.testing.assert_allclose(*(m.decision_function(named(new)) for m in models), atol=1e-6)
 
 
-@pytest.mark.parametrize(("start", "stop"), [(100, 120), (100, 300), (0, 400), (250, 400), (0, 150)])
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(0, 400), *(pytest.param(*own, marks=pytest.mark.slow) for own in ((100, 120), (250, 400), (0, 150), (100, 300)))],
+)
 def test_a_missing_channel_neither_flags_nor_blames_another(detector, waves, start, stop):
     values = waves(400, channels=2, seed=2)
     before = detector.score(named(values))
@@ -82,9 +92,9 @@ def test_an_anomaly_beside_a_missing_channel_is_found(detector, waves):
     assert strongest.end >= 200
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("share", [0.2, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.01, 0.05))])
 def test_scattered_holes_are_no_anomalies(detector, waves, share):
-    values = waves(600, channels=2, seed=3)
+    values = waves(400, channels=2, seed=3)
     before = detector.score(named(values))
     values[np.random.default_rng(0).random(values.shape) < share] = np.nan
     after = detector.score(named(values))
@@ -103,26 +113,27 @@ def test_detecting_judges_what_stands_beside_a_missing_channel(tiny_config, wave
 
 @pytest.mark.parametrize("later", [False, True])
 def test_a_channel_without_values_in_training_never_counts(tiny_config, waves, later):
-    train, new = waves(500, channels=2), waves(300, channels=2, seed=1)
+    train, new = waves(300, channels=2), waves(200, channels=2, seed=1)
     train[:, 1] = np.nan
     detector = Detector(tiny_config()).fit(train)
-    plain = Detector(tiny_config()).fit(np.stack([train[:, 0], np.zeros(500)], 1))
-    expected = plain.decision_function(np.stack([new[:, 0], np.zeros(300)], 1))
+    plain = Detector(tiny_config()).fit(np.stack([train[:, 0], np.zeros(300)], 1))
+    expected = plain.decision_function(np.stack([new[:, 0], np.zeros(200)], 1))
     new[:, 1] = 1000 * new[:, 1] if later else np.nan
     result = detector.score(new)
-    assert flags(result.labels) < 0.2 * 300
+    assert flags(result.labels) < 0.2 * 200
     np.testing.assert_allclose(result.scores, expected, atol=1e-3)
     assert any("channel_1: no data when the model was fitted" in line for line in result.not_monitored)
 
 
 def test_a_point_where_only_an_unmonitored_channel_speaks_is_not_judged(tiny_config, waves):
-    train, new = waves(500, channels=2), waves(300, channels=2, seed=1)
+    train, new = waves(300, channels=2), waves(300, channels=2, seed=1)
     train[:, 1] = np.nan
     detector = Detector(tiny_config()).fit(train)
     new[150:155, 0] = np.nan
     assert np.ma.getmaskarray(detector.predict(new))[150:155].all()
 
 
+@pytest.mark.slow
 def test_a_sensor_at_a_quarter_of_the_rate_is_no_flood_and_is_monitored(tiny_config, waves):
     train, new = waves(900, channels=2), waves(600, channels=2, seed=1)
     for values in (train, new):
@@ -163,6 +174,7 @@ def test_channels_that_never_speak_together_are_refused_in_one_line(tiny_config,
         Detector(tiny_config("series.window_sizes=[32]")).fit(values)
 
 
+@pytest.mark.slow
 def test_a_channel_missing_in_the_held_back_part_does_not_calibrate_the_rest(tiny_config, waves):
     train = waves(900, channels=2)
     train[650:, 1] = np.nan

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from oddwave.calibration.conformal import Calibration, conformal_p_values, valid_alpha
+from oddwave.calibration.conformal import Calibration, conformal_p_values
+from oddwave.calibration.rule import Rule, valid_alpha
 from oddwave.config import preset
 from oddwave.detection.density_ratio import DensityRatio, RatioDistance
 from oddwave.detection.series.events import find_events
@@ -202,8 +203,8 @@ def test_loose_rates_flag_more_and_never_fail(stream_detector, waves, alpha):
 def test_an_event_below_the_usual_score_still_has_its_place():
     calibration = Calibration(np.full(9, 10.0), np.array([0.0, *[10.0] * 8]), 1, "")
     scores = np.array([0.0, 1.0, 2.0, 1.0, 0.0])
-    (event,) = find_events("x", scores, np.ones(5, int), calibration, 0.95)
-    assert (event.start, event.peak, event.end) == (2, 2, 2)
+    (event,) = find_events("x", scores, np.ones(5, int), calibration, Rule(0.95))
+    assert (event.start, event.peak, event.end) == (0, 2, 4)  # what normal blocks reach is told no finer
 
 
 # Settings

@@ -53,7 +53,7 @@ def audio(name: str, *scores: float, error: str = "") -> AudioResult:
     events = (AudioEvent(name, 0.5, 1.0, 900.0, 1100.0, 1000.0, 12.0, 9.0, 0.01),) if max(scores) > 5 else ()
     starts = np.arange(float(len(scores)))
     return AudioResult(name, **array(*scores), starts_s=starts, clip_s=1.0, duration_s=9.0, sample_rate=8000,
-                       events=events, error=error)  # fmt: skip
+                       events=events, error=error, peak_p_value=0.1)  # fmt: skip
 
 
 def result_of(kind: str, *items: SeriesResult | ImageResult | AudioResult) -> DetectionResult:

@@ -58,10 +58,12 @@ def test_items_print_in_a_line_without_arrays() -> None:
     assert repr(stream()) == "SeriesResult('pump.csv': anomalous, score 9, p 0.01, 1 event, 3 scores)"
 
 
-def test_a_recordings_p_value_counts_the_clips_that_were_judged() -> None:
+def test_a_recordings_p_value_is_that_of_its_highest_clip_among_as_long_stretches() -> None:
     scores, p_values = np.array([1.0, NAN, 3.0]), np.array([0.5, NAN, 0.02])
-    item = AudioResult("a.wav", scores, p_values, np.array([0, 0, 0]), np.arange(3.0), 1.0, 3.0, 8000)
-    assert (item.score, item.p_value, item.label) == (3.0, pytest.approx(0.04), 0)
+    item = AudioResult(
+        "a.wav", scores, p_values, np.array([0, 0, 0]), np.arange(3.0), 1.0, 3.0, 8000, peak_p_value=0.05
+    )
+    assert (item.score, item.p_value, item.label) == (3.0, 0.05, 0)
     assert item.labels.tolist() == [0, -1, 0]
 
 
@@ -86,7 +88,7 @@ def test_a_frame_keeps_local_time() -> None:
 
 def test_panels_frames_have_no_times() -> None:
     frame = result_of("panel", replace(stream(), scores=np.ones(1), p_values=np.ones(1), labels=np.zeros(1))).to_frame()
-    assert list(frame.columns) == ["item", "score", "p_value", "label", "status", "reason"]
+    assert list(frame.columns) == ["item", "score", "p_value", "label", "status", "reason", "p_tail", "deviations"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from oddwave.errors import OddwaveError
 
 @pytest.fixture(scope="module")
 def detector(tiny_config, waves):
-    return Detector(tiny_config("series.window_sizes=[16, 32, 48]")).fit(waves(900, channels=2))
+    return Detector(tiny_config("series.window_sizes=[16, 32, 48]")).fit(waves(480, channels=2))
 
 
 @pytest.mark.parametrize("rows", [16, 17, 31, 32, 40, 47, 48, 100])
@@ -48,7 +48,7 @@ def test_among_others_a_short_one_is_not_judged_and_says_why(detector, waves):
 
 
 def test_short_files_raise_no_flood_of_false_alarms(detector, waves):
-    new = waves(960, channels=2, seed=5)
+    new = waves(480, channels=2, seed=5)
     for rows in (20, 40):
-        files = [new[start : start + rows] for start in range(0, 960 - rows, 20)]
+        files = [new[start : start + rows] for start in range(0, 480 - rows, 20)]
         assert (detector.predict(files, alpha=0.05) == 1).mean() < 0.15

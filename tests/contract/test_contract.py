@@ -35,6 +35,7 @@ TINY = {
         "network.base_channels=8",
         "scoring.memory_size=100",
         "image.size_px=64",
+        "maps.taps=[0]",
         "maps.memory_grid=8",
         "maps.denoiser_grid=8",
         "calibration.alpha=0.4",
@@ -44,6 +45,9 @@ TINY = {
         "audio.columns=128",
         "audio.num_rows=64",
         "audio.num_background=8",
+        "maps.memory_grid=8",
+        "maps.denoiser_grid=8",
+        "maps.taps=[0]",
         "training.num_steps=4",
         "training.batch_size=4",
         "training.num_validation_draws=4",
@@ -81,7 +85,7 @@ CASES = each_fitted()
 # Data
 
 
-def waves(num=400, seed=0):
+def waves(num=300, seed=0):
     """Two noisy sines of period 16, (num, 2)."""
     rng, time = np.random.default_rng(seed), np.arange(num)
     return np.stack([np.sin(2 * np.pi * time / 16 + c) + 0.1 * rng.normal(size=num) for c in range(2)], axis=1)
@@ -117,7 +121,7 @@ def normal(kind, name, seed=0):
         return [(clip, RATE) for clip in clips(seed, 12)]
     return {
         "stream": lambda: waves(seed=seed),
-        "streams": lambda: [waves(320, seed), waves(360, seed + 50)],
+        "streams": lambda: [waves(240, seed)[:, :1], waves(280, seed + 50)[:, :1]],
         "panel": lambda: instances(seed),
         "image": lambda: images(seed),
         "clip": lambda: clips(seed),
@@ -130,7 +134,7 @@ def planted(kind, name):
     rng = np.random.default_rng(9)
     if kind in ("stream", "streams"):
         last = items[-1] if kind == "streams" else items
-        last[BURST] += 1.5 * rng.normal(size=(20, 2))
+        last[BURST] += 1.5 * rng.normal(size=(20, last.shape[1]))
         before = len(items[0]) if kind == "streams" else 0
         place = np.arange(before + len(last)) - before
         return items, (place >= BURST.start) & (place < BURST.stop)

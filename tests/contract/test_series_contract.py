@@ -62,11 +62,11 @@ def test_the_detector_compares_data_with_the_rest_of_themselves(kind, tiny_confi
         items[7] += 0.8 * rng.normal(size=items[7].shape)
         odd = np.arange(len(items)) == 7
     else:
-        last = waves(400, channels=3, seed=1)
-        last[150:170] += 1.5 * rng.normal(size=(20, 3))
-        before = [waves(320, channels=3, seed=51)] * (kind == "streams")
+        last = waves(300, channels=2, seed=1)
+        last[150:170] += 1.5 * rng.normal(size=(20, 2))
+        before = [waves(240, channels=2, seed=51)] * (kind == "streams")
         items = [*before, last] if before else last
-        place = np.arange(sum(map(len, before)) + 400) - sum(map(len, before))
+        place = np.arange(sum(map(len, before)) + 300) - sum(map(len, before))
         odd = (place >= 150) & (place < 170)
     detector.detect(items)
     scores = detector.decision_scores_

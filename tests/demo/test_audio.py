@@ -63,12 +63,12 @@ def test_a_faint_fault_is_weaker_than_a_clear_one_and_both_can_be_heard(kind):
 
 
 def test_healthy_recordings_are_alike_but_not_the_same():
-    clips = [record(seed, duration_s=8.0).samples for seed in range(12)]
+    clips = [record(seed).samples for seed in range(12)]
     levels = np.array([level_db(clip, 20, 8000) for clip in clips])
     assert 0.1 < levels.std() < 2.0
     assert max(np.abs(clip).max() for clip in clips) < 0.7
     assert not np.array_equal(clips[0], clips[1])
-    assert np.array_equal(clips[0], record(0, duration_s=8.0).samples)
+    assert np.array_equal(clips[0], record(0).samples)
     assert clips[0].dtype == np.float32
 
 
@@ -125,7 +125,9 @@ def judged(name, label, *events, p_value=0.02):
     """A recording's result; the first event is the strongest."""
     found = tuple(AudioEvent(name, *span, span[2] + 1.0, 9.0, 9.0 - n, 0.05) for n, span in enumerate(events))
     one = np.ones(1)
-    return AudioResult(name, 3 * one, p_value * one, np.array([label]), 0 * one, 2.0, 2.0, 16_000, events=found)
+    return AudioResult(
+        name, 3 * one, p_value * one, np.array([label]), 0 * one, 2.0, 2.0, 16_000, events=found, peak_p_value=p_value
+    )
 
 
 def at(fault):
@@ -163,7 +165,7 @@ def test_matching_needs_time_and_frequency_and_counts_false_alarms(audio, capsys
     assert sum(line.startswith("none") for line in lines) == 1
     assert lines[-2:] == [
         "Found 3 of 12 faulty recordings, 1 of them at the right place;",
-        "1 false alarm among 2 healthy recordings, at alpha 0.05 per clip.",
+        "1 false alarm among 2 healthy recordings, at alpha 0.05 per recording.",
     ]
     with pytest.raises(ValueError, match="zip"):
         match_audio(audio.planted, results[:-1])

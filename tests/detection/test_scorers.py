@@ -12,7 +12,7 @@ TINY = (
     *("training.num_steps=4", "training.batch_size=4", "training.num_validation_draws=4", "training.dtype=float32"),
     *("network.base_channels=8", "scoring.memory_size=100"),
 )
-GRIDS = ("maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
+GRIDS = ("maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32", "maps.taps=[0, 1]")
 
 
 def exported(scorer, *args):
@@ -29,8 +29,10 @@ def exported(scorer, *args):
     return expected
 
 
-@pytest.mark.parametrize("channels", [1, 2, 20])  # more than 16: the prior looks at those that lack most
-@pytest.mark.parametrize("exclusion", [0, 16])
+@pytest.mark.parametrize(
+    ("channels", "exclusion"),  # more than 16 channels: the prior looks at those that lack most
+    [(1, 0), (2, 16), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 16), (2, 0), (20, 0), (20, 16)))],
+)
 def test_series_by_retrieval(tiny_config, waves, channels, exclusion):
     model = Detector(tiny_config()).fit(waves(300, channels=channels)).inner.model
     own, rng = model.sizes[0], np.random.default_rng(0)
@@ -67,10 +69,22 @@ def gratings(num, seed=0):
     return [np.clip(wave + rng.normal(0, 0.02, (64, 64)), 0, 1) for _ in range(num)]
 
 
+def test_images_by_retrieval():
+    detector = Detector(preset("fast", "image").with_overrides([*TINY, *GRIDS, "image.size_px=64"])).fit(gratings(20))
+    model = detector.inner.model
+    image = gratings(1, seed=5)[0]
+    x = torch.from_numpy(np.stack([model.cutter.cut(image[..., None]).tensors[0]]))
+    found = exported(model.scorer, x, torch.ones(1, 64, 64, dtype=torch.bool))
+    assert found.groups.keys() == {"memory", "position"}
+    np.testing.assert_allclose(found.score, detector.decision_function([image]), rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["feature", pytest.param("pixel", marks=pytest.mark.slow)])
-def test_images(space):
+def test_images_by_denoiser(space):
     settings = [*TINY, *GRIDS, "image.size_px=64", f"maps.space={space}", "scoring.num_noise_draws=2"]
-    detector = Detector(preset("fast", "image").with_overrides(settings)).fit(gratings(20))
+    settings.append("image.method=denoiser")
+    detector = Detector(preset("fast", "image").with_overrides(settings)).fit(gratings(12))
     model = detector.inner.model
     image = gratings(1, seed=5)[0]
     x = torch.from_numpy(np.stack([model._cut(image[..., None]).tensors[0]]))

@@ -56,7 +56,7 @@ def test_everything_comes_back(saved, stream_detector):
 @pytest.fixture(scope="module")
 def denoiser(tiny_config, waves):
     config = tiny_config("series.method=denoiser", "series.window_sizes=[16, 24]", "scoring.noise_levels=[0.15, 0.5]")
-    return Detector(config).fit(waves(500, channels=2))
+    return Detector(config).fit(waves(400, channels=2))
 
 
 def test_everything_of_a_denoisers_model_comes_back(denoiser, tmp_path):

@@ -124,7 +124,9 @@ def test_deterministic_samplers_converge_to_the_exact_flow_each_at_its_order():
     assert errors[dpmsolver_plus_plus, 25] < errors[ddim, 25] / 3
 
 
-@pytest.mark.parametrize(("name", "options"), [("ddpm", {}), ("ddim", {"eta": 1.0})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("ddpm", {}), pytest.param("ddim", {"eta": 1.0}, marks=pytest.mark.slow)]
+)
 def test_stochastic_samplers_reach_the_distribution_of_the_data(name, options):
     noise = ItemNoise((400, 1, 16), range(400))
     *_, last = SAMPLERS[name](gaussian_net(), noise(0), SCHEDULE, range(999, -1, -1), noise=noise, **options)

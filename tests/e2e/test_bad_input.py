@@ -2,9 +2,8 @@
 
 import resource
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ SMALL = [
     "training.num_validation_draws=8",
     "--set",
     "series.max_windows=64",
+    "--set",
+    "series.window_sizes=[16]",
     "--set",
     "network.base_channels=8",
 ]
@@ -150,7 +151,7 @@ def rewrite(name: str, **changes: object) -> Callable[[Path, Any], None]:
         (rewrite("meta.json", channel_names=["only"]), "does not fit together"),
         (rewrite("calibration.json", scores=[]), "calibration.json is damaged: 'scores'"),
         (rewrite("calibration.json", memories=[]), "does not fit together"),
-        (rewrite("calibration.json", num_remembered=[1]), "does not fit together"),
+        (rewrite("calibration.json", num_remembered=[1, 1]), "does not fit together"),
         (rewrite("calibration.json", scale={}), "calibration.json is damaged: 'scale.centre'"),
         (lambda model, files: shutil.rmtree(model), "does not exist: give the folder that `oddwave fit` wrote"),
     ],
@@ -183,9 +184,15 @@ def test_an_output_folder_that_cannot_be_is_refused_before_the_work(
     assert place in refused("demo", "-o", place)
 
 
-def full_disk(num_bytes: int) -> Callable[[], None]:
-    """Let no file of the child grow beyond this, as on a disk that is nearly full."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
+@contextmanager
+def full_disk(num_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond this, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path, tmp_path: Path) -> None:
@@ -193,12 +200,9 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     out.mkdir()
     (out / "scores.csv").write_text("the old scores\n")
     (out / "summary.json").write_text('{"oddwave_version": "0.1.0"}')
-    command = [sys.executable, "-m", "oddwave", "score", str(work / "model"), str(work / "new.csv"), "-o", str(out)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=full_disk(100_000), timeout=120
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr == (
+    with full_disk(100_000):
+        line = refused("score", work / "model", work / "new.csv", "-o", out)
+    assert line == (
         f"oddwave: cannot write {out}: File too large; free the space or the permission, or choose another folder\n"
     )
     assert sorted(path.name for path in out.iterdir()) == ["scores.csv", "summary.json"]

@@ -25,6 +25,8 @@ SMALL = [
     "--set",
     "series.max_windows=64",
     "--set",
+    "series.window_sizes=[16]",
+    "--set",
     "network.base_channels=8",
 ]
 
@@ -234,14 +236,14 @@ def loaded_by(*arguments: str | Path) -> tuple[str, set[str]]:
     return done.stdout, {name.partition(".")[0] for name in done.stderr.split()}
 
 
-HEAVY = {"torch", "pandas", "scipy", "sklearn", "numpy", "rich", "jinja2", "plotly", "PIL"}
+HEAVY = {"torch", "pandas", "scipy", "sklearn", "rich", "jinja2", "plotly", "PIL"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["fit", "series", "--help"], ["bench", "--help"]])
 def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
     shown, loaded = loaded_by(*words)
     assert shown
-    assert loaded & {*HEAVY, "pydantic"} == set()
+    assert loaded & {*HEAVY, "numpy", "pydantic"} == set()
 
 
 def test_info_reads_a_model_without_torch(work: Path) -> None:
@@ -283,8 +285,13 @@ def test_discoveries_are_printed_and_written(work: Path, tmp_path: Path) -> None
     assert found["rate"] == 0.5
     assert found["expected_false"] == 0.5 * len(found["items"])
     assert f"{len(found['items'])} of 1 items" in scored.stdout
-    told = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr", "0.1", "--json", "-q")
-    assert json.loads(told.stdout)["discoveries"]["rate"] == 0.1
+    words = ("--fdr", "0.1", "--fdr-method", "by", "--json", "-q")
+    told = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", *words)
+    found = json.loads(told.stdout)["discoveries"]
+    assert (found["rate"], found["method"]) == (0.1, "by")
+    refused = run("score", work / "model", work / "today.csv", "-o", tmp_path / "out", "--fdr-method", "holm")
+    assert refused.exit_code == 2
+    assert "--fdr-method is 'holm': give bh or by" in refused.stderr
 
 
 @pytest.mark.parametrize("rate", ["0", "1", "-0.5"])

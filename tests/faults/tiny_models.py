@@ -8,7 +8,7 @@ from oddwave.config import preset
 from oddwave.detector import Detector
 
 RATE = 4000
-KINDS = ("stream", "panel", "images", "pixels", "sound")
+KINDS = ("stream", "panel", "images", "pixels", "retrieved", "sound")  # "retrieved": images by retrieval
 
 _SERIES = (
     "training.num_steps=4", "training.batch_size=8", "training.num_validation_draws=8", "network.base_channels=8",
@@ -71,8 +71,9 @@ def fitted(kind: str) -> Detector:
         return Detector(preset("fast").with_overrides(settings)).fit(beats(30, 0))
     if kind == "sound":
         return Detector(preset("fast", "audio").with_overrides(_AUDIO)).fit(hums(12, 0))
+    method = f"image.method={'retrieval' if kind == 'retrieved' else 'denoiser'}"
     more = ("maps.space=pixel", "maps.statistics=true") if kind == "pixels" else ()
-    return Detector(preset("fast", "image").with_overrides([*_IMAGES, *more])).fit(gratings(16, 0))
+    return Detector(preset("fast", "image").with_overrides([*_IMAGES, method, *more])).fit(gratings(16, 0))
 
 
 def new_data(kind: str) -> object:

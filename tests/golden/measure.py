@@ -102,7 +102,7 @@ def panel() -> Arrays:
 
 def images() -> Arrays:
     sizes = ("image.size_px=64", "maps.memory_grid=8", "maps.denoiser_grid=8", "maps.pixel_size_px=32")
-    detector = Detector(preset("fast", "image").with_overrides([*TINY_MAPS, *sizes]))
+    detector = Detector(preset("fast", "image").with_overrides([*TINY_MAPS, *sizes, "image.method=denoiser"]))
     detector.fit([grating(seed) for seed in range(30)])
     return measured(detector, [grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)], 0.2)
 
@@ -126,7 +126,8 @@ def ecg200() -> Arrays:
 
 def screws() -> Arrays:
     good = sorted((DATA / "mvtec_ad/screw/train/good").glob("*.png"))[:40]
-    detector = Detector(preset("fast", "image").with_overrides(["training.num_steps=20"])).fit(good)
+    settings = ("image.method=denoiser", "training.num_steps=20")
+    detector = Detector(preset("fast", "image").with_overrides(settings)).fit(good)
     return measured(detector, sorted((DATA / "mvtec_ad/screw/test").glob("*/*.png"))[::8], 0.2)
 
 

@@ -28,7 +28,9 @@ def compare(file: str, name: str, case) -> None:
         np.testing.assert_allclose(found[key], array, rtol=tolerance, atol=tolerance, err_msg=f"{name}: {key}")
 
 
-@pytest.mark.parametrize("name", measure.GENERATED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "stream")) for name in measure.GENERATED]
+)  # of streams, test_detector_scores.py holds the scores by default
 def test_generated_data(name: str) -> None:
     compare("golden.npz", name, measure.GENERATED[name])
 

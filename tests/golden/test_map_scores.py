@@ -9,6 +9,7 @@ import pytest
 from oddwave.config import preset
 from oddwave.detector import Detector
 
+pytestmark = pytest.mark.slow  # by default test_golden.py holds the scores of images and audio
 COMMON = (
     "seed=3",
     "training.num_steps=8",
@@ -30,6 +31,7 @@ AUDIO = (
     "audio.num_background=24",
     "audio.clip_weight=0.5",
 )
+IMAGES_BY_RETRIEVAL = [1.8452, 60.0865, 1.5262, 87.624]
 IMAGES = [0.9236, 24.2638, 0.5998, 30.3008]
 PIXELS = [
     26.0221, 22.3495, 17.3028, 9.0286, 21.6207, 20.6191, 17.2518, 7.6765,
@@ -56,13 +58,20 @@ def pump(seed, tone=0.0):
 
 @pytest.fixture(scope="module")
 def images():
-    detector = Detector(preset("fast", "image").with_overrides([*COMMON, *IMAGE, "calibration.alpha=0.2"]))
-    return detector.fit([grating(seed) for seed in range(30)])
+    settings = [*COMMON, *IMAGE, "calibration.alpha=0.2", "image.method=denoiser"]
+    return Detector(preset("fast", "image").with_overrides(settings)).fit([grating(seed) for seed in range(30)])
 
 
 def test_scores_of_images_have_not_moved(images):
     scores = images.decision_function([grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)])
     np.testing.assert_allclose(scores, IMAGES, **TOLERANCE, err_msg=str(scores.round(4).tolist()))
+
+
+def test_scores_of_images_by_retrieval_have_not_moved():
+    settings = [*COMMON, *IMAGE, "calibration.alpha=0.2"]
+    detector = Detector(preset("fast", "image").with_overrides(settings)).fit([grating(seed) for seed in range(30)])
+    scores = detector.decision_function([grating(100), grating(101, 0.3), grating(102), grating(103, -0.3)])
+    np.testing.assert_allclose(scores, IMAGES_BY_RETRIEVAL, **TOLERANCE, err_msg=str(scores.round(4).tolist()))
 
 
 def test_anomaly_maps_of_images_have_not_moved(images):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, norm
 
 from oddwave.errors import ConfigError
 from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult, are_discoveries
@@ -57,6 +57,37 @@ def test_a_long_stream_is_not_suspect_for_its_length():
     assert found("stream", 0.1, long, block_size=10) == []  # 20 blocks of p = 0.01
     assert found("stream", 0.1, long, block_size=50) == ["long"]
     assert found("stream", 0.1, item("quiet", 0.001, num=200), block_size=50) == []
+
+
+def _p_values(rng, num, odd, same):
+    """Two-sided p-values, those of normal items sharing a part of their noise; `odd` of them are anomalous."""
+    noise = np.sqrt(same) * rng.normal() + np.sqrt(1 - same) * rng.normal(size=num)
+    noise[1::2] *= -1  # so that some depend negatively
+    noise[:odd] += 4.0
+    return 2 * norm.sf(np.abs(noise))
+
+
+@pytest.mark.parametrize(("method", "same"), [("bh", 0.0), ("by", 0.0), ("by", 0.6), ("by", 0.95)])
+def test_the_false_discovery_rate_holds_by_simulation(method, same):
+    """Of 400 simulated batches of 100 items, 20 of them anomalous; three standard errors are allowed."""
+    rng, shares, kept = np.random.default_rng(1), [], []
+    for _ in range(400):
+        chosen = are_discoveries(_p_values(rng, 100, 20, same), 0.1, method)
+        shares.append(chosen[20:].sum() / max(1, chosen.sum()))
+        kept.append(chosen[:20].mean())
+    assert np.mean(shares) <= 0.1 + 3 * np.std(shares) / 20
+    assert np.mean(kept) > 0.3
+
+
+def test_the_method_for_any_dependence_finds_no_more():
+    p = np.random.default_rng(2).uniform(size=300) ** 3
+    careful = are_discoveries(p, 0.2, "by")
+    np.testing.assert_array_equal(careful, false_discovery_control(p, method="by") <= 0.2)
+    assert careful.sum() < are_discoveries(p, 0.2).sum()
+    items = [item(str(number), value) for number, value in enumerate(p)]
+    assert len(result("instance", *items).discoveries(0.2, method="by")) == careful.sum()
+    with pytest.raises(ConfigError, match=r"method of false discovery control is 'holm': give one of \['bh', 'by'\]"):
+        are_discoveries(p, 0.2, "holm")
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 2.0, NAN, True])

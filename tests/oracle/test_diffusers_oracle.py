@@ -6,11 +6,6 @@ import warnings
 import pytest
 import torch
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # importing diffusers warns about its own dependencies
-    diffusers = pytest.importorskip("diffusers", reason="needs the extra 'samplers'")
-    from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
-
 from oddwave.diffusion import (
     ItemNoise,
     ddim,
@@ -34,6 +29,16 @@ SCHEDULES = list(NAMES)
 PREDICTION_TYPES = ["epsilon", "v_prediction", "sample"]
 grid = pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 schedules = pytest.mark.parametrize("name", SCHEDULES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schedulers():
+    """Import diffusers where these tests run, not wherever tests are collected: it takes seconds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # importing diffusers warns about its own dependencies
+        diffusers = pytest.importorskip("diffusers", reason="needs the extra 'samplers'")
+        names = ("DDIMScheduler", "DDPMScheduler", "DPMSolverMultistepScheduler")
+        globals().update({name: getattr(diffusers, name) for name in names})
 
 
 def toy_net(schedule, prediction_type):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from oddwave.calibration.conformal import Calibration, block_maxima, conformal_p_values
+from oddwave.calibration.rule import Rule
 from oddwave.results import are_discoveries
 
 DRAWS = 20_000
@@ -59,7 +60,7 @@ def test_without_ties_the_false_alarm_rate_is_met_exactly(n):
 def test_the_threshold_keeps_the_false_alarm_rate_on_new_normals():
     rng, flagged = np.random.default_rng(1), 0
     for _ in range(2000):
-        flagged += rng.normal() >= calibrated(rng.normal(size=49)).threshold(0.1)
+        flagged += rng.normal() >= calibrated(rng.normal(size=49)).threshold(Rule(0.1))
     assert flagged / 2000 == pytest.approx(0.1, abs=four_sigma(0.1, 2000))
 
 
@@ -77,7 +78,7 @@ def test_discoveries_keep_the_false_discovery_rate():
 @given(TIED | SCORES, ALPHAS | st.sampled_from([0.01, 0.05, 0.1, 0.2, 0.25, 0.5, 0.7]), st.data())
 def test_at_or_above_the_threshold_is_exactly_p_at_most_alpha(scores, alpha, data):
     calibration = calibrated(scores)
-    threshold = calibration.threshold(alpha)
+    threshold = calibration.threshold(Rule(alpha))
     queries = np.concatenate(
         [
             scores,
@@ -95,7 +96,7 @@ def test_at_or_above_the_threshold_is_exactly_p_at_most_alpha(scores, alpha, dat
 def test_the_threshold_agrees_where_alpha_is_itself_a_p_value(n, k):
     calibration = calibrated(np.arange(float(n)))
     alpha = min(k, n) / (n + 1)
-    threshold = calibration.threshold(alpha)
+    threshold = calibration.threshold(Rule(alpha))
     assert calibration.p_values(np.array([threshold]))[0] == alpha
 
 
@@ -112,7 +113,7 @@ def test_p_values_fall_as_scores_rise_and_only_ranks_matter(scores, queries):
 @given(SCORES, ALPHAS, ALPHAS)
 def test_a_larger_alpha_never_flags_less(scores, first, second):
     low, high = sorted((first, second))
-    assert calibrated(scores).threshold(high) <= calibrated(scores).threshold(low)
+    assert calibrated(scores).threshold(Rule(high)) <= calibrated(scores).threshold(Rule(low))
 
 
 @given(SCORES, st.integers(1, 50))

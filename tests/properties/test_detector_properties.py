@@ -11,7 +11,7 @@ ALPHA = "calibration.alpha=0.2"
 @pytest.fixture(scope="module")
 def plain(tiny_config, waves, odd_stream):
     """The scores of the odd stream where nothing was done to any unit."""
-    return Detector(tiny_config()).fit(waves(300, channels=2)).decision_function(odd_stream)
+    return Detector(tiny_config()).fit(waves(240, channels=2)).decision_function(odd_stream)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def test_saving_and_loading_changes_no_bit_of_a_result(stream_detector, panel_de
             np.testing.assert_array_equal(other.p_values, one.p_values)
 
 
-@pytest.mark.parametrize("method", ["retrieval", "denoiser"])
+@pytest.mark.parametrize("method", [pytest.param("retrieval", marks=pytest.mark.slow), "denoiser"])
 def test_the_same_seed_gives_the_same_detector_and_another_seed_another(method, tiny_config, waves, odd_stream):
     one, again, other = (
         Detector(tiny_config(f"seed={seed}", f"series.method={method}"))
-        .fit(waves(300, channels=2))
+        .fit(waves(240, channels=2))
         .decision_function(odd_stream)
         for seed in (0, 0, 1)
     )
@@ -67,9 +67,12 @@ def test_instances_score_the_same_in_any_order(panel_detector, beats):
     )
 
 
-@pytest.mark.parametrize(("scale", "offset", "tolerance"), [(4.0, 0.0, 0.0), (1000.0, -7.0, 0.02), (1e-4, 3.0, 0.02)])
+@pytest.mark.parametrize(
+    ("scale", "offset", "tolerance"),
+    [(4.0, 0.0, 0.0), (1000.0, -7.0, 0.02), pytest.param(1e-4, 3.0, 0.02, marks=pytest.mark.slow)],
+)
 def test_units_do_not_matter(plain, tiny_config, waves, odd_stream, scale, offset, tolerance):
-    moved = Detector(tiny_config()).fit(scale * waves(300, channels=2) + offset)
+    moved = Detector(tiny_config()).fit(scale * waves(240, channels=2) + offset)
     np.testing.assert_allclose(
         moved.decision_function(scale * odd_stream + offset), plain, rtol=tolerance, atol=tolerance
     )
@@ -77,7 +80,7 @@ def test_units_do_not_matter(plain, tiny_config, waves, odd_stream, scale, offse
 
 def test_a_channels_unit_does_not_matter_to_the_others(plain, tiny_config, waves, odd_stream):
     units = np.array([1.0, 1024.0])
-    mixed = Detector(tiny_config()).fit(units * waves(300, channels=2)).decision_function(units * odd_stream)
+    mixed = Detector(tiny_config()).fit(units * waves(240, channels=2)).decision_function(units * odd_stream)
     np.testing.assert_array_equal(mixed, plain)
 
 

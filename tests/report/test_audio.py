@@ -20,7 +20,7 @@ from oddwave.report import render_report, write_report
 from oddwave.report.kinds import KINDS, audio_figures, audio_files, audio_page
 from oddwave.report.kinds.audio_figures import FrequencyAxis, LevelScale, score_course, time_ticks
 from oddwave.report.kinds.audio_files import embedded_part, loudness_db, plan_audio, wav_bytes
-from oddwave.report.kinds.audio_words import describe, moment_text, rarity_text
+from oddwave.report.kinds.audio_words import describe, moment_text, place_text, rarity_text
 from oddwave.report.kinds.views import MAX_DETAILS, ranked
 from oddwave.report.outputs import free_name, own_entries, summary_of, write_outputs
 from oddwave.report.verdict import calibration_sentences, verdict_sentences
@@ -72,6 +72,7 @@ def recording(name: str, *scores: float, events: int = 0, **changes: object) -> 
         sample_rate=44_100,
         parts={"memory.patch": values / 2, "recon.pixel": values},
         events=tuple(event(name, low=900.0 + 300 * k, score=5.0 + k) for k in range(events)),
+        peak_p_value=min(1.0, len(values) * (0.02 if max(scores) >= 2 else 0.4)),
     )
     return replace(made, **changes)
 
@@ -168,19 +169,21 @@ def test_verdict_without_findings_or_scores() -> None:
     assert verdict_sentences(result_of(failed("d", "broken")))[0] == "empty"
 
 
-def test_a_recordings_rarity_is_a_bound_and_admits_what_few_normals_cannot_tell() -> None:
-    bound = "Of normal recordings of this length, at most about 1 in 25 reaches such a score."
-    assert rarity_text(recording("a", 0.5, 9.0), 49) == bound
+def test_a_recordings_rarity_admits_what_few_normals_cannot_tell() -> None:
+    assert rarity_text(recording("a", 0.5, 9.0), 49) == "None of the 49 normal clips scores this high."
     assert rarity_text(recording("a", *[0.5] * 4), 49) == "Many normal recordings of this length reach such a score."
     many = rarity_text(recording("a", *[0.5] * 60, 9.0), 49)
-    assert many.startswith("None of the 49 normal clips held back scores this high. Yet one of 61 clips might")
+    assert many.startswith("None of the 49 normal clips scores this high. How rare that is in a recording of 61 clips")
+    some = recording("a", 2.5, p_values=np.array([0.04]), peak_p_value=0.04)
+    assert rarity_text(some, 49) == "Of normal recordings of this length, about 1 in 25 reaches such a score."
 
 
 def test_calibration_speaks_of_clips_recordings_and_events() -> None:
     text = " ".join(calibration_sentences(KINDS["recording"], result_of().calibration, 30))
     assert "rests on 49 scores of normal clips" in text
-    assert "A recording's p-value is the smallest p-value of its clips times their number" in text
-    assert "Events are where the anomaly map passes 4.00, which 5 % of normal clips do anywhere." in text
+    assert "Alpha is 5 %: of normal recordings, about 1 in 20 has an event by chance." in text
+    assert "A recording's p-value compares its highest clip with the highest ones of stretches of normal sound" in text
+    assert "events are drawn where the anomaly map passes 4.00, which 5 % of normal clips do anywhere." in text
 
 
 # -- what is drawn -----------------------------------------------------------------------------------------------------
@@ -268,7 +271,7 @@ def test_the_course_of_a_long_recording_keeps_every_peak_and_marks_the_excerpt()
     high = points[points[:, 1] < drawn["threshold"]]
     assert [(x - left) / (right - left) * 5_000 for x in high[:, 0]] == pytest.approx([1_234.5, 4_321.5], abs=6)
     assert high[0, 1] == pytest.approx(top, abs=0.1)
-    assert drawn["excerpt"][0] <= high[0, 0] <= drawn["excerpt"][1] + 1
+    assert drawn["excerpts"][0][0] <= high[0, 0] <= drawn["excerpts"][0][1] + 1
     assert points[:, 1].max() <= bottom
     assert score_course(recording("short", 0.5, 0.6, 9.0), result_of().calibration) is None
 
@@ -286,7 +289,7 @@ def test_page_shows_the_most_abnormal_first_and_says_why_others_were_not_judged(
     assert "1 recording could not be judged d is empty (0 bytes): copy it again" in text
     assert "distance to normal patches of audio 4.50" in text
     assert "denoiser's error on the map 9.00" in text
-    assert "Clips above the threshold 1 of 2" in text
+    assert "Clips within events 1 of 2" in text
 
 
 def test_page_has_three_players_for_each_excerpt_and_needs_no_network() -> None:
@@ -354,6 +357,36 @@ def test_events_elsewhere_in_the_recording_are_told_without_a_box() -> None:
     assert "from 1:40.0 min to 1:41.0 min" in visible(page)
     assert "It lies outside the excerpt." in visible(page)
     assert "Shown 2:00.0 min to 2:02.0 min" in visible(page)
+
+
+def test_each_excerpt_of_a_long_recording_has_a_card_of_its_own_with_players_and_its_events() -> None:
+    late = replace(event("b"), start_s=600.5, end_s=601.5)
+    item = recording("b", *[0.5] * 400, 9.0, excerpt=excerpt(), more_excerpts=(excerpt(start_s=600.0),), events=0)
+    page = render_report(result_of(replace(item, events=(event("b"), late)), recording("c", 3.0)))
+    text = visible(page)
+    assert page.count('<details class="card stream detail recording"') == 3
+    assert page.count("<audio") == 6
+    assert page.count('data-rank="1"') == page.count('data-rank="2"') == 1
+    assert "It is in another excerpt below." in text
+    assert "b, 10:00.0 min to 10:02.0 min" in text
+    assert re.findall(r'data-view="(\d)"', page) == ["0", "2"]  # the second recording comes behind both excerpts
+
+
+def test_excerpts_of_one_recording_are_files_of_their_own(tmp_path: Path) -> None:
+    item = recording("a/b.wav", 9.0, excerpt=excerpt(), more_excerpts=(excerpt(start_s=600.0, level=0.02),))
+    write_outputs(result_of(item), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    named = summary["items"][0]["audio"]
+    assert (named["odd"], named["odd_2"]) == ("audio/a-b_odd.wav", "audio/a-b_at_600s_odd.wav")
+    assert np.array_equal(wavfile.read(tmp_path / named["input_2"])[1], excerpt(level=0.02).samples)
+
+
+def test_what_lasts_is_told_as_such_and_the_side_is_named() -> None:
+    louder = replace(event("p"), low_hz=0.0, high_hz=8000.0, level_db=3.0, throughout=True)
+    assert describe(louder) == "louder sound at almost all frequencies throughout, 3 dB above normal"
+    item = replace(recording("p/channel_2", 9.0), events=(louder,), channel="right")
+    assert place_text(item).startswith("right channel: louder sound")
+    assert "Channel right" in visible(render_report(result_of(item)))
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -427,14 +427,18 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_files_have_a_row_per_image_and_per_region(tmp_path: Path) -> None:
     write_outputs(result_of(*MIXED), tmp_path)
     scores = read(tmp_path / "scores.csv")
-    assert list(scores[0]) == ["item", "score", "p_value", "label", "status", "reason"]
+    assert list(scores[0]) == ["item", "score", "p_value", "label", "status", "reason", "p_tail", "deviations"]
     assert [row["item"] for row in scores] == ["a.png", "b.png", "c.png", "d.png"]
     assert scores[3] == {
         "item": "d.png", "score": "", "p_value": "", "label": "-1", "status": "not judged", "reason": "truncated",
+        "p_tail": "", "deviations": "",
     }  # fmt: skip
     header, first, _ = (tmp_path / "events.csv").read_text().splitlines()
-    assert header == ("item,start,end,peak,score,p_value,left_px,top_px,right_px,bottom_px,peak_x_px,peak_y_px,area_px")
-    assert first == "b.png,0 20,7 31,3 25,5.0,0.02,0,20,8,32,3,25,90"
+    assert header == (
+        "item,start,end,peak,score,p_value,left_px,top_px,right_px,bottom_px,peak_x_px,peak_y_px,area_px,"
+        "p_tail,p_tail_low,p_tail_high,deviations"
+    )
+    assert first == "b.png,0 20,7 31,3 25,5.0,0.02,0,20,8,32,3,25,90,,,,"
 
 
 def test_summary_names_failures_regions_and_bands() -> None:

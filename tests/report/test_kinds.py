@@ -18,6 +18,8 @@ from oddwave.results import CalibrationSummary, DetectionResult
 
 pytest.importorskip("jinja2")
 
+UNKNOWN = {"p_tail": "", "p_tail_low": "", "p_tail_high": "", "deviations": ""}
+
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -71,7 +73,7 @@ def test_a_kind_of_a_name_and_a_noun_has_files_and_lines(
     assert [path.name for path in files] == ["scores.csv", "events.csv", "summary.json", "report.html"]
     with (tmp_path / "events.csv").open(newline="") as file:
         assert list(csv.DictReader(file)) == [
-            {"item": "b", "start": "", "end": "", "peak": "", "score": "9.0", "p_value": "0.02"}
+            {"item": "b", "start": "", "end": "", "peak": "", "score": "9.0", "p_value": "0.02", **UNKNOWN}
         ]
     assert json.loads((tmp_path / "summary.json").read_text())["events"][0]["bin"] == 3
     print_found(result, files)

@@ -13,7 +13,7 @@ from oddwave.errors import CheckpointError, MissingExtraError
 from oddwave.report import outputs
 from oddwave.report.outputs import OUTPUT_FILES, require_writable, summary_of, write_outputs
 from oddwave.result_times import clock_text
-from oddwave.results import BandShare, CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult
+from oddwave.results import BandShare, CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult, Strength
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -73,12 +73,13 @@ def test_numbers_read_back_as_the_same_doubles_and_missing_scores_are_empty(tmp_
 
 def test_a_panel_has_one_row_per_instance(tmp_path: Path) -> None:
     one = item(scores=np.array([2.5]), p_values=np.array([0.25]), labels=np.array([1]), events=())
-    write_outputs(result_of(one, replace(one, id="valve"), kind="panel"), tmp_path / "out")
+    valve = replace(one, id="valve", strength=Strength(p_tail=0.001, deviations=12.0))
+    write_outputs(result_of(one, valve, kind="panel"), tmp_path / "out")
     lines = (tmp_path / "out" / "scores.csv").read_text().splitlines()
     assert lines == [
-        "item,score,p_value,label,status,reason",
-        "pump,2.5,0.25,1,judged,",
-        "valve,2.5,0.25,1,judged,",
+        "item,score,p_value,label,status,reason,p_tail,deviations",
+        "pump,2.5,0.25,1,judged,,,",
+        "valve,2.5,0.25,1,judged,,0.001,12.0",
     ]
     assert (tmp_path / "out" / "events.csv").read_text().count("\n") == 1
 
@@ -90,10 +91,11 @@ def test_events_give_timestamps_where_there_are_some_and_the_strongest_band(tmp_
     )
     header, first, second = (tmp_path / "events.csv").read_text().splitlines()
     assert header == (
-        "item,start,end,peak,score,p_value,channel,band_low_hz,band_high_hz,band_period_min,band_period_max,band_share"
+        "item,start,end,peak,score,p_value,channel,band_low_hz,band_high_hz,band_period_min,band_period_max,band_share,"
+        "p_tail,p_tail_low,p_tail_high,deviations"
     )
-    assert first == f"pump,{','.join(['2024-03-04T00:40:00'] * 3)},9.0,0.125,flow,0.0,0.25,4.0,inf,0.7"
-    assert second == "plain,1,3,2,7.0,0.5,,,,,,"
+    assert first == f"pump,{','.join(['2024-03-04T00:40:00'] * 3)},9.0,0.125,flow,0.0,0.25,4.0,inf,0.7,,,,"
+    assert second == "plain,1,3,2,7.0,0.5,,,,,,,,,,"
 
 
 def test_a_name_with_a_comma_and_a_line_break_stays_one_cell(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ rooms = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(rooms)
 
 MODULES = rooms.modules()
-IMPORTS = {name: list(rooms.own_imports(name, path, MODULES)) for name, path in MODULES.items()}
 DOOR = "oddwave"  # opens any room, once somebody asks for a name
 OLD_ADDRESSES = "oddwave.modalities"  # warn when they are imported
 PRODUCT_STRANGERS = {  # room -> rooms it must not know, although they lie lower
@@ -33,12 +33,18 @@ MAX_LINES = {"algorithm": 6_000}  # wavelets, diffusion, nets, training, scoring
 ALGORITHM = {"wavelets", "diffusion", "nets", "training", "scoring"}
 
 
+@cache
+def imports() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    """Return each module's imports of the package's own; read once, by the process that runs these tests."""
+    return {name: list(rooms.own_imports(name, path, MODULES)) for name, path in MODULES.items()}
+
+
 def test_imports_point_downwards() -> None:
     """Imports inside functions and those for types count."""
     upward = [
         f"{name} imports {target}"
         for name in MODULES
-        for target, _ in IMPORTS[name]
+        for target, _ in imports()[name]
         if name != DOOR and (own := rooms.room_of(name)) != (other := rooms.room_of(target))
         if rooms.layer_of(other) >= rooms.layer_of(own) or other in PRODUCT_STRANGERS.get(own, ())
     ]
@@ -46,13 +52,13 @@ def test_imports_point_downwards() -> None:
 
 
 def test_the_product_never_imports_the_laboratory() -> None:
-    users = {name for name in MODULES for target, _ in IMPORTS[name] if rooms.room_of(target) == "lab"}
+    users = {name for name in MODULES for target, _ in imports()[name] if rooms.room_of(target) == "lab"}
     outside = {name for name in users if rooms.room_of(name) != "lab"}
     assert outside <= {"oddwave.baselines", "oddwave.metrics", "oddwave.cli.bench"}
 
 
 def test_no_circles_between_modules() -> None:
-    graph = {name: {target for target, _ in IMPORTS[name]} for name in MODULES if name != DOOR}
+    graph = {name: {target for target, _ in imports()[name]} for name in MODULES if name != DOOR}
     assert rooms.circle(graph) == []
 
 
@@ -76,7 +82,7 @@ def test_public_names_are_declared_and_exist() -> None:
 
 def test_only_public_names_are_imported_from_elsewhere() -> None:
     offenders = []
-    for name, found in IMPORTS.items():
+    for name, found in imports().items():
         for target, names in found:
             public = {*getattr(importlib.import_module(target), "__all__", ()), "__all__", "*"}
             offenders += [f"{name}: {target}.{each}" for each in names if each not in public]

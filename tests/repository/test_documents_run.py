@@ -35,7 +35,7 @@ PARSED_ONLY = {
     "oddwave fit series demo/normal.csv -o store.model --preset accurate": "tries several representations: minutes",
     "oddwave fit image demo/images/data/train/good -o gears.model": "a third fit of the same images",
     "oddwave fit image demo/images/data/train/good -o gears.model --seed 1": "a fourth",
-    "oddwave fit image demo/images/data/train/good -o gears.model --set maps.statistics=true": "a fifth",
+    "oddwave fit image demo/images/data/train/good -o gears.model --set image.method=denoiser": "a fifth",
     "oddwave fit image good_parts/ -o parts.model --set maps.perceptual=timm:resnet18": "downloads weights",
 }
 QUICK = {

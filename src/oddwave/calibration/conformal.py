@@ -7,38 +7,21 @@ and how much it can be trusted is told by the number of independent blocks (stre
 against block maxima: `block_maxima` gives one number per block, and an event's p-value compares its peak with those.
 """
 
-import warnings
-from dataclasses import dataclass
-from numbers import Real
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from oddwave.calibration.rule import Rule
 from oddwave.calibration.tail import Tail
 from oddwave.calibration.threshold import threshold_of
-from oddwave.errors import ConfigError, DataError
-from oddwave.results import CalibrationSummary
+from oddwave.errors import DataError
+from oddwave.records import UNKNOWN, CalibrationSummary, Strength
 
-__all__ = ["Calibration", "block_maxima", "conformal_p_values", "valid_alpha"]
+__all__ = ["Calibration", "block_maxima", "conformal_p_values"]
 
-
-def valid_alpha(alpha: object) -> float:
-    """Return a false-alarm rate as a plain number.
-
-    Raises:
-        ConfigError: it is no number (a text, a truth value), or not within (0, 1).
-    """
-    value = alpha.item() if isinstance(alpha, np.ndarray) and alpha.size == 1 else alpha
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-        given = f"{value!r:.60}"
-        raise ConfigError(f"alpha is {given}: expected a number between 0 and 1, for example 0.01")
-    try:
-        rate = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        rate = np.inf
-    if not 0.0 < rate < 1.0:
-        raise ConfigError(f"alpha is {rate:g}: expected a false-alarm rate between 0 and 1, for example 0.01")
-    return rate
+_ROUNDING = 1e-9
+_ROBUST = 1.4826  # median absolute deviations of a normal distribution in one standard deviation
 
 
 def conformal_p_values(
@@ -103,81 +86,114 @@ class Calibration:
         """The lowest false-alarm rate this many calibration scores can express: 1 / (n + 1)."""
         return 1.0 / (len(self.scores) + 1.0)
 
-    def checked_alpha(self, alpha: float | None, default: float) -> float:
-        """Check a wanted alpha, or lift the default one to what the calibration supports, with a warning.
-
-        Raises:
-            ConfigError: the given alpha is no number, lies outside (0, 1) or below 1 / (n + 1).
-        """
-        if alpha is None:
-            alpha = max(default, self.smallest_alpha)
-            if alpha > default:
-                warnings.warn(
-                    f"alpha raised from {default:g} to {alpha:.3g}: "
-                    f"{len(self.scores)} calibration scores support no less",
-                    stacklevel=2,
-                )
-            return alpha
-        alpha = valid_alpha(alpha)
-        if alpha < self.smallest_alpha:
-            raise ConfigError(
-                f"alpha {alpha:g} needs at least {np.ceil(1 / alpha) - 1:.12g} calibration scores, this model has "
-                f"{len(self.scores)}: use alpha >= {self.smallest_alpha:.3g} or fit on more normal data"
-            )
-        return alpha
-
-    def summary(self, alpha: float, pixel_threshold: float | None = None) -> CalibrationSummary:
-        """Return what a result says of its calibration at this alpha."""
+    def summary(self, rule: Rule, pixel_threshold: float | None = None, *, num_blocks: int = 1) -> CalibrationSummary:
+        """Return what a result says of its calibration under this rule, for items of up to `num_blocks` blocks."""
+        num_stretches = max(1, len(self.blocks) // num_blocks)
         return CalibrationSummary(
-            alpha=alpha,
-            threshold=self.threshold(alpha),
+            alpha=rule.alpha,
+            threshold=self.threshold(rule, num_blocks),
             num_points=len(self.scores),
             num_blocks=len(self.blocks),
             block_size=self.block_size,
             source=self.source,
             scores=self.scores,
             pixel_threshold=pixel_threshold,
+            asked=rule.asked,
+            confirmed=rule.threshold is not None or rule.alpha * (num_stretches + 1.0) >= 1.0 - _ROUNDING,
         )
 
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return each point's (or instance's) conformal p-value."""
         return conformal_p_values(scores, self.scores)
 
-    def labels(self, scores: Float[np.ndarray, " N"], alpha: float) -> Int[np.ndarray, " N"]:
-        """Return 1 (anomalous: p <= alpha), 0 (normal) or -1 (not judged: the score is NaN)."""
-        p_values = self.p_values(scores)
-        return np.where(np.isnan(p_values), -1, p_values <= alpha).astype(np.int64)
+    def labels(self, scores: Float[np.ndarray, " N"], rule: Rule) -> Int[np.ndarray, " N"]:
+        """Return 1 (anomalous by the rule), 0 (normal) or -1 (not judged: the score is NaN)."""
+        odd = self.p_values(scores) <= rule.alpha if rule.threshold is None else scores >= rule.threshold
+        return np.where(np.isnan(scores), -1, odd).astype(np.int64)
 
-    def event_p_value(self, peak: float) -> float:
-        """Return the conformal p-value of an event's peak among the maxima of independent normal blocks."""
-        return float(conformal_p_values(np.array([peak]), self._other_blocks(peak))[0])
+    def event_p_value(self, peak: float, num_blocks: int = 1) -> float:
+        """Return the conformal p-value of a peak among the maxima of normal stretches of `num_blocks` blocks."""
+        return float(conformal_p_values(np.array([peak]), self._maxima(peak, num_blocks))[0])
 
-    def _other_blocks(self, peak: float) -> Float[np.ndarray, " b"]:
-        """Return the maxima without this very peak and its neighbours: no block of data judges itself."""
-        place = np.flatnonzero(self.blocks == peak)[:1]
-        if not len(place):
-            return self.blocks
-        return np.delete(self.blocks, np.arange(max(place[0] - 1, 0), min(place[0] + 2, len(self.blocks))))
+    def is_event(self, peak: float, rule: Rule, num_blocks: int = 1) -> bool:
+        """Return whether a peak is rarer than alpha among the maxima of normal stretches of `num_blocks` blocks.
 
-    def tail_p_value(self, peak: float) -> float:
-        """Return how rare a peak is by the tail of the block maxima, extrapolated; NaN where there are too few."""
-        tail = Tail.fit(self._other_blocks(peak))
-        return float("nan") if tail is None else tail.p_value(peak)
-
-    def is_event(self, peak: float, alpha: float) -> bool:
-        """Return whether a peak is rarer than `alpha` among the maxima of normal blocks.
-
-        B blocks tell nothing below 1 / (B + 1). Where alpha lies there, the peak must be above all of them, and the
-        tail must find it that rare; where there are too few for a tail, it must stand out by more than their range.
+        B stretches tell nothing below 1 / (B + 1). Where alpha lies there, it is not confirmed: the peak must be above
+        all of them and, by their tail, more likely than not that rare; where there are too few for a tail, it must
+        stand out by more than their range.
         """
-        others = self._other_blocks(peak)
-        p_value, floor = self.event_p_value(peak), 1.0 / (len(others) + 1.0)
-        if alpha >= floor:
-            return p_value <= alpha
-        if np.isnan(rare := self.tail_p_value(peak)):
-            return len(others) > 0 and peak > 2.0 * others.max() - others.min()
-        return p_value <= floor * (1.0 + 1e-9) and rare <= alpha
+        if rule.threshold is not None:
+            return peak >= rule.threshold
+        others = self._maxima(peak, num_blocks)
+        p_value, floor = self.event_p_value(peak, num_blocks), 1.0 / (len(others) + 1.0)
+        if rule.alpha >= floor * (1.0 - _ROUNDING):
+            return p_value <= rule.alpha * (1.0 + _ROUNDING)
+        blocks = self._maxima(peak)
+        tail = Tail.fit(blocks)
+        if tail is None:
+            return len(blocks) > 0 and peak > 2.0 * blocks.max() - blocks.min()
+        return p_value <= floor * (1.0 + _ROUNDING) and _any_of(num_blocks, tail.median(peak)) <= rule.alpha
 
-    def threshold(self, alpha: float) -> float:
-        """Return the lowest score with p <= alpha; infinity where alpha is below what the calibration can express."""
-        return threshold_of(np.sort(self.scores)[::-1], alpha)  # type: ignore[arg-type]
+    def strength(self, peak: float, num_blocks: int = 1) -> Strength:
+        """Return how far a peak lies beyond normal: see `Strength`.
+
+        Up to the highest normal the tail's p-value is the conformal one; it is never above that.
+        """
+        blocks = self._maxima(peak)
+        if np.isnan(peak) or not len(blocks):
+            return UNKNOWN
+        highest, reached = _deviations(float(blocks.max()), blocks), int((blocks >= peak).sum())
+        own = Strength(
+            deviations=_deviations(peak, blocks),
+            highest_deviations=highest,
+            num_normals=len(blocks),
+            num_as_high=reached,
+        )
+        tail = Tail.fit(blocks)
+        if tail is None:
+            return own
+        p_value = self.event_p_value(peak, num_blocks)
+        if reached:
+            return replace(own, p_tail=p_value, p_tail_low=p_value, p_tail_high=p_value)
+        rare, low, high = (_any_of(num_blocks, rate) for rate in (tail.p_value(peak), *tail.interval(peak)))
+        return replace(own, p_tail=min(rare, p_value), p_tail_low=low, p_tail_high=high)
+
+    def threshold(self, rule: Rule, num_blocks: int = 1) -> float:
+        """Return the lowest score that the rule calls anomalous: of streams, the lowest peak of an event.
+
+        It is that of items of `num_blocks` blocks. Infinity where items of one are too few for alpha: nothing is
+        anomalous then.
+        """
+        if rule.threshold is not None:
+            return rule.threshold
+        maxima = self.blocks if num_blocks == 1 else block_maxima(self.blocks, num_blocks)
+        exact = threshold_of(np.sort(maxima)[::-1], rule.alpha)  # type: ignore[arg-type]
+        if np.isfinite(exact) or (self.block_size == 1 and num_blocks == 1):
+            return exact
+        highest, tail = float(self.blocks.max()), Tail.fit(self.blocks)
+        if tail is None:
+            return 2.0 * highest - float(self.blocks.min())
+        of_one = -np.expm1(np.log1p(-rule.alpha) / num_blocks)  # any of the blocks may be the one
+        return float(max(np.nextafter(highest, np.inf), tail.score(of_one)))
+
+    def _maxima(self, peak: float, num_blocks: int = 1) -> Float[np.ndarray, " b"]:
+        """Return the maxima of normal stretches, without this very peak and its neighbours: no block judges itself."""
+        place = np.flatnonzero(self.blocks == peak)[:1] if self.block_size > 1 else np.zeros(0, int)
+        blocks = self.blocks
+        if len(place):
+            blocks = np.delete(blocks, np.arange(max(place[0] - 1, 0), min(place[0] + 2, len(blocks))))
+        return blocks if num_blocks == 1 or not len(blocks) else block_maxima(blocks, num_blocks)
+
+
+def _any_of(count: int, p_value: float) -> float:
+    """Return how probable it is that any of `count` independent stretches is as rare."""
+    return float(-np.expm1(count * np.log1p(-min(p_value, 1.0)))) if p_value < 1.0 else p_value
+
+
+def _deviations(peak: float, normals: Float[np.ndarray, " n"]) -> float:
+    """Return how many of their robust deviations a peak lies above the median of normals; NaN where these are equal."""
+    if len(normals) < 2:
+        return float("nan")
+    usual = float(np.median(normals))
+    spread = _ROBUST * float(np.median(np.abs(normals - usual))) or float(normals.std())
+    return float((peak - usual) / spread) if spread > 0.0 else float("nan")

@@ -67,7 +67,11 @@ def score(
     data: opt.NewData,
     out: opt.Out,
     alpha: opt.Alpha = None,
+    threshold: opt.Threshold = None,
+    flag: opt.Flag = None,
+    false_alarms: opt.FalseAlarms = None,
     fdr: opt.FalseDiscoveryRate = None,
+    fdr_method: opt.FdrMethod = "bh",
     timestamp: opt.FittedTimestamp = None,
     columns: opt.FittedColumns = None,
     exclude: opt.FittedExclude = None,
@@ -94,46 +98,48 @@ def score(
     what was said to `oddwave fit`, unless said here.
 
     Ends with status 0 where nothing was found, 1 where something was (with --exit-code), 2 where the command or the
-    data were refused, and 3 where some items could not be judged.
+    data were refused, 3 where some items could not be judged.
 
     \b
     Examples:
         oddwave score model today.csv -o out --alpha 0.001 --columns flow,pressure
         oddwave score model last_five_rows.csv -o out --history yesterday.csv
-        oddwave score parts.model "new/*.png" -o out --on-error stop --fdr 0.1
+        oddwave score parts.model "new/*.png" -o out --fdr 0.1
+        oddwave score model today.csv -o out --false-alarms "1 per week"
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable
 
-    opt.check_rates(alpha, fdr)
+    asked, discoveries = opt.asked_for(alpha, threshold, flag, false_alarms, fdr, fdr_method)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     from oddwave.detector import Detector
 
     detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
-    if history is not None:
-        options["history"] = history
-    opt.check_reading(options, detector.config.modality, model)
-    detector.read_options.update(options)
-    if alpha is not None and detector.calibration is not None:
-        detector.calibration.checked_alpha(alpha, detector.config.calibration.alpha)  # before files are read
-    source = opt.read_new(detector, data, model)
-    result = detector.score(source, alpha=alpha, show_progress=not quiet)
-    files = opt.written(result, data, out, quiet, fdr)
-    opt.tell(result, files, source.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
+    options |= {} if history is None else {"history": history}
+    detector.inner.check(alpha)  # before files are read
+    source = opt.read_new(detector, data, model, options)
+    result = detector.score(source, **asked, show_progress=not quiet)
+    files = opt.written(result, data, out, quiet, **discoveries)
+    opt.tell(result, files, source.notes, exit_code, as_json, **discoveries)
 
 
 @app.command()
 def detect(
     data: opt.Data,
     out: opt.Out,
+    modality: opt.DataModality = "series",
     preset: opt.Preset = None,
     seed: opt.Seed = None,
     device: opt.Device = None,
     settings: opt.Settings = None,
     config_file: opt.ConfigFile = None,
     alpha: opt.Alpha = None,
+    threshold: opt.Threshold = None,
+    flag: opt.Flag = None,
+    false_alarms: opt.FalseAlarms = None,
     fdr: opt.FalseDiscoveryRate = None,
+    fdr_method: opt.FdrMethod = "bh",
     timestamp: opt.Timestamp = None,
     columns: opt.Columns = None,
     exclude: opt.Exclude = None,
@@ -148,9 +154,9 @@ def detect(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Flag the anomalies in one file.
+    """Flag the anomalies in one file, or among the images of a folder.
 
-    No normal data are needed: each stretch is compared with the rest of the file. Writes what `oddwave score` writes,
+    No normal data are needed: each stretch or image is compared with the rest. Writes what `oddwave score` writes,
     and ends with the same statuses: 0 nothing found, 1 something found (with --exit-code), 2 refused, 3 some items
     not judged.
 
@@ -159,21 +165,22 @@ def detect(
         oddwave detect metrics.csv -o out
         oddwave detect plant.csv -o out --timestamp when --columns flow,pressure
         oddwave detect plant.csv -o out --exclude "label,*_raw" --preset fast
+        oddwave detect parts/ -o out --modality image --flag 10
         oddwave detect metrics.csv -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable
 
-    opt.check_rates(alpha, fdr)
-    config = opt.configured(preset, seed, settings, config_file, device=device)
+    asked, discoveries = opt.asked_for(alpha, threshold, flag, false_alarms, fdr, fdr_method)
+    config = opt.configured(preset, seed, settings, config_file, opt.detectable(modality), device)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, series = opt.read_for(config, data, options)
     from oddwave.training.folder import training_folder
 
     with training_folder(out, resume) as folder:
-        result = detector.detect(series, alpha=alpha, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = opt.written(result, data, out, quiet, fdr)
-    opt.tell(result, files, series.notes, exit_code=exit_code, as_json=as_json, fdr=fdr)
+        result = detector.detect(series, **asked, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
+        files = opt.written(result, data, out, quiet, **discoveries)
+    opt.tell(result, files, series.notes, exit_code, as_json, **discoveries)
 
 
 @app.command()

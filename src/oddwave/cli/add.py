@@ -23,7 +23,6 @@ from oddwave.cli.options import (
     NewData,
     NoHeader,
     Quiet,
-    check_reading,
     out_option,
     read_new,
     reading_options,
@@ -73,11 +72,9 @@ def add(
     target = model if out is None else out
     require_writable(target, "model")
     detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
-    check_reading(options, detector.config.modality, model)
     fitted = dict(detector.read_options)
-    detector.read_options.update(options)
     threshold = detector.threshold_
-    source = read_new(detector, data, model, learn=True)
+    source = read_new(detector, data, model, options, learn=True)
     added = detector.add(source, allow_flagged=allow_flagged, show_progress=not quiet)
     detector.read_options.clear()
     detector.read_options.update(fitted)  # how these data were read says nothing of the next ones

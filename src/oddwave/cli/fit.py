@@ -105,7 +105,7 @@ def fit_image(
 ) -> None:
     """Learn what good images look like.
 
-    A fifth of the images is held back to set the threshold and to choose settings by.
+    All images are learnt from, and each is compared with the others to set the threshold.
 
     \b
     Examples:
@@ -133,8 +133,8 @@ def fit_audio(
 ) -> None:
     """Learn what a machine, or any other normal sound, sounds like.
 
-    Ten short recordings or one of a minute are the least; hours are read as a stream. A share is held back to set the
-    threshold and to choose settings by.
+    Ten short recordings or one of a minute are the least; hours are read as a stream. All of it sets the threshold,
+    each part judged by what is known without it.
 
     \b
     Examples:

@@ -20,12 +20,57 @@ if TYPE_CHECKING:
     from oddwave.results import DetectionResult
 
 __all__ = [
-    "AllowExternal", "Alpha", "Columns", "ConfigFile", "Data", "DayFirst", "Decimal", "Delimiter", "Device",
-    "Exclude", "ExitCode", "FalseDiscoveryRate", "FittedColumns", "FittedDelimiter", "FittedExclude", "FittedKind",
-    "FittedOnError", "FittedTimestamp", "Json", "Kind", "Model", "NewData", "NoHeader", "OnError", "Out", "OutModel",
-    "Preset", "Quiet", "Resume", "Seed", "Settings", "Timestamp", "check_on_error", "check_rates", "check_reading",
-    "configured", "listed", "out_option", "print_fitted", "read_for", "read_new", "reading_options", "seed_numbers",
-    "subject_of", "tell", "written",
+    "AllowExternal",
+    "Alpha",
+    "Columns",
+    "ConfigFile",
+    "Data",
+    "DataModality",
+    "DayFirst",
+    "Decimal",
+    "Delimiter",
+    "Device",
+    "Exclude",
+    "ExitCode",
+    "FalseAlarms",
+    "FalseDiscoveryRate",
+    "FittedColumns",
+    "FittedDelimiter",
+    "FittedExclude",
+    "FittedKind",
+    "FittedOnError",
+    "FittedTimestamp",
+    "Flag",
+    "Json",
+    "Kind",
+    "Model",
+    "NewData",
+    "NoHeader",
+    "OnError",
+    "Out",
+    "OutModel",
+    "Preset",
+    "Quiet",
+    "Resume",
+    "Seed",
+    "Settings",
+    "Threshold",
+    "Timestamp",
+    "asked_for",
+    "check_on_error",
+    "check_reading",
+    "configured",
+    "detectable",
+    "listed",
+    "out_option",
+    "print_fitted",
+    "read_for",
+    "read_new",
+    "reading_options",
+    "seed_numbers",
+    "subject_of",
+    "tell",
+    "written",
 ]  # fmt: skip
 
 Data = Annotated[
@@ -48,10 +93,22 @@ def out_option(metavar: str, text: str) -> Any:
 
 Out = Annotated[Path, out_option("OUT", "Folder for the results.")]
 OutModel = Annotated[Path, out_option("MODEL", "Folder for the model.")]
-Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal points.  [default: 0.01]")]
+Alpha = Annotated[float | None, typer.Option(help="False-alarm rate among normal items or blocks.  [default: 0.01]")]
+Threshold = Annotated[
+    float | None, typer.Option(metavar="SCORE", help="Instead of alpha: call anomalous what scores at least this.")
+]
+Flag = Annotated[int | None, typer.Option(metavar="N", help="Instead of alpha: flag the N strongest findings.")]
+FalseAlarms = Annotated[
+    str | None,
+    typer.Option(metavar="BUDGET", help='Instead of alpha: "1 per week", "2 per 1000 images", "1 per 10000 points".'),
+]
 FalseDiscoveryRate = Annotated[
     float | None,
     typer.Option("--fdr", metavar="RATE", help="Also name the items that are anomalous at this false discovery rate."),
+]
+FdrMethod = Annotated[
+    str,
+    typer.Option(metavar="bh|by", help="How --fdr counts: by holds however items depend on one another."),
 ]
 Timestamp = Annotated[str | None, typer.Option(metavar="COL", help="Timestamp column.  [default: found]")]
 Columns = Annotated[
@@ -72,6 +129,7 @@ NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is da
 Kind = Annotated[
     str, typer.Option(metavar="auto|stream|panel", help="Rows are points in time (stream) or whole instances (panel).")
 ]
+DataModality = Annotated[str, typer.Option("--modality", metavar="series|image", help="What the data are.")]
 Preset = Annotated[str | None, typer.Option(metavar="fast|balanced|accurate", help="[default: balanced]")]
 Seed = Annotated[int | None, typer.Option(help="Same seed and number of threads, same model.  [default: 0]")]
 Device = Annotated[
@@ -169,7 +227,7 @@ def reading_options(
     return {name: value for name, value in said.items() if value is not None}
 
 
-def check_reading(options: Mapping[str, Any], modality: str, model: Path) -> None:
+def check_reading(options: Mapping[str, Any], modality: str, model: Path | str) -> None:
     """Refuse options that say how to read series, for a model of another modality."""
     unfit = [name for name in options if name != "on_error" and modality != "series"]
     if unfit:
@@ -184,8 +242,13 @@ def subject_of(modality: str) -> str:
     return {"series": "time series", "image": "images"}.get(modality, modality)
 
 
-def read_new(detector: "Detector", data: str, model: Path, *, learn: bool = False) -> Any:
-    """Read data for a model, to be scored or to be learnt from; what cannot be read names the model's modality."""
+def read_new(detector: "Detector", data: str, model: Path, options: Mapping[str, Any], *, learn: bool = False) -> Any:
+    """Read data for a model, to be scored or to be learnt from, with these options beside those it was fitted with.
+
+    What cannot be read names the model's modality.
+    """
+    check_reading(options, detector.config.modality, model)
+    detector.read_options.update(options)
     try:
         return detector.inner.read_more(data) if learn else detector.inner.read(data)
     except DataError as error:
@@ -195,33 +258,43 @@ def read_new(detector: "Detector", data: str, model: Path, *, learn: bool = Fals
 
 def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tuple["Detector", Any]:
     """Read the data; the model remembers how they were read."""
+    if config.modality != "series":
+        from oddwave.detector import Detector
+
+        said = {name: own for name, own in options.items() if not (name == "kind" and own == "auto")}
+        check_reading(said, config.modality, f"--modality {config.modality}")
+        detector = Detector(config, read_options=said)
+        return detector, detector.inner.read(data)
     from oddwave.sources.series.reader import read_series
 
-    series = read_series(data, **options)
+    try:
+        series = read_series(data, **options)
+    except DataError as error:
+        error.add_note("images have commands of their own: oddwave fit image, or oddwave detect with modality image")
+        raise
     from oddwave.detector import Detector
 
     return Detector(config, read_options={**options, "kind": series.kind}), series
 
 
-def written(result: "DetectionResult", data: str, out: Path, quiet: bool, fdr: float | None = None) -> list[Path]:
+def written(result: "DetectionResult", data: str, out: Path, quiet: bool, **fdr: Any) -> list[Path]:
     """Write the files of a run and return their paths."""
     from oddwave.report.outputs import write_outputs
 
     with stage("writing the report", not quiet):
-        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}", fdr=fdr)
+        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}", **fdr)
 
 
 def tell(
     result: "DetectionResult",
     files: Sequence[Path],
     notes: Sequence[str],
-    *,
     exit_code: bool,
     as_json: bool,
-    fdr: float | None = None,
+    **fdr: Any,
 ) -> None:
     """Print what was found, and end with the exit status that says it in short."""
-    print_found(result, files, notes, to=sys.stderr if as_json else None, fdr=fdr)
+    print_found(result, files, notes, to=sys.stderr if as_json else None, **fdr)
     if as_json:
         summary = next(path for path in files if path.name == "summary.json")
         typer.echo(summary.read_bytes(), nl=False)  # JSON is UTF-8, whatever the terminal is
@@ -254,8 +327,31 @@ def seed_numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def check_rates(alpha: float | None, fdr: float | None) -> None:
+def asked_for(
+    alpha: float | None,
+    threshold: float | None,
+    flag: int | None,
+    false_alarms: str | None,
+    fdr: float | None,
+    fdr_method: str,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what is asked of `Detector.score`, and of the discoveries. Raises: ConfigError for what cannot be met."""
+    from oddwave.calibration.budget import Asked
+    from oddwave.results import FDR_METHODS
+
+    if fdr_method not in FDR_METHODS:
+        raise ConfigError(f"--fdr-method is {fdr_method!r:.40}: give bh or by")
     if fdr is not None and not 0.0 < fdr < 1.0:
         raise ConfigError(f"--fdr is {fdr:g}: expected a false discovery rate between 0 and 1, for example 0.1")
-    if alpha is not None and not 0.0 < alpha < 1.0:
-        raise ConfigError(f"alpha is {alpha:g}: expected a false-alarm rate between 0 and 1, for example 0.01")
+    asked = {"alpha": alpha, "threshold": threshold, "flag": flag, "false_alarms": false_alarms}
+    Asked(**asked)  # type: ignore[arg-type]
+    return asked, {"fdr": fdr, "fdr_method": fdr_method}
+
+
+def detectable(modality: str) -> "Modality":
+    """Return a modality of which data without normal ones can be judged. Raises: ConfigError for another."""
+    if modality not in ("series", "image"):
+        raise ConfigError(
+            f"--modality is {modality!r:.40}: expected series or image; audio needs healthy recordings, see fit audio"
+        )
+    return modality  # type: ignore[return-value]

@@ -161,7 +161,7 @@ def print_audio(found: Sequence[AudioComparison], alpha: float) -> None:
     num_found, num_placed = sum(each.flagged for each in faulty), sum(each.placed for each in faulty)
     alarms = wording.count_text(sum(each.flagged for each in good), "false alarm")
     print(f"Found {num_found} of {len(faulty)} faulty recordings, {num_placed} of them at the right place;")
-    print(f"{alarms} among {wording.count_text(len(good), 'healthy recording')}, at alpha {alpha:g} per clip.")
+    print(f"{alarms} among {wording.count_text(len(good), 'healthy recording')}, at alpha {alpha:g} per recording.")
 
 
 def _outcome(each: AudioComparison) -> list[str]:

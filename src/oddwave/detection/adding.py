@@ -14,6 +14,7 @@ those that join: with m new scores beside n, a nominal alpha means at most alpha
 Legend: N scores of one item. Read `base.py` next: `ModalityDetector.add`.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,20 @@ from jaxtyping import Bool, Float
 
 from oddwave.calibration.conformal import Calibration, block_maxima
 from oddwave.detection.scored import Scored, Unjudged
+from oddwave.errors import DataError
 from oddwave.version import __version__
 
-__all__ = ["Added", "Extension", "SortedOut", "Taken", "added_record", "held_back", "joined", "sorted_out"]
+__all__ = [
+    "Added",
+    "Extension",
+    "SortedOut",
+    "Taken",
+    "added_record",
+    "fingerprints",
+    "held_back",
+    "joined",
+    "sorted_out",
+]
 
 _MOST_NAMED = 5
 
@@ -69,7 +81,15 @@ class SortedOut:
     left_out: dict[str, str]
     odd: list[str]
 
-    def warning(self, noun: str, alpha: float, *, allowed: bool) -> str:
+    def tell(self, noun: str, alpha: float, *, allowed: bool) -> None:
+        """Warn of what scores as anomalous. Raises: DataError where nothing is left that can be added."""
+        if self.odd:
+            warnings.warn(self._warning(noun, alpha, allowed=allowed), stacklevel=4)
+        if not self.taken:
+            name, reason = next(iter(self.left_out.items()))
+            raise DataError(f"none of the {noun} can be added, the first: '{name}': {reason}")
+
+    def _warning(self, noun: str, alpha: float, *, allowed: bool) -> str:
         """Return, in one line, what scores as anomalous and what becomes of it."""
         named = ", ".join(f"'{name}'" for name in self.odd[:_MOST_NAMED])
         more = len(self.odd) - _MOST_NAMED
@@ -147,3 +167,8 @@ def added_record(fingerprint: str, added: Added) -> dict[str, Any]:
         "num_calibration": added.num_calibration,
         "num_left_out": len(added.left_out),
     }
+
+
+def fingerprints(meta: Mapping[str, Any]) -> set[str]:
+    """Return those of all data that a model was fitted on or extended by."""
+    return {own["data_fingerprint"] for own in meta.get("added", ())} | {meta.get("data_fingerprint", "")}

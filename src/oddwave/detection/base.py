@@ -11,38 +11,39 @@ on the items beside it, nor on whether it is explained. Read `series/detector.py
 Legend: N scores of one item, R rows of a source.
 """
 
-import difflib
-import inspect
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import nn
 
-from oddwave.calibration.conformal import Calibration, valid_alpha
+from oddwave.calibration.budget import Asked, Verdict, asked_for, settled
+from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.rule import Rule
 from oddwave.config import DetectorConfig
-from oddwave.detection.adding import Added, Extension, Taken, added_record, joined, sorted_out
+from oddwave.detection.adding import Added, Extension, Taken, added_record, fingerprints, joined, sorted_out
 from oddwave.detection.device import chosen_device
+from oddwave.detection.drift import items_drift
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.model_tensors import TensorFile
-from oddwave.detection.scored import Scored, Unjudged
+from oddwave.detection.read_options import check_read_options
+from oddwave.detection.scored import EXPLAIN, Explain, Scored, Unjudged, check_explain
 from oddwave.errors import ConfigError, DataError, NotFittedError
 from oddwave.progress import progress
-from oddwave.records import AnyResult, Kind
+from oddwave.records import AnyResult, Drift, Kind
 from oddwave.registry import room_of
 from oddwave.results import DetectionResult
 from oddwave.version import __version__
 
-__all__ = ["EXPLAIN", "NO_SCORE", "Explain", "FitJob", "ModalityDetector", "Scored", "Unjudged", "check_read_options"]
+__all__ = ["EXPLAIN", "NO_SCORE", "Alpha", "Explain", "FitJob", "ModalityDetector", "Scored", "Unjudged",
+           "check_read_options"]  # fmt: skip
 
 NO_SCORE = "got no score, the model gives NaN: fit it again"
 
-Explain = Literal["flagged", "all", "none"]
-EXPLAIN: tuple[Explain, ...] = ("flagged", "all", "none")
+Alpha = float | Asked | None  # a rate, or what was asked for instead
 
 
 class ModalityDetector(ABC):
@@ -56,6 +57,7 @@ class ModalityDetector(ABC):
     modality: ClassVar[str]
     noun: ClassVar[str]  # of several items: "images"
     needs_normals: ClassVar[str] = ""  # why `detect` is refused; empty where it is offered
+    tells_warnings: ClassVar[bool] = False  # whether results repeat what the model was warned of
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         self.config, self.read_options = config, read_options
@@ -84,11 +86,11 @@ class ModalityDetector(ABC):
         """Yield what scoring finds of each entry, in order, holding few of them at once."""
 
     @abstractmethod
-    def _join(self, scored: Scored, alpha: float) -> AnyResult:
+    def _join(self, scored: Scored, rule: Rule) -> AnyResult:
         """Return the verdict on an item: its record without explanation."""
 
     @abstractmethod
-    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> AnyResult:
+    def _explain(self, scored: Scored, result: AnyResult, rule: Rule) -> AnyResult:
         """Return the record with what the normal version would have been, and what carries the anomaly."""
 
     @abstractmethod
@@ -123,13 +125,25 @@ class ModalityDetector(ABC):
         """Read a source of healthy data to be added. Raises: DataError."""
         return self._read(source, learn=True)
 
-    def _flags(self, scored: Scored, alpha: float) -> Bool[np.ndarray, " N"]:
+    def _flags(self, scored: Scored, rule: Rule) -> Bool[np.ndarray, " N"]:
         """Return which parts of an item are anomalous."""
-        return np.asarray(self.fitted_calibration().labels(scored.scores, alpha) == 1)
+        return np.asarray(self._join(scored, rule).labels == 1)
 
-    def _labels(self, scored: Scored, alpha: float) -> Int[np.ndarray, " R"]:
+    def _labels(self, scored: Scored, rule: Rule) -> Int[np.ndarray, " R"]:
         """Return 1, 0 or -1 (not judged) for each row of an item's source."""
-        return self.fitted_calibration().labels(scored.rows, alpha)
+        return np.array([self._join(scored, rule).label])
+
+    def _covers(self, data: Any) -> Verdict:
+        """Return what one verdict covers: an item, or a block of a stream."""
+        return Verdict(self.noun.removesuffix("s"))
+
+    def _peaks(self, scored: Scored) -> list[float]:
+        """Return the scores of what could be found in an item, whatever the rule: its own, or those of its events."""
+        return [float(np.nanmax(scored.scores))] if np.isfinite(scored.scores).any() else []
+
+    def _num_blocks(self, scored: Scored) -> int:
+        """Return how many blocks of normals the item's highest score is compared with the highest of."""
+        return 1
 
     def _is_known(self, item: Any) -> bool:
         """Return whether the model has learnt from this very item."""
@@ -139,7 +153,7 @@ class ModalityDetector(ABC):
         """Extend the memories by what may be learnt from, and score what is held back of it under them."""
         raise DataError(f"a model of {self.noun} cannot be extended: fit it again on all data")
 
-    def _peak_threshold(self, alpha: float) -> float | None:
+    def _peak_threshold(self, rule: Rule) -> float | None:
         """Return the value of a map that an alpha share of normal items reaches anywhere, where there are maps."""
         return None
 
@@ -150,6 +164,11 @@ class ModalityDetector(ABC):
     def _not_monitored(self, data: Any, items: Sequence[AnyResult]) -> tuple[str, ...]:
         """Return, in plain words, what was not looked at."""
         return tuple(f"{item.id}: {item.error}" for item in items if item.error)
+
+    def _drift(self, data: Any, judged: Sequence[Scored | Unjudged]) -> tuple[Drift, ...]:
+        """Return how the data as a whole, in their order, moved away from what was learnt."""
+        known, usual = data.fingerprint in fingerprints(self.meta), self.meta.get("traits", {})
+        return () if known else items_drift(judged, self.fitted_calibration(), usual)
 
     # What all of them do alike
 
@@ -173,17 +192,17 @@ class ModalityDetector(ABC):
 
     @final
     def detect(
-        self, source: Any, job: FitJob = QUIET, *, alpha: float | None = None, explain: Explain = "flagged"
+        self, source: Any, job: FitJob = QUIET, *, alpha: Alpha = None, explain: Explain = "flagged"
     ) -> DetectionResult:
         """Fit and score the same data, which may hold anomalies.
 
         Raises: DataError for data that cannot be read or are too few, and where a modality needs normal data;
         ConfigError for an alpha outside (0, 1), or below what the data support.
         """
-        alpha = None if alpha is None else valid_alpha(alpha)  # refused before the work, not after it
-        _check_explain(explain)
+        asked = asked_for(alpha)  # refused before the work, not after it
+        check_explain(explain)
         data, scored = self._fitted_itself(source, job)
-        return self._result(data, scored, self._alpha(alpha), explain)
+        return self._result(data, scored, self._rule(asked, data, scored), explain)
 
     @final
     def fit_scores(self, source: Any) -> list[Scored]:
@@ -196,17 +215,13 @@ class ModalityDetector(ABC):
 
         Raises: NotFittedError; DataError where nothing can be read, judged or added, or the data were learnt from.
         """
-        calibration, alpha = self.fitted_calibration(), self._alpha(None)
+        calibration, rule = self.fitted_calibration(), self._rule(Asked(), None)
         data, before = self._read_more(source), list(self.meta.get("added", ()))
-        if data.fingerprint in self._fingerprints:
+        if data.fingerprint in fingerprints(self.meta):
             raise DataError("these very data were learnt from: give others to add")
         judged = self._judged(data, show_progress)
-        found = sorted_out(judged, lambda own: self._flags(own, alpha), self._is_known, allow_flagged=allow_flagged)
-        if found.odd:
-            warnings.warn(found.warning(self.noun, alpha, allowed=allow_flagged), stacklevel=3)
-        if not found.taken:
-            name, reason = next(iter(found.left_out.items()))
-            raise DataError(f"none of the {self.noun} can be added, the first: '{name}': {reason}")
+        found = sorted_out(judged, lambda own: self._flags(own, rule), self._is_known, allow_flagged=allow_flagged)
+        found.tell(self.noun, rule.alpha, allowed=allow_flagged)
         done = self._extend(found.taken, np.random.default_rng([self.config.seed, 6, len(before)]))
         self.calibration = joined(calibration, done.scores, sum(own["num_calibration"] for own in before))
         self.decision_scores_ = self.calibration.scores
@@ -217,34 +232,41 @@ class ModalityDetector(ABC):
 
     @final
     def iter_scores(
-        self, source: Any, *, alpha: float | None = None, explain: Explain = "none", show_progress: bool = False
+        self, source: Any, *, alpha: Alpha = None, explain: Explain = "none", show_progress: bool = False
     ) -> Iterator[AnyResult]:
         """Yield one record per item, in the order given, in bounded memory; see `score`.
 
         An item that cannot be judged is yielded in its place, with the reason.
         Raises: NotFittedError, ConfigError at once; DataError where the source cannot be read.
         """
-        self._check(alpha, explain)
+        asked = self.check(alpha, explain)
+        if asked.flag is not None:
+            raise ConfigError("flag needs all scores before the first verdict: use score(flag=...)")
         data = self._read(source, learn=False)
-        used = self._alpha(alpha)
+        used = self._rule(asked, data)
         return (self._verdict(own, used, explain) for own in self._judged(data, show_progress))
 
     @final
     def score(
-        self, source: Any, *, alpha: float | None = None, explain: Explain = "flagged", show_progress: bool = False
+        self,
+        source: Any,
+        *,
+        alpha: Alpha = None,
+        explain: Explain = "flagged",
+        show_progress: bool = False,
     ) -> DetectionResult:
         """Score data: one record per item given, in the order given; `explain` says which of them are explained.
 
         Raises: NotFittedError; ConfigError for an alpha below what the calibration supports; DataError where nothing
         can be read or judged.
         """
-        self._check(alpha, explain)
+        asked = self.check(alpha, explain)
         data = self._read(source, learn=False)
         judged = list(self._judged(data, show_progress))
-        return self._result(data, judged, self._alpha(alpha), explain)
+        return self._result(data, judged, self._rule(asked, data, judged), explain)
 
     @final
-    def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
+    def explain(self, item: Any, *, alpha: Alpha = None) -> AnyResult:
         """Score one item and explain it, flagged or not: as it would be among any others.
 
         Raises: DataError where the source holds more items than one, or none that can be judged; as `score`.
@@ -262,11 +284,12 @@ class ModalityDetector(ABC):
         return np.concatenate([np.array([np.nan]) if isinstance(own, Unjudged) else own.rows for own in judged])
 
     @final
-    def predict(self, source: Any, *, alpha: float | None = None) -> Int[np.ndarray, " R"]:
+    def predict(self, source: Any, *, alpha: Alpha = None) -> Int[np.ndarray, " R"]:
         """Return 0 (normal), 1 (anomalous) or -1 (not judged) per row or item, in order. Raises: as `score`."""
-        self._check(alpha, "none")
-        used = self._alpha(alpha)
-        judged = self._judged(self._read(source, learn=False))
+        asked = self.check(alpha)
+        data = self._read(source, learn=False)
+        judged = list(self._judged(data))
+        used = self._rule(asked, data, judged)
         return np.concatenate(
             [np.array([-1]) if isinstance(own, Unjudged) else self._labels(own, used) for own in judged]
         )
@@ -286,7 +309,7 @@ class ModalityDetector(ABC):
     def threshold_(self) -> float:
         """The score at and above which p <= the default alpha. Raises: NotFittedError."""
         calibration = self.fitted_calibration()
-        return calibration.threshold(max(self.config.calibration.alpha, calibration.smallest_alpha))
+        return calibration.threshold(Rule(max(self.config.calibration.alpha, calibration.smallest_alpha)))
 
     @final
     def fitted_calibration(self) -> Calibration:
@@ -295,18 +318,25 @@ class ModalityDetector(ABC):
             raise NotFittedError("this detector has learnt nothing yet: call fit or detect, or load a saved model")
         return self.calibration
 
+    @final
+    def check(self, alpha: Alpha, explain: Explain = "none") -> Asked:
+        """Return what is asked for; refused before any work where it cannot be met. Raises: as `score`."""
+        check_explain(explain)
+        asked, _ = asked_for(alpha), self.fitted_calibration()
+        if asked.alpha is not None:
+            self._rule(asked, None)
+        return asked
+
     # The way from entries to a result
 
-    def _check(self, alpha: float | None, explain: Explain) -> None:
-        """Refuse wishes that cannot be met before any work is done. Raises: NotFittedError, ConfigError."""
-        self.fitted_calibration()
-        _check_explain(explain)
-        if alpha is not None:
-            self._alpha(alpha)
+    def _rule(self, asked: Asked, data: Any, judged: Sequence[Scored | Unjudged] = ()) -> Rule:
+        """Return the rule that was asked for; a default alpha that is too small is lifted, with a warning.
 
-    def _alpha(self, alpha: float | None) -> float:
-        """Return the alpha to use; a default that is too small is lifted, with a warning. Raises: as `_check`."""
-        return self.fitted_calibration().checked_alpha(alpha, self.config.calibration.alpha)
+        Raises: ConfigError, as `settled`.
+        """
+        peaks = (peak for own in judged if isinstance(own, Scored) for peak in self._peaks(own))
+        default = self.config.calibration.alpha
+        return settled(asked, self.fitted_calibration(), default, self._covers(data), peaks)
 
     @property
     def _calibration_share(self) -> float:
@@ -343,27 +373,22 @@ class ModalityDetector(ABC):
     def _nothing_judged(self, first: str) -> str:
         return f"none of the {self.noun} can be judged, the first: {first}"
 
-    def _verdict(self, own: Scored | Unjudged, alpha: float, explain: Explain) -> AnyResult:
+    def _verdict(self, own: Scored | Unjudged, rule: Rule, explain: Explain) -> AnyResult:
         if isinstance(own, Unjudged):
             return self._unjudged(own)
-        result = self._join(own, alpha)
+        result = self._join(own, rule)
+        result = result.rated(self.fitted_calibration().strength(result.score, self._num_blocks(own)))
         wanted = explain == "all" or (explain == "flagged" and result.flagged)
-        return self._explain(own, result, alpha) if wanted and not own.fault else result
+        return self._explain(own, result, rule) if wanted and not own.fault else result
 
-    def _result(
-        self, data: Any, judged: Sequence[Scored | Unjudged], alpha: float, explain: Explain
-    ) -> DetectionResult:
-        items = tuple(self._verdict(own, alpha, explain) for own in judged)
-        summary = self.fitted_calibration().summary(alpha, self._peak_threshold(alpha))
+    def _result(self, data: Any, judged: Sequence[Scored | Unjudged], rule: Rule, explain: Explain) -> DetectionResult:
+        items = tuple(self._verdict(own, rule, explain) for own in judged)
+        longest = max((self._num_blocks(own) for own in judged if isinstance(own, Scored)), default=1)
+        summary = self.fitted_calibration().summary(rule, self._peak_threshold(rule), num_blocks=longest)
         warnings = [*self.meta.get("warnings", []), *data.notes, *self._warnings(data)]
-        facts = {**self._model_facts(), **({"warnings": warnings} if self.needs_normals else {})}
-        return DetectionResult(self.modality, self.result_kind, items, summary, self._not_monitored(data, items), facts)
-
-    @property
-    def _fingerprints(self) -> set[str]:
-        """Those of all data that the model was fitted on or extended by."""
-        known = {own["data_fingerprint"] for own in self.meta.get("added", ())}
-        return known | {self.meta.get("data_fingerprint", "")}
+        facts = {**self._model_facts(), **({"warnings": warnings} if self.tells_warnings else {})}
+        told = (self._not_monitored(data, items), facts, self._drift(data, judged))
+        return DetectionResult(self.modality, self.result_kind, items, summary, *told)
 
     def _common_meta(self, fingerprint: str) -> dict[str, Any]:
         """Return what `meta.json` says of every model."""
@@ -373,21 +398,3 @@ class ModalityDetector(ABC):
             "seed": self.config.seed,
             "preset": self.config.preset,
         }
-
-
-def _check_explain(explain: object) -> None:
-    if explain not in EXPLAIN:
-        raise ConfigError(f"explain is {explain!r:.60}: expected one of {', '.join(map(repr, EXPLAIN))}")
-
-
-def check_read_options(
-    options: Mapping[str, Any], reader: Callable[..., Any], *, without: tuple[str, ...] = ()
-) -> None:
-    """Refuse reading options that a reader does not know. Raises: ConfigError, with the one that may be meant."""
-    parameters = inspect.signature(reader).parameters.values()
-    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in without]
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(known)}"
-            raise ConfigError(f"reading option {name!r} does not exist: {hint}")

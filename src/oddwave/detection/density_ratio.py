@@ -12,11 +12,11 @@ distances, IEEE Trans. Inf. Theory 55(5); Ren et al. 2019, Likelihood ratios for
 (NeurIPS). That the background is synthesised is ours. Legend: N normals, M background items, Q queries, D dimensions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from oddwave.errors import DataError, ShapeError
@@ -68,6 +68,10 @@ class DensityRatio:
         scale = np.maximum(deviation, _SMALLEST_SHARE * max(float(background.std()), _TINY))
         near, far = (((items - centre) / scale).astype(np.float32) for items in (normals, background))
         return cls(near, far, centre.astype(np.float32), scale.astype(np.float32), num_neighbors)
+
+    def only(self, chosen: Bool[np.ndarray, " N"]) -> "DensityRatio":
+        """Return the same with these normals alone."""
+        return replace(self, normals=self.normals[chosen])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return what a saved model holds."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.choose import choose_fusion, choose_noise_levels
@@ -49,6 +50,21 @@ class MapModel:
         """The scorer of what has been learnt and chosen."""
         assert self.standardiser is not None
         return MapScorer(self.terms, self.standardiser, self.fusion, self.top_share).to(self.terms.device)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The denoisers and the decoder, where there is one."""
+        return self.terms.networks
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a report tells of how it judges."""
+        return {
+            "space": self.config.maps.space,
+            "perceptual": self.config.maps.perceptual,
+            "reconstruction_weight": self.fusion.reconstruction_weight,
+            "memory_weight": self.fusion.memory_weight,
+            "top_percent": f"{100 * self.top_share:.2g} %",
+        }
 
     @torch.inference_mode()
     def compute_terms(self, tensors: Float[np.ndarray, "N C H W"], title: str = "", show: bool = False) -> Maps:

@@ -24,9 +24,9 @@ from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.tensors.audio_map import AudioMap, RowScale
 
-__all__ = ["audio_state", "image_state", "restore_audio", "restore_images"]
+__all__ = ["LARGEST_ROI_PX", "State", "audio_state", "image_state", "network_digest", "restore_audio", "restore_images"]
 
-_LARGEST_ROI_PX = 100_000
+LARGEST_ROI_PX = 100_000
 _SMALLEST = 1e-30
 
 State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -50,7 +50,7 @@ def restore_images(model: ImageModel, file: TensorFile, constants: dict[str, Any
     `monitored` says whether the model knows a region of interest.
     Raises: CheckpointError for tensors that are not those that settings and constants imply.
     """
-    roi = {"roi": Expected("U8", ("height", "width"), 0, 1, _LARGEST_ROI_PX)} if monitored else {}
+    roi = {"roi": Expected("U8", ("height", "width"), 0, 1, LARGEST_ROI_PX)} if monitored else {}
     tensors = _restore_maps(model, file, constants, channels=model.frame.channels, more=roi)
     if monitored:
         model.roi = tensors["roi"].numpy().astype(bool)
@@ -133,7 +133,7 @@ def _map_state(model: MapModel) -> State:
         "terms": list(model.term_names),
         "top_share": model.top_share,
         "noise_levels": {space: list(levels) for space, levels in terms.noise_levels.items()},
-        "perceptual_sha256": _digest_of(terms.grid.network),
+        "perceptual_sha256": network_digest(terms.grid.network),
     }
 
 
@@ -148,7 +148,7 @@ def _restore_maps(
     more: dict[str, Expected],
 ) -> dict[str, Tensor]:
     terms = model.terms
-    if _digest_of(terms.grid.network) != constants["perceptual_sha256"]:
+    if network_digest(terms.grid.network) != constants["perceptual_sha256"]:
         raise CheckpointError(
             f"the weights of '{model.config.maps.perceptual:.80}' are not those that the model was fitted with: "
             "install the version of oddwave that it was made with, or fit it again"
@@ -202,7 +202,7 @@ def _expected(terms: MapTerms, background: bool) -> dict[str, Expected]:
     return expected
 
 
-def _digest_of(network: nn.Module) -> str:
+def network_digest(network: nn.Module) -> str:
     """Return the sha256 of a network's weights."""
     digest = hashlib.sha256()
     for name, own in sorted(network.state_dict().items()):

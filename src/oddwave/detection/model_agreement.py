@@ -10,11 +10,13 @@ from oddwave.detection.model_schema import (
     AudioConstants,
     AudioMeta,
     Constants,
+    FrameForm,
     Fusion,
     ImageConstants,
     ImageMeta,
     MapConstants,
     Meta,
+    RetrievalImageConstants,
     SavedSettings,
     SeriesConstants,
     SeriesMeta,
@@ -49,6 +51,10 @@ def check_agreement(meta: Meta, config: SavedSettings, saved: Constants) -> None
     elif isinstance(meta, ImageMeta) and isinstance(saved, ImageConstants):
         _check_maps(config, saved, meta.num_calibration_images)
         _check_images(meta, config, saved)
+    elif isinstance(meta, ImageMeta) and isinstance(saved, RetrievalImageConstants):
+        _agree("scores and peaks", [len(saved.scores), len(saved.peaks)], [meta.num_calibration_images] * 2)
+        _check_frame(meta, config, saved.frame)
+        _agree("the grids", list(saved.grids), list(config.maps.grids))
     elif isinstance(meta, AudioMeta) and isinstance(saved, AudioConstants):
         _check_maps(config, saved, meta.num_calibration_clips)
         _check_audio(config, saved)
@@ -130,13 +136,17 @@ def _check_maps(config: SavedSettings, saved: MapConstants, num_calibration: int
 
 
 def _check_images(meta: ImageMeta, config: SavedSettings, saved: ImageConstants) -> None:
-    image, frame = config.image, saved.frame
+    _check_frame(meta, config, saved.frame)
+    for name, side in zip(("memory_grid", "denoiser_grid"), saved.grids, strict=True):
+        _as_chosen(name, side, getattr(config.maps, name), _chosen(config, "grids", {}), name)
+
+
+def _check_frame(meta: ImageMeta, config: SavedSettings, frame: FrameForm) -> None:
+    image = config.image
     _agree("the channels", frame.channels, meta.num_channels)
     _agree("the size", frame.size_px, image.size_px)
     if image.fit != "auto":
         _agree("the way of fitting", frame.fit, image.fit)
-    for name, side in zip(("memory_grid", "denoiser_grid"), saved.grids, strict=True):
-        _as_chosen(name, side, getattr(config.maps, name), _chosen(config, "grids", {}), name)
 
 
 def _check_audio(config: SavedSettings, saved: AudioConstants) -> None:

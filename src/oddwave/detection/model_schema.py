@@ -16,11 +16,13 @@ __all__ = [
     "AudioConstants",
     "AudioMeta",
     "Constants",
+    "FrameForm",
     "Fusion",
     "ImageConstants",
     "ImageMeta",
     "MapConstants",
     "Meta",
+    "RetrievalImageConstants",
     "SavedSettings",
     "SeriesConstants",
     "SeriesMeta",
@@ -74,6 +76,12 @@ class Meta(_Saved):
     preset: Text
     read_options: Annotated[dict[Annotated[str, Field(max_length=100)], JsonValue], Field(max_length=100)]
     added: Annotated[list[_Added], Field(max_length=100_000)] = []
+    traits: Annotated[dict[Annotated[str, Field(max_length=100)], Usual], Field(max_length=100)] = {}
+
+
+class _BlockStatistics(_Saved):
+    size: Size
+    channels: Annotated[list[tuple[Usual, Usual, Usual, Usual, Usual]], Field(max_length=100_000)]
 
 
 class SeriesMeta(Meta):
@@ -82,6 +90,7 @@ class SeriesMeta(Meta):
     num_train_items: Count
     num_train_points: Count
     day_first: bool | None
+    block_statistics: _BlockStatistics | None = None
 
 
 class ImageMeta(Meta):
@@ -197,7 +206,7 @@ class MapConstants(Constants):
     digests: Annotated[list[Digest], Field(max_length=2_000_000)]
 
 
-class _Frame(_Saved):
+class FrameForm(_Saved):
     size_px: Size
     fit: Literal["letterbox", "stretch"]
     channels: Annotated[int, Field(ge=1, le=4096)]
@@ -207,8 +216,20 @@ class _Frame(_Saved):
 class ImageConstants(MapConstants):
     """What a model of images holds beside its tensors."""
 
-    frame: _Frame
+    frame: FrameForm
     grids: tuple[GridSide, GridSide]
+
+
+class RetrievalImageConstants(Constants):
+    """What a model of images by retrieval holds beside its tensors."""
+
+    fusion: None = None
+    frame: FrameForm
+    grids: tuple[GridSide, GridSide]
+    num_squares: Count
+    perceptual_sha256: Digest
+    peaks: Scores
+    digests: Annotated[list[Digest], Field(max_length=2_000_000)]
 
 
 class _AudioMap(_Saved):
@@ -248,8 +269,10 @@ _SCHEMAS: dict[str, tuple[type[Meta], type[Constants]]] = {
 }
 
 
-def schemas_of(modality: str) -> tuple[type[Meta], type[Constants]]:
+def schemas_of(modality: str, config: DetectorConfig) -> tuple[type[Meta], type[Constants]]:
     """Return what meta.json and calibration.json of a modality's models may hold; a new one brings `schema.py`."""
+    if modality == "image" and config.image.method == "retrieval":
+        return ImageMeta, RetrievalImageConstants
     if modality in _SCHEMAS:
         return _SCHEMAS[modality]
     schema = room_of(modality, "schema")

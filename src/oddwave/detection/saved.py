@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oddwave.calibration.threshold import threshold_of
+import numpy as np
+
 from oddwave.config import DetectorConfig
 from oddwave.detection.model_agreement import check_agreement
 from oddwave.detection.model_folder import read_model
@@ -45,8 +46,13 @@ class SavedModel:
 
     @property
     def threshold(self) -> float:
-        """The score at and above which something is anomalous at `alpha`."""
-        return threshold_of(sorted(self.constants["scores"], reverse=True), self.alpha)
+        """The score at and above which an item, or the peak of a stream, is anomalous at `alpha`."""
+        from oddwave.calibration.conformal import Calibration
+        from oddwave.calibration.rule import Rule
+
+        own = self.constants
+        scores, blocks = (np.array(own[name], float) for name in ("scores", "blocks"))
+        return Calibration(scores, blocks, own["block_size"], own["source"]).threshold(Rule(self.alpha))
 
     def facts(self) -> dict[str, str]:
         """Describe in a few words what the model was trained on and how, in the modality's own `facts.py`."""
@@ -74,9 +80,9 @@ def checked(meta: dict[str, Any], files: Mapping[str, bytes], directory: Path) -
     facts = {key: value for key, value in meta.items() if key != SEAL}
     if digest_of(facts) != meta.get(SEAL):
         raise CheckpointError(f"{directory / 'meta.json'} is damaged: not what was saved; copy or fit the model again")
-    meta_schema, constants_schema = schemas_of(modality)
-    about = validated(meta_schema, json.dumps(meta).encode(), f"{directory / 'meta.json'}")
     config = validated(SavedSettings, files["config.json"], f"{directory}: config.json")
+    meta_schema, constants_schema = schemas_of(modality, config)
+    about = validated(meta_schema, json.dumps(meta).encode(), f"{directory / 'meta.json'}")
     saved = validated(constants_schema, files["calibration.json"], f"{directory}: calibration.json")
     try:
         check_agreement(about, config, saved)

@@ -5,6 +5,7 @@ TensorFlow port; here its batch norms are folded into the convolutions before th
 """
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -52,7 +53,19 @@ def load_efficientnet_lite0(path: Path | None = None) -> InvertedResidualNet:
     Raises:
         CheckpointError: the package is not installed, or the file is missing, damaged, or of another network.
     """
-    path = _packaged_file() if path is None else path
+    found = _packaged_file() if path is None else path
+    weights = _packaged_weights(found) if path is None else _folded_weights(found)
+    return with_weights(EFFICIENTNET_LITE0, weights, found)
+
+
+@cache
+def _packaged_weights(path: Path) -> dict[str, Tensor]:
+    """Return the installed weights, read once per process: networks that nobody trains share them."""
+    return _folded_weights(path)
+
+
+def _folded_weights(path: Path) -> dict[str, Tensor]:
+    """Return the network's own tensors, each batch norm folded into the convolution before it."""
     state = _read(path)
     try:
         weights = {"classifier.weight": state.pop("_fc.weight"), "classifier.bias": state.pop("_fc.bias")}
@@ -62,7 +75,7 @@ def load_efficientnet_lite0(path: Path | None = None) -> InvertedResidualNet:
         raise CheckpointError(f"{path} lacks {error}: is it the state dict of another network?") from None
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}; restore it or reinstall it") from None
-    return with_weights(EFFICIENTNET_LITE0, weights, path)
+    return weights
 
 
 def _packaged_file() -> Path:

@@ -25,10 +25,18 @@ class FeatureGrid(nn.Module):
     """Images in [-1, 1] to grids of `size` x `size` places with `width` channels, in float32, without gradients.
 
     `taps` names the network's taps by position (0 is the finest); `neighbourhood` is the side of the averaged patch.
+    With `zero_border` what lies beyond the border counts as 0 in that average, as in PatchCore, else it does not count:
+    at the border, where a network that pads with zeros sees less, features are then smaller instead of noisier.
     """
 
     def __init__(
-        self, network: PerceptualNetwork, size: int, taps: Sequence[int] = (0, 1, 2), neighbourhood: int = 3
+        self,
+        network: PerceptualNetwork,
+        size: int,
+        taps: Sequence[int] = (0, 1, 2),
+        neighbourhood: int = 3,
+        *,
+        zero_border: bool = False,
     ) -> None:
         """Build the grid; raises ConfigError for taps that the network does not have or an even neighbourhood."""
         super().__init__()
@@ -37,6 +45,7 @@ class FeatureGrid(nn.Module):
         if size < 1 or neighbourhood < 1 or neighbourhood % 2 == 0:
             raise ConfigError(f"grid {size} with neighbourhood {neighbourhood}: give 1 or more, and an odd number")
         self.network, self.size, self.taps, self.neighbourhood = network, size, tuple(taps), neighbourhood
+        self.zero_border = zero_border
 
     @property
     def width(self) -> int:
@@ -51,7 +60,7 @@ class FeatureGrid(nn.Module):
 
     def _on_grid(self, tap: Tensor) -> Tensor:
         size = self.neighbourhood
-        tap = F.avg_pool2d(tap, size, stride=1, padding=size // 2, count_include_pad=False)
+        tap = F.avg_pool2d(tap, size, stride=1, padding=size // 2, count_include_pad=self.zero_border)
         if min(tap.shape[2:]) >= self.size:
             return F.adaptive_avg_pool2d(tap, self.size)
         return F.interpolate(tap, size=(self.size, self.size), mode="bilinear", align_corners=False)

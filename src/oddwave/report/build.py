@@ -170,10 +170,12 @@ def _tiles(result: DetectionResult, kind: ReportKind, num_scored: int) -> list[t
     if failed or lost:
         what = kind.items if failed > 1 else kind.item if failed else kind.nouns if lost > 1 else kind.noun
         unjudged = [(f"{failed or lost:,}", f"{what} not judged")]
+    blocks = wording.count_text(result.calibration.num_blocks, "block")
+    doubt = "" if result.calibration.confirmed else f"; {blocks} cannot confirm so low a rate"
     return [
         (f"{num_scored:,}", f"{kind.nouns} scored{several}"),
         *unjudged,
-        (wording.percent_text(flagged), f"of {kind.nouns} above the threshold"),
+        (wording.percent_text(flagged), f"of {kind.nouns} {kind.flagged_words}"),
         (wording.score_text(result.calibration.threshold), "threshold on the score"),
-        (wording.percent_text(result.calibration.alpha), "alpha: false alarms expected among normal data"),
+        (wording.percent_text(result.calibration.alpha), f"alpha: false alarms expected among normal data{doubt}"),
     ]

@@ -28,8 +28,9 @@ from oddwave.files import cannot, file_table, require_free, require_own
 from oddwave.folders import atomic_directory
 from oddwave.report.build import render_report
 from oddwave.report.kinds import KINDS, kind_of
-from oddwave.report.kinds.base import Media
+from oddwave.report.kinds.base import STRENGTH, Media
 from oddwave.report.verdict import verdict_sentences
+from oddwave.report.wording import severity_word
 from oddwave.result_rows import score_columns
 from oddwave.results import AnyResult, DetectionResult
 from oddwave.version import __version__
@@ -43,7 +44,12 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def write_outputs(
-    result: DetectionResult, folder: Path, *, title: str | None = None, fdr: float | None = None
+    result: DetectionResult,
+    folder: Path,
+    *,
+    title: str | None = None,
+    fdr: float | None = None,
+    fdr_method: Literal["bh", "by"] = "bh",
 ) -> list[Path]:
     """Write all files of a scoring run, all of them or none, and return their paths; older ones are replaced.
 
@@ -59,8 +65,9 @@ def write_outputs(
     media = free_name(folder, kind.media.folder, own) if kind.media else None
     summary = summary_of(result, media_folder=media)
     if fdr is not None:
-        found = [item.id for item in result.discoveries(fdr)]
-        summary["discoveries"] = {"rate": fdr, "items": found, "expected_false": fdr * len(found)}
+        found = [item.id for item in result.discoveries(fdr, method=fdr_method)]
+        told = {"rate": fdr, "method": fdr_method, "items": found, "expected_false": fdr * len(found)}
+        summary["discoveries"] = told
     pages: dict[str, str] = {}
     try:
         pages["report.html"] = render_report(result, title=title, media_folder=media)
@@ -68,9 +75,10 @@ def write_outputs(
         warnings.warn(f"{error}; report.html is left out", stacklevel=2)
     with atomic_directory(folder, owns=(*OUTPUT_FILES, *own)) as beside:
         scores = score_columns(result.kind, result.items)
-        events = ([event.get(name) for name in kind.event_columns] for event in _events(result))
+        columns = (*kind.event_columns, *STRENGTH)
+        events = ([event.get(name) for name in columns] for event in _events(result))
         _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
-        _write_table(beside / "events.csv", kind.event_columns, events)
+        _write_table(beside / "events.csv", columns, events)
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
         for name, table in kind.tables.items():
@@ -125,7 +133,10 @@ def summary_of(result: DetectionResult, *, media_folder: str | None = None) -> d
             "events": len(result.events),
             "failed": len(result.not_judged),
         },
+        "drift": list(result.drift),
         "alpha": calibration.alpha,
+        "asked": calibration.asked,
+        "confirmed": calibration.confirmed,
         "threshold": calibration.threshold,
         "calibration": {
             "source": calibration.source,
@@ -177,6 +188,7 @@ def _item_summary(item: AnyResult) -> dict[str, Any]:
         "reason": item.reason,
         "label": item.label,
         "p_value": item.p_value,
+        "strength": {**dataclasses.asdict(item.strength), "severity": severity_word(item.strength)},
         "scored": len(seen),
         "anomalous": int((item.labels == 1).sum()),
         "events": len(item.events),

@@ -15,8 +15,8 @@ LABELS = {
     "num_train_recordings": "Training recordings",
     "train_duration_s": "Training audio",
     "num_train_clips": "Training clips",
-    "num_calibration_images": "Images held back for the threshold",
-    "num_calibration_clips": "Clips held back for the threshold",
+    "num_calibration_images": "Images that set the threshold",
+    "num_calibration_clips": "Clips that set the threshold",
     "preset": "Preset",
     "kind": "Kind of data",
     "channel_names": "Channels",
@@ -81,6 +81,7 @@ ENTRIES = {
     "fit": "",
     "aspect": "aspect ratio",
     "num_squares": "Training squares",
+    "num_groups": "Images that are no near-copies of each other",
     "num_windows": "Training windows",
     "num_validation_windows": "Validation windows",
     "features_cpu_s": "Processor time for features",
@@ -98,6 +99,7 @@ ENTRIES = {
 TERMS = {
     "recon": "denoiser's error",
     "memory": "distance to normal data",
+    "position": "distance from normal at the place",
     "window": "evidence from whole windows",
     "point": "evidence from the point itself",
     "feature": "difference of features",
@@ -128,6 +130,7 @@ VALUES = {
     "method": {
         "retrieval": "comparison with remembered windows, and a pretrained network that judges the difference",
         "denoiser": "a denoiser trained on these data, and remembered windows",
+        "retrieval of images": "comparison with remembered patches, and with what is normal at each place",
     },
     "memory_spaces": {
         "input": "windows",

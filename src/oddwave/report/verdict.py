@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from oddwave.report.drift_words import with_drift
 from oddwave.report.kinds import ReportKind, kind_of
 from oddwave.report.kinds.base import Verdict
 from oddwave.report.wording import (
@@ -29,7 +30,9 @@ _FEW = 0.01  # a share of points without a verdict up to which the rest is taken
 
 def verdict_sentences(result: DetectionResult) -> Verdict:
     """Return the verdict: its tone, the headline, and sentences on the strongest finding and on what was not judged."""
-    tone, headline, detail = _verdict(result)
+    tone, headline, detail = with_drift(result, _verdict(result))
+    if asked := result.calibration.asked:
+        detail = f"{detail} {asked[0].upper()}{asked[1:]}."
     left = unjudged_text(result)
     if tone == "empty" or not left:
         return tone, headline, detail
@@ -61,11 +64,14 @@ def _verdict(result: DetectionResult) -> Verdict:
         return kind.headline(result)
     flagged, total = len(result.flagged), count_text(len(judged), kind.item, kind.items)
     top = max(judged, key=lambda item: (item.flagged, item.score))
-    sentence = f"The most abnormal is {top.id} ({evidence_text(top.score, top.p_value, result.calibration)})"
+    sentence = f"The most abnormal is {top.id} ({evidence_text(top, result.calibration, kind.noun)})"
+    certain = result.calibration.confirmed
     if not flagged:
-        return "clear", f"None of {total} is above the threshold", f"{sentence}."
+        clear = certain or top.strength.num_as_high > 0
+        return "clear", f"None of {total} is above the threshold" if clear else "Nothing certain", f"{sentence}."
     where = kind.place(top)
-    headline = f"{flagged:,} of {total} {'is' if flagged == 1 else 'are'} anomalous"
+    normals = f"beyond anything in {count_text(result.calibration.num_blocks, f'normal {kind.noun}')}"
+    headline = f"{flagged:,} of {total} {'is' if flagged == 1 else 'are'} {'anomalous' if certain else normals}"
     return "found", headline, sentence + (f": {where}." if where else ".")
 
 
@@ -88,6 +94,10 @@ def calibration_sentences(kind: ReportKind, calibration: CalibrationSummary, num
         chance = (
             f"Alpha is {alpha}: of normal blocks, {rate_text(calibration.alpha) or 'none'} holds an event by chance. "
             f"If all {scored} here were normal, about {expected} events would still be reported."
+        )
+    if kind.alpha_counts:
+        chance = (
+            f"Alpha is {alpha}: of normal {kind.alpha_counts}s, {rate_text(calibration.alpha)} has an event by chance."
         )
     sentences = [
         f"The threshold of {score_text(calibration.threshold)} rests on {size} ({calibration.source}).{blocks}",

@@ -8,28 +8,35 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from oddwave.results import CalibrationSummary
+    from oddwave.results import CalibrationSummary, Strength
 
 __all__ = [
+    "Finding",
     "count_text",
     "duration_text",
     "evidence_text",
+    "finding_text",
     "fixed_text",
     "number_text",
     "p_value_text",
     "peaks_sentence",
     "percent_text",
+    "rarity_sentence",
     "rarity_text",
     "rate_text",
     "score_text",
+    "severity_text",
+    "severity_word",
     "shares_sentence",
     "unit_of",
     "with_article",
 ]
 
+_SEVERITIES = (("weak", 1e-3), ("clear", 1e-5))  # and the least share of normals expected to be as high
+_NEAR = 0.5  # of a finding's deviations: what came near it
 _UNITS_S = (("days", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 _SPOKEN_VOWEL = re.compile(r"[aeio]|8|1[18](?![\d.,])|1[18][.,]\d", re.IGNORECASE)  # eight, eleven, eighteen
 
@@ -164,6 +171,63 @@ def _p_text(p_value: float) -> str:
     return f"p = {p_value_text(p_value)}".replace("= <", "<")
 
 
-def evidence_text(score: float, p_value: float, calibration: CalibrationSummary) -> str:
-    """Write the numbers behind a verdict: "score 9.12, threshold 3.57, p = 0.048"."""
-    return f"score {score_text(score)}, threshold {score_text(calibration.threshold)}, {_p_text(p_value)}"
+class Finding(Protocol):
+    """An item or event: how high its score is, how rare that is among normals, and how far beyond them it lies."""
+
+    @property
+    def score(self) -> float: ...
+    @property
+    def p_value(self) -> float: ...
+    @property
+    def strength(self) -> Strength: ...
+
+
+def evidence_text(finding: Finding, calibration: CalibrationSummary, noun: str = "block") -> str:
+    """Write the numbers behind a verdict: "score 9.1, threshold 3.6, p = 0.048; 12 times the usual deviation ...".
+
+    `noun` is what the normals are that it is compared with.
+    """
+    numbers = f"score {score_text(finding.score)}, threshold {score_text(calibration.threshold)}"
+    beyond = severity_text(finding.strength, noun)
+    return "; ".join(filter(None, (f"{numbers}, {_p_text(finding.p_value)}", beyond)))
+
+
+def finding_text(finding: Finding) -> str:
+    """Write a finding's numbers in short, for a terminal: "score 9.12  p 0.027  extreme, 38 deviations"."""
+    own, word = finding.strength, severity_word(finding.strength)
+    beyond = f"  {word}, {number_text(own.deviations, 2)} deviations" if word else ""
+    return f"score {score_text(finding.score)}  p {p_value_text(finding.p_value)}{beyond}"
+
+
+def severity_word(strength: Strength) -> str:
+    """Return "weak", "clear" or "extreme", by how rare a finding is expected to be; "" where that is unknown."""
+    if not math.isfinite(strength.p_tail):
+        return ""
+    return next((word for word, least in _SEVERITIES if strength.p_tail > least), "extreme")
+
+
+def severity_text(strength: Strength, noun: str) -> str:
+    """Write how far beyond normal a finding is, in units and beside the normals ("blocks") it was compared with.
+
+    "extreme: 38 times the usual deviation, none of 36 normal blocks came near, by extrapolation about 1 in 40,000"
+    """
+    word, many = severity_word(strength), count_text(strength.num_normals, f"normal {noun}")
+    if not math.isfinite(strength.deviations):
+        return ""
+    if strength.num_as_high:
+        beside = f"{strength.num_as_high:,} of {many} {'reaches' if strength.num_as_high == 1 else 'reach'} it"
+    elif strength.highest_deviations <= _NEAR * strength.deviations:
+        beside = f"none of {many} came near"
+    else:
+        beside = f"above all of {many}"
+    rare = f", by extrapolation {rate_text(strength.p_tail)}" if word and not strength.num_as_high else ""
+    away = f"{number_text(max(strength.deviations, 0.0), 2)} times the usual deviation"
+    return f"{word}{': ' if word else ''}{away}, {beside}{rare}"
+
+
+def rarity_sentence(finding: Finding, num_normals: int, nouns: str, what: str) -> str:
+    """Return a sentence on how far beyond normal `nouns` a finding lies; where that is unknown, on how rare it is."""
+    severity = severity_text(finding.strength, nouns.removesuffix("s"))
+    if severity:
+        return f"{severity[0].upper()}{severity[1:]}."
+    return rarity_text(finding.p_value, num_normals, nouns, what)

@@ -95,8 +95,12 @@ def _smallest(values: Float[np.ndarray, "q M"], k: int) -> Int[np.ndarray, "q k"
     return places
 
 
-def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> Int[np.ndarray, " M"]:
+def coreset(
+    vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0, first: Int[np.ndarray, " F"] | None = None
+) -> Int[np.ndarray, " M"]:
     """Choose at most `size` rows that cover all rows: greedy k-centre (farthest point first).
+
+    The rows `first` are chosen already, and stay.
 
     Distances are taken in a random projection to 32 dimensions (Johnson-Lindenstrauss), which makes it O(N size) cheap.
     Source: Sener and Savarese 2018 (greedy k-centre), as used for memories by PatchCore (Roth et al. 2022).
@@ -107,11 +111,15 @@ def coreset(vectors: Float[np.ndarray, "N D"], size: int, *, seed: int = 0) -> I
     rng = np.random.default_rng(seed)
     if vectors.shape[1] > _PROJECTED:
         vectors = vectors @ rng.standard_normal((vectors.shape[1], _PROJECTED), dtype=np.float32)
+    given = np.array([rng.integers(num)]) if first is None or not len(first) else first[:size]
     chosen = np.empty(size, np.int64)
-    chosen[0] = rng.integers(num)
+    chosen[: len(given)] = given
     farthest = np.full(num, np.inf, np.float32)
+    if len(given) > 1:
+        farthest = np.square(nearest(vectors, vectors[given[:-1]], 1).distance[:, 0])
+        farthest[given] = -np.inf
     squares = np.square(vectors).sum(1)
-    for i in range(1, size):
+    for i in range(len(given), size):
         last = chosen[i - 1]
         np.minimum(farthest, squares - 2.0 * vectors @ vectors[last] + squares[last], out=farthest)
         farthest[last] = -np.inf  # never again, however the rest rounds

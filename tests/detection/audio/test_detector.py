@@ -18,10 +18,12 @@ SMALL = [
     "audio.clip_s=2.0",
     "audio.columns=128",
     "audio.num_rows=64",
-    "audio.num_background=24",
-    "training.num_steps=10",
+    "audio.num_background=12",
+    "maps.memory_grid=8",
+    "maps.denoiser_grid=8",
+    "training.num_steps=6",
     "training.batch_size=8",
-    "training.num_validation_draws=8",
+    "training.num_validation_draws=4",
     "scoring.memory_size=200",
     "network.base_channels=8",
     "calibration.alpha=0.1",
@@ -43,7 +45,7 @@ def with_tone(audio: np.ndarray, start_s: float, end_s: float, frequency_hz: flo
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    healthy = {f"healthy_{i:02d}": (machine(4, i), RATE) for i in range(20)}
+    healthy = {f"healthy_{i:02d}": (machine(4, i), RATE) for i in range(14)}
     return Detector(preset("fast", "audio").with_overrides(SMALL)).fit(healthy)
 
 
@@ -86,12 +88,12 @@ def test_a_recording_is_scored_clip_by_clip(results: dict[str, AudioResult]) -> 
     good = results["good"]
     assert good.starts_s.tolist() == [0.0, 1.5, 2.0]  # the last clip ends where the recording ends
     assert len(good.scores) == len(good.p_values) == len(good.labels) == 3
-    assert good.p_value == min(1.0, 3 * good.p_values.min())
+    assert good.p_value >= good.p_values.min()  # its highest clip among stretches of three
     assert {"recon", "memory", "clip"} == set(good.parts)
 
 
 def test_a_short_recording_is_explained_for_what_it_is(detector: Detector) -> None:
-    result = detector.score({"short": (machine(1.1, 600), RATE)}).recordings[0]
+    result = detector.score({"short": (machine(1.1, 600), RATE)}, explain="all").recordings[0]
     assert result.excerpt is not None
     assert result.excerpt.end_s == pytest.approx(1.1, abs=0.01)
     assert result.excerpt.levels_db.shape[1] == pytest.approx(128 * 1.1 / 2, abs=1)
@@ -129,11 +131,20 @@ def test_recordings_that_were_learnt_from_are_noted(detector: Detector) -> None:
     assert "trained on" in " ".join(result.recordings[0].notes)
 
 
+@pytest.mark.slow
 def test_one_long_recording_is_enough() -> None:
     settings = preset("fast", "audio").with_overrides(SMALL)
     fitted = Detector(settings).fit((machine(60, 0), RATE))
-    assert fitted.meta["num_calibration_clips"] >= 5
+    assert fitted.meta["num_calibration_clips"] == fitted.meta["num_train_clips"] == 40
     assert np.isfinite(fitted.decision_function((machine(10, 1), RATE))).all()
+
+
+@pytest.mark.slow
+def test_a_network_in_pixel_space_calibrates_by_what_it_was_not_trained_on() -> None:
+    settings = preset("fast", "audio").with_overrides([*SMALL, "maps.space=pixel", "maps.pixel_size_px=32"])
+    fitted = Detector(settings).fit({f"h{i:02d}": (machine(4, i), RATE) for i in range(12)})
+    assert (fitted.meta["num_train_clips"], fitted.meta["num_calibration_clips"]) == (36, 9)
+    assert np.isfinite(fitted.decision_function((machine(4, 50), RATE))).all()
 
 
 def test_too_little_audio_is_refused() -> None:
@@ -168,3 +179,11 @@ def test_clip_vectors_know_loudness_and_rhythm() -> None:
         np.testing.assert_allclose(plain[name], backwards[name], atol=1e-3)
     beat = levels + 10 * (torch.arange(128) // 4 % 2)
     assert np.abs(vectors(beat)["texture"] - plain["texture"]).max() > 1
+
+
+def test_a_louder_room_is_a_drift_that_names_the_level(detector):
+    loud = {f"loud_{n}": (4 * machine(4, 200 + n), RATE) for n in range(14)}
+    (found,) = detector.score(loud, explain="none").drift
+    assert found.item == "loud_0"
+    assert found.moved.startswith("level")
+    assert found.shift > 3

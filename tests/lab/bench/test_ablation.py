@@ -187,12 +187,14 @@ def alike(scores, reference):
 LONG = ("steps_quarter", "steps_fourfold")
 
 
+@pytest.mark.slow
 def test_every_switch_of_the_papers_setting_changes_the_scores_of_series(small):
     scores = scores_of("series", "paper", stream_task())
     assert alike(scores, "full") == []
     assert alike({name: own for name, own in scores.items() if name.startswith("sampled")}, "sampled_50") == []
 
 
+@pytest.mark.slow
 def test_every_switch_of_the_papers_setting_changes_the_scores_of_images(small, data):
     scores = scores_of("image", "paper", load_tasks(data, ["bottle"], "image")[0], ("sampled_50",))
     assert alike(scores, "full") == []
@@ -293,6 +295,7 @@ def test_streams_of_nab_are_scored_without_labels_unless_told_otherwise(tmp_path
         assert [task.protocol for task in ablation_tasks(tmp_path, "series", only)] == protocols
 
 
+@pytest.mark.slow
 def test_the_command_runs_goes_on_and_leaves_other_tables_alone(small, data, tmp_path, one_process):
     out = tmp_path / "out"
     common = ["--data", str(data), "-o", str(out), "--only", "bottle", "-q"]

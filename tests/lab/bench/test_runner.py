@@ -41,6 +41,7 @@ class Deadly:
         return os._exit, (9,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_killed_process_is_a_row_and_the_other_cells_run(tmp_path, monkeypatch, start):
     if start == "forkserver":  # workers forked off one process that has imported everything, not importing it each
@@ -269,6 +270,7 @@ def test_wrong_methods_and_folders_are_refused_before_any_work(tmp_path, one_pro
     assert one_process == []
 
 
+@pytest.mark.slow  # a worker of its own imports everything anew
 def test_workers_compute_on_one_thread_and_leave_the_environment_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "load_tasks", lambda root, only, modality: [stream_task()])
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)

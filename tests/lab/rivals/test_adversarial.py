@@ -7,6 +7,8 @@ from torch import nn
 
 from oddwave.lab.rivals.learned.addm import ADDM
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 
 class KnowsAll(nn.Module):
     """A denoiser that knows the one item there is."""

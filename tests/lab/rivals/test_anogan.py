@@ -14,6 +14,8 @@ from oddwave.lab.rivals.learned.gan import Adam
 from oddwave.lab.rivals.learned.items import on_images
 from oddwave.training.minimise import Descent
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 PLANTED = 4
 
 

@@ -13,6 +13,8 @@ from oddwave.lab.rivals.learned.dte_categorical import DTECategorical
 from oddwave.lab.rivals.learned.dte_inverse_gamma import DTEInverseGamma
 from oddwave.lab.rivals.learned.dte_nonparametric import DTENonparametric
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 METHODS = [DTECategorical, DTEInverseGamma, DTENonparametric]
 TRAINED = METHODS[:2]
 

@@ -11,6 +11,8 @@ from oddwave.lab.rivals.learned.diffusionad import DiffusionAD
 from oddwave.lab.rivals.learned.mdps import MDPS
 from oddwave.lab.rivals.learned.residual_scale import ResidualScale
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 # What the methods compute, with the exact denoiser of a known distribution in place of a trained one.
 
 

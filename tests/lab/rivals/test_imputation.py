@@ -8,6 +8,8 @@ from oddwave.lab.rivals.learned.diffad import DiffAD
 from oddwave.lab.rivals.learned.imdiffusion import ImDiffusion
 from oddwave.lab.rivals.learned.items import on_images, on_series
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 METHODS = [DiffAD, ImDiffusion]
 
 

@@ -8,6 +8,8 @@ from torch import nn
 from oddwave.lab.rivals.learned.deco_diff import DeCoDiff
 from oddwave.lab.rivals.learned.invad import InvAD
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 # What the methods compute, with an exact network of a known answer in place of a trained one.
 
 

@@ -10,6 +10,8 @@ from oddwave.lab.rivals.learned.autoformer import AutoCorrelation, Autoformer, D
 from oddwave.lab.rivals.learned.conv_autoencoder import ConvAutoencoder
 from oddwave.lab.rivals.learned.transformer import PatchTokens, TransformerAD
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 SERIES = (TransformerAD, Autoformer)
 
 

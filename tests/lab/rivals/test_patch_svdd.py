@@ -16,6 +16,8 @@ from oddwave.lab.rivals.learned.patch_svdd import (
     whitening_of,
 )
 
+pytestmark = pytest.mark.slow  # what all rivals promise is held by tests/contract, by default
+
 PLANTED = 4
 NEIGHBOURS = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 

@@ -59,6 +59,7 @@ def test_one_file_in_blocks_equals_the_file_read_at_once(tmp_path):
         np.testing.assert_allclose(item.samples(RATE), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_the_block_not_the_recording(tmp_path):
     path = tmp_path / "long.wav"
     minute = (1000 * RNG.normal(size=(44100 * 60, 2))).astype(np.int16)

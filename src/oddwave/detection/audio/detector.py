@@ -1,30 +1,34 @@
 """Audio from data to verdicts: reads recordings, holds some of them back to calibrate, fits the model, makes records.
 
-A recording is cut into overlapping clips, read as a stream, and every clip is judged: nothing but its score is kept,
-and the maps of the clips that an explanation would show, so memory does not grow with the recording. What happens
-inside the model: `model.py`; where a verdict comes from: `explain.py`; where the skeleton's hooks are called from:
-`detection/base.py`.
+A recording is cut into overlapping clips, read as a stream, and every clip is judged: its score is kept and the levels
+of its bands, and what an explanation shows is read once more, so memory does not grow with the recording. What happens
+inside the model: `model.py`; which clips are an event: `runs.py`; what is told of them: `excerpts.py`; where the
+skeleton's hooks are called from: `detection/base.py`.
 
-Legend: N clips of a recording, M side of a clip's anomaly map.
+Legend: N clips of a recording, S parts of a clip, B bands of levels.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.rule import Rule
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken
-from oddwave.detection.audio.explain import explain_clips, without_filling
-from oddwave.detection.audio.model import AudioModel
+from oddwave.detection.audio.excerpts import events_of_runs, explained
+from oddwave.detection.audio.model import AudioModel, ClipScores
+from oddwave.detection.audio.runs import Run, find_runs, lowest_event_score, run_labels
 from oddwave.detection.audio.split import hop_samples, shared_clips, split_added, split_clips
 from oddwave.detection.audio.terms import AudioTerms, audio_map_of
-from oddwave.detection.base import NO_SCORE, Scored, Unjudged, check_read_options
+from oddwave.detection.audio.traits import clip_traits, mean_traits
+from oddwave.detection.base import NO_SCORE, Scored, Unjudged
+from oddwave.detection.drift import usual_traits
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.terms import new_terms
 from oddwave.detection.job import FitJob
@@ -32,25 +36,25 @@ from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import audio_state, restore_audio
 from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.read_options import check_read_options
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, AudioResult
-from oddwave.sources.audio.clips import AudioClip, ClipStream, cut_clips
+from oddwave.sources.audio.clips import ClipStream, cut_clips
 from oddwave.sources.audio.items import AudioFailure, AudioItem, AudioSet
 from oddwave.sources.audio.reader import read_audio
 
 __all__ = ["AudioDetector", "ScoredRecording"]
 
-_LONGEST_WHOLE_S = 20.0  # recordings up to here are explained as a whole, longer ones around their most abnormal clip
 _RATE_MARGIN = 0.98
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredRecording(Scored):
-    """The scores of a recording's clips, and the maps of those clips that an explanation would show, by number."""
+    """The scores of a recording's clips, where these begin, and the levels of their bands."""
 
     item: AudioItem
     starts_s: Float[np.ndarray, " N"] = field(default_factory=lambda: np.zeros(1))
-    maps: Mapping[int, Float[np.ndarray, "M M"]] = field(default_factory=dict)
+    bands_db: Float[np.ndarray, "N S B"] = field(default_factory=lambda: np.zeros((1, 1, 1)))
     notes: tuple[str, ...] = ()
 
 
@@ -66,6 +70,7 @@ class AudioDetector(MapDetector):
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
         check_read_options(read_options, read_audio)
+        self._thresholds: tuple[Calibration | None, dict[tuple[int, Rule], float]] = (None, {})
 
     def _read(self, source: Any, *, learn: bool) -> AudioSet:
         """Read recordings; of a folder with a train and a test part, the one that is meant. Raises: DataError."""
@@ -75,7 +80,7 @@ class AudioDetector(MapDetector):
         return read_audio(source, **{"part": part, "channels": self.config.audio.channels, **self.read_options})
 
     def _learn(self, data: AudioSet, job: FitJob) -> Calibration:
-        """Learn from normal recordings; a share of them is held back to calibrate and to choose by.
+        """Learn from normal recordings; all of them calibrate as well, each judged without its fold.
 
         Raises: DataError when recordings cannot be read or give fewer than ten clips.
         """
@@ -83,15 +88,16 @@ class AudioDetector(MapDetector):
         split = split_clips(data.items, audio_map, self.config, stop_on_error=self._stops, show=job.show_progress)
         model = self._new_model()
         make_networks(model.terms, 1, shows=False)  # its normal version is a level, not a drawing
-        scored = model.fit(split.train, split.held, job)
-        source = f"{len(split.held)} clips held back, never trained on"
-        calibration = self._settled(model, scored.scores.tolist(), scored.maps.max((1, 2)).tolist(), source)
+        found = model.fit(split.clips, split.folds, job)
+        num, recording = len(found.scores), split.recording[found.numbers]
+        self.peaks, self.model, self.choices = found.peaks, model, model.evidence
         self.digests = frozenset(item.digest for item in split.used)
         self.meta = {
             "num_train_recordings": len(split.used),
             "train_duration_s": round(sum(item.duration_s for item in split.used), 1),
-            "num_train_clips": len(split.train),
-            "num_calibration_clips": len(split.held),
+            "num_train_clips": len(split.clips),
+            "num_calibration_clips": num,
+            "traits": usual_traits([clip_traits(own, model.audio.audio_map.sample_rate) for own in split.clips]),
             "warnings": [
                 *data.notes,
                 *split.notes,
@@ -99,7 +105,8 @@ class AudioDetector(MapDetector):
                 *(failure.message for failure in data.failures),
             ],
         }
-        return calibration
+        scores = [found.scores[recording == number] for number in range(len(split.used))]
+        return Calibration.fit(scores, 1, f"{num} clips, each judged by what is known without it and those beside it")
 
     def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
         """Add clips to the memory of patches and to the normals of whole clips.
@@ -132,46 +139,59 @@ class AudioDetector(MapDetector):
 
     def _scored(self, item: AudioItem) -> ScoredRecording | AudioFailure:
         """Score a recording clip by clip."""
-        scores: list[float] = []
-        starts, parts, flags = [], [], set[str]()
-        maps: dict[int, Float[np.ndarray, "M M"]] = {}
+        found, starts, flags = list[ClipScores](), list[float](), set[str]()
+        traits, rate = list[dict[str, float]](), self._audio_model.audio.audio_map.sample_rate
         try:
             clips = self._clips(item)
             while block := list(islice(clips, BATCH)):
-                found = self._audio_model.score(np.stack([clip.samples for clip in block]))
-                maps |= dict(enumerate(found.maps, start=len(scores)))
-                scores += found.scores.tolist()
-                parts.append(found.parts)
+                own = self._audio_model.score(np.stack([clip.samples for clip in block]))
+                found.append(replace(own, maps=own.maps[:0]))
                 starts += [clip.start_s for clip in block]
+                traits += [clip_traits(clip.samples, rate) for clip in block]
                 flags |= {flag for clip in block for flag in clip.flags}
-                maps = {number: own for number, own in maps.items() if self._is_shown(item, number, scores)}
         except DataError as error:
             return item.failure(error)
+        scores = np.concatenate([own.scores for own in found])
         if not np.isfinite(scores).all():
             return item.failure(DataError(NO_SCORE))
-        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        joined = {name: np.concatenate([own.parts[name] for own in found]) for name in found[0].parts}
+        bands = np.concatenate([own.bands_db for own in found])
         flagged = [f"some of it is flagged: {', '.join(sorted(flags))}"] if flags else []
         notes = tuple(dict.fromkeys((*item.notes, *clips.notes, *flagged)))
-        shown = {number: own for number, own in maps.items() if self._is_shown(item, number, scores, ended=True)}
-        return ScoredRecording(item, np.array(scores), joined, starts_s=np.array(starts), maps=shown, notes=notes)
+        told = {"starts_s": np.array(starts), "bands_db": bands, "notes": notes, "traits": mean_traits(traits)}
+        return ScoredRecording(item, scores, joined, **told)  # type: ignore[arg-type]
 
-    def _is_shown(self, item: AudioItem, number: int, scores: Sequence[float], *, ended: bool = False) -> bool:
-        """Return whether an explanation would show this clip: of a long recording the most abnormal one's neighbours.
+    def _flags(self, scored: Scored, rule: Rule) -> Bool[np.ndarray, " N"]:
+        """Return which clips lie in events."""
+        return np.asarray(run_labels(self._runs(scored, rule), len(scored.scores)) == 1)
 
-        Before all clips are scored, the last one may still become a neighbour.
-        """
-        near = abs(number - int(np.argmax(scores))) <= 1
-        return item.duration_s <= _LONGEST_WHOLE_S or near or (not ended and number == len(scores) - 1)
+    def _labels(self, scored: Scored, rule: Rule) -> Int[np.ndarray, " R"]:
+        """Return 1 for a recording with an event, 0 for one without."""
+        return np.array([int(bool(self._runs(scored, rule)))])
 
-    def _join(self, scored: Scored, alpha: float) -> AudioResult:
+    def _runs(self, scored: Scored, rule: Rule) -> tuple[Run, ...]:
+        return find_runs(scored.scores, self._threshold(len(scored.scores), rule))
+
+    def _threshold(self, num_clips: int, rule: Rule) -> float:
+        """Return the score from which on a clip is an event in a recording of this many."""
+        calibration = self.fitted_calibration()
+        if self._thresholds[0] is not calibration:  # healthy data were added
+            self._thresholds = calibration, {}
+        known = self._thresholds[1]
+        if (num_clips, rule) not in known:
+            known[num_clips, rule] = lowest_event_score(calibration, rule, num_clips)
+        return known[num_clips, rule]
+
+    def _join(self, scored: Scored, rule: Rule) -> AudioResult:
         assert isinstance(scored, ScoredRecording)
-        calibration, item = self.fitted_calibration(), scored.item
+        calibration, item, num = self.fitted_calibration(), scored.item, len(scored.scores)
         flattered = ("this very recording was trained on: its score is flattered",) * (item.digest in self.digests)
-        return AudioResult(
+        runs = self._runs(scored, rule)
+        result = AudioResult(
             id=item.id,
             scores=scored.scores,
             p_values=calibration.p_values(scored.scores),
-            labels=calibration.labels(scored.scores, alpha),
+            labels=run_labels(runs, num),
             starts_s=scored.starts_s,
             clip_s=audio_map_of(self.config.audio).clip_s,
             duration_s=item.duration_s,
@@ -179,23 +199,33 @@ class AudioDetector(MapDetector):
             recording=item,
             parts=scored.parts,
             notes=(*scored.notes, *flattered),
+            peak_p_value=calibration.event_p_value(float(scored.scores.max()), num),
+            threshold=self._threshold(num, rule),
+            channel=_channel_name(item),
         )
+        events = events_of_runs(self._audio_model, result, runs, scored.bands_db, self._evidence)
+        return self._rated(replace(result, events=events))
 
-    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> AudioResult:
-        """Add an excerpt, what it would have sounded like, and of a flagged recording the events."""
+    def _rated(self, result: AudioResult) -> AudioResult:
+        """Return a recording whose events say how far beyond as long stretches of normal sound they lie."""
+        calibration, num = self.fitted_calibration(), len(result.scores)
+        rated = (replace(event, strength=calibration.strength(event.score, num)) for event in result.events)
+        return replace(result, events=tuple(rated))
+
+    def _num_blocks(self, scored: Scored) -> int:
+        return len(scored.scores)
+
+    def _evidence(self, peak: float, num_clips: int) -> float:
+        return self.fitted_calibration().event_p_value(peak, num_clips)
+
+    def _explain(self, scored: Scored, result: AnyResult, rule: Rule) -> AudioResult:
+        """Add excerpts, what they would have sounded like, and where in them the events lie."""
         assert isinstance(scored, ScoredRecording)
         assert isinstance(result, AudioResult)
-        last = max(scored.maps)
-        clips: list[AudioClip] = []
-        for number, clip in enumerate(self._clips(scored.item)):
-            if number > last:
-                break
-            clips += [clip] * (number in scored.maps)
-        maps = np.stack([scored.maps[number] for number in sorted(scored.maps)])
-        threshold = self._peak_threshold(alpha)
-        excerpt, events = explain_clips(self._audio_model, result.id, clips, maps, threshold, self.peaks)
-        excerpt = without_filling(excerpt, result.duration_s)
-        return replace(result, excerpt=excerpt, events=events if result.flagged else ())
+        clips = self._clips(scored.item)
+        runs, threshold = self._runs(scored, rule), self._peak_threshold(rule)
+        found = explained(self._audio_model, result, runs, scored.bands_db, clips, threshold, self._evidence)
+        return self._rated(found)
 
     def _unjudged(self, failure: Unjudged) -> AudioResult:
         nothing = np.array([np.nan])
@@ -240,6 +270,18 @@ class AudioDetector(MapDetector):
             hop_samples=hop_samples(audio_map, self.config),
         )
 
+    def _not_monitored(self, data: AudioSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
+        """Return what could not be judged, and the sound of recordings that lies above what the model hears."""
+        rate = self.config.audio.sample_rate
+        above = [item for item in data.items if _RATE_MARGIN * item.sample_rate > rate]
+        lines = [
+            f"{len(own)} recording(s) at {higher} Hz, such as '{own[0].id}': sound between {rate / 2:g} and "
+            f"{higher / 2:g} Hz; the model hears recordings at {rate} Hz (audio.sample_rate)"
+            for higher in sorted({item.sample_rate for item in above})
+            for own in [[item for item in above if item.sample_rate == higher]]
+        ]
+        return (*super()._not_monitored(data, items), *lines)
+
     def _warnings(self, data: AudioSet) -> list[str]:
         return [*self._rate_notes(data.items), *super()._warnings(data)]
 
@@ -266,3 +308,11 @@ class AudioDetector(MapDetector):
             "frequencies_hz": [float(audio_map.frequencies_hz[1]), float(audio_map.frequencies_hz[-2])],
             "clip_weight": model.clip_weight,
         }
+
+
+def _channel_name(item: AudioItem) -> str:
+    """Return which channel of several a recording is; empty for all of them, and for the only one."""
+    if item.channel is None or item.num_channels < 2:
+        return ""
+    number = item.channel + 1
+    return {1: "left", 2: "right"}[number] if item.num_channels == 2 else f"channel {number} of {item.num_channels}"

@@ -4,18 +4,17 @@ Legend: R rows (frequencies, rising), T columns (equal spans of time) of one cli
 Read `detection/series/events.py` for the same in one dimension.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import ndimage
 
-from oddwave.calibration.conformal import conformal_p_values
 from oddwave.errors import ShapeError
 from oddwave.results import AudioEvent
 
-__all__ = ["find_audio_events"]
+__all__ = ["find_audio_events", "row_edges_hz"]
 
 _MOST_EVENTS = 50
 _EIGHT_NEIGHBOURS = np.ones((3, 3), int)
@@ -49,7 +48,7 @@ def find_audio_events(
     normal_levels_db: Float[np.ndarray, "R T"],
     frequencies_hz: Float[np.ndarray, " R"],
     column_s: float,
-    peaks: Float[np.ndarray, " n"],
+    evidence: Callable[[float, float], tuple[float, float]],
     *,
     start_s: float = 0.0,
     at_least_one: bool = False,
@@ -59,7 +58,7 @@ def find_audio_events(
     A strong event raises the map around it, so each event reaches from where the map rises past half of its height
     (counted from the map's median) to where it falls below that again; parts that nearly touch are one event.
     `levels_db` and `normal_levels_db` say what is there and what normally would be, `column_s` how long a column is,
-    `start_s` where the map begins, `peaks` the highest values of normal maps as long as this one. `at_least_one`
+    `start_s` where the map begins, `evidence` gives score and p-value of what lies between two moments. `at_least_one`
     outlines the highest place where nothing reaches the threshold: the recording as a whole is odd. Of the rows of a
     louder event, those are named that carry its power: a map reaches further than a tone does.
     Raises: ShapeError when the maps differ in size or do not have a frequency for each row.
@@ -79,26 +78,28 @@ def find_audio_events(
         here, normal = _powers(part, levels_db, normal_levels_db)
         parts[index] = replace(part, louder=bool(here.sum() >= normal.sum()))
     parts = _strongest(_merged(parts, column_s, len(anomaly_map)), _MOST_EVENTS)
-    edges = _row_edges_hz(np.asarray(frequencies_hz, float))
+    edges = row_edges_hz(np.asarray(frequencies_hz, float))
     events = []
     for part in parts:
         rows, columns = part.box
         here, normal = _powers(part, levels_db, normal_levels_db)
         difference = np.abs(here - normal).sum(1)
         carried = rows.start + np.flatnonzero((not part.louder) | (difference >= _CARRIES * difference.max()))
+        first_s, last_s = (start_s + column * column_s for column in (columns.start, columns.stop))
+        score, p_value = evidence(first_s, last_s)
         event = AudioEvent(
             item=item,
-            start_s=start_s + columns.start * column_s,
-            end_s=start_s + columns.stop * column_s,
+            start_s=first_s,
+            end_s=last_s,
             low_hz=float(edges[carried[0]]),
             high_hz=float(edges[carried[-1] + 1]),
             peak_hz=_peak_hz(difference, frequencies_hz[rows]),
             level_db=_level_db(here, normal),
-            score=part.peak,
-            p_value=float(conformal_p_values(np.array([part.peak]), peaks)[0]),
+            score=score,
+            p_value=p_value,
         )
         events.append(event)
-    return tuple(events)
+    return tuple(sorted(events, key=lambda event: -event.score))  # where scores are the same, by the map
 
 
 def _parts(values: Float[np.ndarray, "R T"], threshold: float, usual: float) -> Iterator[_Part]:
@@ -197,8 +198,8 @@ def _cropped(own: Bool[np.ndarray, "r t"], top: int, left: int, peak: float) -> 
     return _Part(top + int(rows[0]), left + int(columns[0]), cells, peak)
 
 
-def _row_edges_hz(frequencies_hz: Float[np.ndarray, " R"]) -> Float[np.ndarray, " _"]:
-    """Put edges half way between the rows (in octaves); the outer rows begin and end at their own frequency."""
+def row_edges_hz(frequencies_hz: Float[np.ndarray, " R"]) -> Float[np.ndarray, " _"]:
+    """Return edges half way between the rows, in octaves; the outer rows begin and end at their own frequency."""
     low, high = frequencies_hz[:-1], frequencies_hz[1:]
     between = np.where(low > 0, np.sqrt(low * high), high / 2**0.5)
     return np.concatenate((frequencies_hz[:1], between, frequencies_hz[-1:]))

@@ -6,7 +6,7 @@ coefficients are moved to the repaired levels (`tensors/audio_back.py`).
 Legend: n samples, R rows and T columns of a map, M side of a common map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from oddwave.results import AudioEvent, AudioExcerpt
 from oddwave.sources.audio.clips import AudioClip
 from oddwave.tensors.audio_back import OverlapAdd, normal_audio
 
-__all__ = ["explain_clips", "without_filling"]
+__all__ = ["events_between", "explain_clips", "reaching", "without_filling"]
 
 _SURELY_UNUSUAL = 2.0  # deviations of a row's level
 _SMALLEST_EVENT_DB = 3.0  # beside the strongest one, a listener wants to be told of what can be heard
@@ -31,16 +31,11 @@ _SMALLEST_CHANGE_DB = 1.0  # what the model merely draws a little differently is
 
 
 def explain_clips(
-    model: AudioModel,
-    item: str,
-    clips: Sequence[AudioClip],
-    maps: Float[np.ndarray, "B M M"],
-    threshold: float,
-    peaks: Float[np.ndarray, " n"],
-) -> tuple[AudioExcerpt, tuple[AudioEvent, ...]]:
+    model: AudioModel, clips: Sequence[AudioClip], maps: Float[np.ndarray, "B M M"], threshold: float
+) -> AudioExcerpt:
     """Explain neighbouring clips of one recording, in the order of their starts, by their anomaly maps.
 
-    `threshold` is the value of an anomaly map that normal clips rarely reach, `peaks` the highest values of theirs.
+    `threshold` is the value of an anomaly map that normal clips rarely reach.
     """
     audio_map = model.audio.audio_map
     samples = np.stack([clip.samples for clip in clips])
@@ -56,7 +51,7 @@ def explain_clips(
     first = round(clips[0].start_s * audio_map.sample_rate)
     starts = [round(clip.start_s * audio_map.sample_rate) - first for clip in clips]
     columns = [start // per_column for start in starts]
-    excerpt = AudioExcerpt(
+    return AudioExcerpt(
         start_s=clips[0].start_s,
         sample_rate=audio_map.sample_rate,
         samples=_joined(samples, starts),
@@ -66,22 +61,49 @@ def explain_clips(
         anomaly_map=_pasted(fine, columns),
         frequencies_hz=audio_map.frequencies_hz,
     )
-    events = find_audio_events(
+
+
+def events_between(
+    item: str,
+    excerpt: AudioExcerpt,
+    span_s: tuple[float, float],
+    threshold: float,
+    evidence: Callable[[float, float], tuple[float, float]],
+    least_score: float,
+) -> tuple[AudioEvent, ...]:
+    """Return what stands out of an excerpt between two moments, the strongest first, one event at least.
+
+    `evidence` gives score and p-value of a stretch; what scores less than `least_score` is left out.
+    """
+    column_s = len(excerpt.samples) / excerpt.sample_rate / excerpt.anomaly_map.shape[1]
+    columns = slice(*(max(0, round((moment - excerpt.start_s) / column_s)) for moment in span_s))
+    found = find_audio_events(
         item,
-        excerpt.anomaly_map,
+        excerpt.anomaly_map[:, columns],
         threshold,
-        excerpt.levels_db,
-        excerpt.normal_levels_db,
+        excerpt.levels_db[:, columns],
+        excerpt.normal_levels_db[:, columns],
         excerpt.frequencies_hz,
-        audio_map.column_s,
-        peaks,
-        start_s=excerpt.start_s,
+        column_s,
+        evidence,
+        start_s=excerpt.start_s + columns.start * column_s,
         at_least_one=True,
     )
-    strongest = events[:1]
-    if not strongest or strongest[0].score < threshold:
-        return excerpt, strongest
-    return excerpt, (*strongest, *(event for event in events[1:] if abs(event.level_db) >= _SMALLEST_EVENT_DB))
+    first, *others = found
+    return (first, *(own for own in others if own.score >= least_score and abs(own.level_db) >= _SMALLEST_EVENT_DB))
+
+
+def reaching(
+    events: Sequence[AudioEvent], clips_s: Sequence[tuple[float, float]], column_s: float
+) -> tuple[AudioEvent, ...]:
+    """Widen the first event just so far that each clip has a part in one: a clip is anomalous by what is in it."""
+    first, *others = events
+    for start_s, end_s in clips_s:
+        if any(own.start_s < end_s and own.end_s > start_s for own in (first, *others)):
+            continue
+        wider = min(first.start_s, end_s - column_s), max(first.end_s, start_s + column_s)
+        first = replace(first, start_s=wider[0], end_s=wider[1])
+    return (first, *others)
 
 
 def without_filling(excerpt: AudioExcerpt, duration_s: float) -> AudioExcerpt:

@@ -1,7 +1,8 @@
-"""From recordings to the clips that are learnt from, and those held back to calibrate and to choose by.
+"""From recordings to the clips that are learnt from, and the folds in which each of them calibrates as well.
 
-With ten recordings or more, whole ones are held back at random. Of fewer, the last part of each is, with a gap of one
-clip, because neighbouring clips overlap and share the room, the day and the machine's temperature.
+With ten recordings or more, a fold holds whole ones, at random. Of fewer it holds a stretch of each, and what is known
+without it leaves out the clips beside it too: neighbours overlap, and share the room, the day and the machine's
+temperature. Read `detection/left_out.py` for what folds are for.
 
 Legend: n samples of a clip, N clips. Read `model.py` for what becomes of them.
 """
@@ -11,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import held_back
+from oddwave.detection.left_out import NUM_FOLDS, Folds
 from oddwave.errors import DataError
 from oddwave.progress import progress
 from oddwave.sources.audio.clips import AudioClip, cut_clips
@@ -25,6 +27,7 @@ __all__ = ["AudioSplit", "hop_samples", "shared_clips", "split_added", "split_cl
 
 _FEWEST_RECORDINGS = 10
 _FEWEST_CLIPS = 10
+_FEWEST_KNOWN = 2  # clips, without a fold
 _FLAG_NOTES = {
     "silent": "are silent",
     "clipped": "are clipped (recorded too loud)",
@@ -35,10 +38,11 @@ _FLAG_NOTES = {
 
 @dataclass(frozen=True, eq=False)
 class AudioSplit:
-    """The clips to learn from and those held back, notes on both, and the recordings that both come from."""
+    """The clips in the order of their recordings, which recording and which fold each is of, and notes on them."""
 
-    train: Float[np.ndarray, "N n"]
-    held: Float[np.ndarray, "K n"]
+    clips: Float[np.ndarray, "N n"]
+    recording: Int[np.ndarray, " N"]
+    folds: Folds
     notes: tuple[str, ...]
     used: tuple[AudioItem, ...]
 
@@ -57,60 +61,91 @@ def shared_clips(audio_map: AudioMap, config: DetectorConfig) -> int:
 def split_clips(
     items: Sequence[AudioItem], audio_map: AudioMap, config: DetectorConfig, *, stop_on_error: bool, show: bool
 ) -> AudioSplit:
-    """Cut recordings, each read once and as a stream; of more than `audio.max_clips` an even selection is kept.
+    """Cut recordings, each read once and as a stream; of more than `audio.max_clips` as many are kept, evenly spread.
 
     Raises: DataError when fewer than 10 clips come together, or a recording cannot be read and `stop_on_error` is set.
     """
     hop = hop_samples(audio_map, config)
-    counts = [_num_clips(item, audio_map, hop) for item in items]
-    every = max(1, -(-sum(counts) // config.audio.max_clips))
-    whole = len(items) >= _FEWEST_RECORDINGS
-    share, rng = config.calibration.calibration_share, np.random.default_rng([config.seed, 1])
-    held_items = set(rng.permutation(len(items))[: max(2, round(share * len(items)))].tolist()) if whole else set()
-    train: list[Float[np.ndarray, " n"]] = []
-    held: list[Float[np.ndarray, " n"]] = []
+    total, most = sum(_num_clips(item, audio_map, hop) for item in items), config.audio.max_clips
+    wanted = None if total <= most else set(np.linspace(0, total - 1, most).round().astype(int).tolist())
+    clips: list[Float[np.ndarray, " n"]] = []
+    places: list[tuple[int, int]] = []
     flags: Counter[str] = Counter()
     notes: list[str] = []
     failures: list[str] = []
     used: list[AudioItem] = []
-    gap = shared_clips(audio_map, config)
-    for number, item in enumerate(progress(items, "reading the recordings", show)):
-        first_held = round((1 - share) * counts[number])
+    first = 0
+    for item in progress(items, "reading the recordings", show):
         try:
-            clips = cut_clips(
+            stream = cut_clips(
                 item, sample_rate=audio_map.sample_rate, clip_samples=audio_map.clip_samples, hop_samples=hop
             )
-            own_train, own_held, own_flags = [], [], Counter[str]()
-            for place, clip in enumerate(clips):
+            own, own_flags = {}, Counter[str]()
+            for place, clip in enumerate(stream):
                 own_flags.update(clip.flags)
-                if place % every:
-                    continue
-                if number in held_items or (not whole and place >= first_held):
-                    own_held.append(clip.samples)
-                elif whole or place < first_held - gap:
-                    own_train.append(clip.samples)
+                if wanted is None or first + place in wanted:
+                    own[place] = clip.samples
         except DataError as error:
             failure = item.failure(error)
             if stop_on_error:
                 raise DataError(failure.message) from None
             failures.append(failure.message)
             continue
-        train += own_train
-        held += own_held
+        finally:
+            first += _num_clips(item, audio_map, hop)
+        clips += own.values()
+        places += [(len(used), place) for place in own]
         flags += own_flags
         used.append(item)
-        notes += [f"{item.id}: {note}" for note in clips.notes]
+        notes += [f"{item.id}: {note}" for note in stream.notes]
     notes += [f"{message}; left out" for message in failures]
-    if len(train) + len(held) < _FEWEST_CLIPS or len(train) < 2 or len(held) < 2:
+    if len(clips) < _FEWEST_CLIPS:
         raise DataError(
-            f"the recordings give {len(train) + len(held)} clip(s) of {audio_map.clip_s:g} s: give at least "
+            f"the recordings give {len(clips)} clip(s) of {audio_map.clip_s:g} s: give at least "
             f"{_FEWEST_CLIPS}, ten short recordings or one of {_FEWEST_CLIPS * audio_map.clip_s:.0f} s, say"
             + (f"; left out: {failures[0]}" if failures else "")
         )
-    if every > 1:
-        notes.append(f"1 in {every} of {sum(counts)} clips was kept (audio.max_clips)")
-    notes += [f"{count} of {sum(counts)} clips {_FLAG_NOTES[flag]}" for flag, count in sorted(flags.items())]
-    return AudioSplit(np.stack(train), np.stack(held), tuple(notes), tuple(used))
+    if wanted is not None:
+        notes.append(f"{len(clips)} of {total} clips were kept, evenly spread (audio.max_clips)")
+    notes += [f"{count} of {total} clips {_FLAG_NOTES[flag]}" for flag, count in sorted(flags.items())]
+    recording, place = np.array(places).T
+    folds = _dealt(used, recording, place, shared_clips(audio_map, config), np.random.default_rng([config.seed, 1]))
+    return AudioSplit(np.stack(clips), recording, folds, tuple(notes), tuple(used))
+
+
+def _dealt(
+    used: Sequence[AudioItem],
+    recording: Int[np.ndarray, " N"],
+    place: Int[np.ndarray, " N"],
+    gap: int,
+    rng: np.random.Generator,
+) -> Folds:
+    """Deal clips out to folds: whole recordings, copies of one another together; of few recordings, stretches of each.
+
+    Without a stretch nothing is known of the clips within `gap` of it, which share samples with it.
+    Raises: DataError where that leaves nothing.
+    """
+    digests = list(dict.fromkeys(item.digest for item in used))
+    of_digest = dict(zip(digests, rng.permutation(len(digests)) % NUM_FOLDS, strict=True))
+    longest = max(Counter(recording.tolist()).values())
+    if len(digests) >= _FEWEST_RECORDINGS or (longest <= 2 * (gap + 1) and len(digests) > 1):
+        of = np.array([of_digest[used[number].digest] for number in recording])
+        return Folds(of, of == np.arange(NUM_FOLDS)[:, None])
+    of, apart = np.zeros(len(place), np.int64), np.zeros((NUM_FOLDS, len(place)), bool)
+    for digest in digests:
+        own = np.flatnonzero([used[number].digest == digest for number in recording])
+        length = int(place[own].max()) + 1
+        of[own] = place[own] * NUM_FOLDS // length
+        for fold in range(NUM_FOLDS):
+            members = place[own][of[own] == fold]
+            if len(members):
+                apart[fold, own] = (place[own] >= members.min() - gap) & (place[own] <= members.max() + gap)
+    if (~apart).sum(1).min() < _FEWEST_KNOWN:
+        raise DataError(
+            f"{len(place)} clips that overlap so much are one stretch of sound: nothing is left to judge a part of it "
+            "by; give longer recordings or lower audio.overlap"
+        )
+    return Folds(of, apart)
 
 
 def split_added(

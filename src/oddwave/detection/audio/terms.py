@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from oddwave.config import AudioConfig
+from oddwave.detection.audio.runs import NUM_BANDS, BandLevels
 from oddwave.detection.audio.vectors import clip_vectors
 from oddwave.detection.density_ratio import DensityRatio, RatioDistance
 from oddwave.detection.image.terms import MapScorer, MapTerms
@@ -28,6 +29,8 @@ from oddwave.tensors.audio_map import AudioMap, RowScale
 __all__ = ["AudioScorer", "AudioTerms", "audio_map_of"]
 
 _BATCH = 16
+_SMALLEST_BAND_DEVIATION_DB = 0.3
+_UNKNOWN_BAND_DEVIATION_DB = 2.0  # where clips are not compared by their levels
 _BROAD_SHARE = 0.25  # of a map: what changes everywhere a little
 
 
@@ -68,6 +71,16 @@ class AudioTerms(nn.Module):
         x0 = self.x0(levels_db)
         features = self.maps.features(x0)
         return self.maps(x0, features), self.whole(clip_vectors(levels_db, features))
+
+    def band_statistics(self) -> BandLevels:
+        """Return the usual level of each band in normal clips, and by how much clips differ in it."""
+        assert self.scale is not None
+        if "levels" in self.ratios:
+            ratio = self.ratios["levels"]
+            bands = (ratio.normals * ratio.scale + ratio.centre)[:, :NUM_BANDS].astype(float)
+            return BandLevels(bands.mean(0), np.maximum(bands.std(0), _SMALLEST_BAND_DEVIATION_DB))
+        mean_db = self.scale.mean_db.reshape(NUM_BANDS, -1).mean(1)
+        return BandLevels(mean_db, np.full(NUM_BANDS, _UNKNOWN_BAND_DEVIATION_DB))
 
     @torch.inference_mode()
     def vectors(self, levels_db: Float[Tensor, "B R T"]) -> dict[str, Float[np.ndarray, "B _"]]:
@@ -129,4 +142,5 @@ class AudioScorer(MapScorer):
         top, broad, whole = (
             torch.asinh((values - usual[0]) / usual[1]) for values, usual in zip(raw, self.usual, strict=True)
         )
-        return (1 - self.clip_weight) * (top + broad) / 2 + self.clip_weight * whole
+        together = (1 - self.clip_weight) * (top + broad) / 2 + self.clip_weight * whole
+        return 2.0 * torch.sinh(together / 2.0)

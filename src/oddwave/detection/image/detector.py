@@ -11,16 +11,23 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 
 from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.rule import Rule
+from oddwave.calibration.trimming import below_fence
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken, held_back
-from oddwave.detection.base import NO_SCORE, Scored, Unjudged, check_read_options
+from oddwave.detection.base import NO_SCORE, Scored, Unjudged
+from oddwave.detection.drift import usual_traits
 from oddwave.detection.image.explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.image.grid_choice import choose_grids, with_grids
 from oddwave.detection.image.learning import make_networks
-from oddwave.detection.image.model import ImageModel, ScoredImage
-from oddwave.detection.image.split import depth_note, split_images
+from oddwave.detection.image.model import ImageModel
+from oddwave.detection.image.retrieval_model import RetrievalModel, frozen_grid
+from oddwave.detection.image.retrieval_state import restore_retrieval, retrieval_state
+from oddwave.detection.image.scored_image import ScoredImage
+from oddwave.detection.image.split import depth_note, split_images, usable_images
 from oddwave.detection.image.terms import new_terms
 from oddwave.detection.image.tiles import cut_image, squares_of_sizes
 from oddwave.detection.job import FitJob
@@ -28,6 +35,7 @@ from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import image_state, restore_images
 from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.read_options import check_read_options
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, ImageResult
 from oddwave.sources.image.items import ImageFailure, ImageItem, ImageSet, common_channels
@@ -37,17 +45,16 @@ from oddwave.tensors.image_frame import ImageFrame
 
 __all__ = ["ImageDetector"]
 
+_NEEDS_NORMALS = "a denoiser of images needs good ones to learn from: fit on a folder of good images, then score others"
+
 
 class ImageDetector(MapDetector):
     """Folders, lists and arrays of images; one model knows one kind of image."""
 
     modality: ClassVar[str] = "image"
     noun: ClassVar[str] = "images"
-    needs_normals: ClassVar[str] = (
-        "images need good ones to learn from: fit on a folder of good images, then score others"
-    )
     result_kind: Literal["image"] = "image"
-    model: ImageModel | None
+    model: ImageModel | RetrievalModel | None
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
@@ -61,37 +68,95 @@ class ImageDetector(MapDetector):
         return read_images(source, **{"part": "train" if learn else "test", **options})
 
     def _learn(self, data: ImageSet, job: FitJob) -> Calibration:
-        """Learn from normal images; a random share of them is held back to calibrate and to choose by.
+        """Learn from normal images: all of them, each judged by the others.
+
+        With `image.method="denoiser"` a random share of them is held back to calibrate and to choose by.
 
         Raises:
-            DataError: the images cannot be read, or are fewer than 10.
+            DataError: the images cannot be read, or a denoiser is given fewer than 10.
         """
-        given = self.read_options.get("roi")
-        roi = None if given is None else read_roi(given)
+        if self.config.image.method == "retrieval":
+            scored, notes = self._remembered(data, job)
+            source = f"all {len(scored)} images, each compared with the others"
+            return self._calibrated(data, scored, [own.item for own in scored], len(scored), notes, source)
         train, held, notes = split_images(data.items, self.config, stop_on_error=self._stops)
         channels = common_channels(data.items)
-        image = self.config.image
-        sizes = squares_of_sizes([item.size for item in train], image)
-        frame, why = ImageFrame.choose(sizes, channels, image.size_px, image.fit)
-        if not cut_image(train[0].pixels(), frame, image, roi).monitored.any():
-            raise DataError(
-                f"the region of interest is too small to be seen at image.size_px={image.size_px}: paint a larger one"
-            )
+        frame, roi, why = self._framed(train, channels)
         config, grids = choose_grids(self.config, frame, roi, train, held, new_terms, job.show_progress)
         terms = new_terms(config)
         make_networks(terms, channels)
         model = ImageModel(config, terms, frame, roi)
         model.evidence |= {"frame": {"chosen": frame.to_dict(), "why": why}, **grids}
         scored = model.fit(train, held, job)
+        self.model = model
         source = f"{len(scored)} images held back, never trained on"
+        return self._calibrated(data, scored, [*train, *held], len(train), notes, source)
+
+    def _learn_itself(self, data: ImageSet, job: FitJob) -> list[Scored]:
+        """Fit and score the same images: each is compared with all the others. Raises: as `_learn`, and for a denoiser.
+
+        What scores far beyond the others' quartiles does not calibrate.
+        """
+        if self.config.image.method != "retrieval":
+            raise DataError(_NEEDS_NORMALS)
+        scored, notes = self._remembered(data, job)
+        fenced = below_fence(np.array([float(own.scores[0]) for own in scored]))
+        usual = [own for own, score in zip(scored, fenced, strict=True) if np.isfinite(score)]
+        items, source = [own.item for own in scored], "the data themselves, without their outliers"
+        self.calibration = self._calibrated(data, usual, items, len(items), notes, source)
+        self._apart = data
+        found: dict[str, Scored] = {own.item.id: replace(own, apart=True) for own in scored}
+        return [found.get(entry.id) or _unread(entry) for entry in data.entries]
+
+    def _remembered(self, data: ImageSet, job: FitJob) -> tuple[list[ScoredImage], list[str]]:
+        """Fit the model by retrieval on all images, and return each one's score among the others."""
+        items, notes = usable_images(data.items, self.config, stop_on_error=self._stops)
+        channels = common_channels(data.items)
+        frame, roi, why = self._framed(items, channels)
+        model = RetrievalModel(self.config, frozen_grid(self.config), frame, roi)
+        model.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
+        scored = model.fit(items, job)
+        self.model = model
+        alike = len(items) - model.evidence["training"]["num_groups"]
+        if alike:
+            notes.append(
+                f"{alike} of the {len(items)} images are nearly copies of others: an image is not compared with its own"
+            )
+        return scored, notes
+
+    def _framed(
+        self, items: Sequence[ImageItem], channels: int
+    ) -> tuple[ImageFrame, Bool[np.ndarray, "h w"] | None, str]:
+        """Choose the frame for images, and read the region of interest. Raises: DataError where none of it is seen."""
+        given, image = self.read_options.get("roi"), self.config.image
+        roi = None if given is None else read_roi(given)
+        sizes = squares_of_sizes([item.size for item in items], image)
+        frame, why = ImageFrame.choose(sizes, channels, image.size_px, image.fit)
+        if not cut_image(items[0].pixels(), frame, image, roi).monitored.any():
+            raise DataError(
+                f"the region of interest is too small to be seen at image.size_px={image.size_px}: paint a larger one"
+            )
+        return frame, roi, why
+
+    def _calibrated(
+        self,
+        data: ImageSet,
+        scored: Sequence[ScoredImage],
+        learnt: Sequence[ImageItem],
+        num_train: int,
+        notes: Sequence[str],
+        source: str,
+    ) -> Calibration:
+        """Take over what is known of a fitted model's making, and return the calibration by these scores."""
         peaks = [float(own.anomaly_map.max()) for own in scored]
-        calibration = self._settled(model, [float(own.scores[0]) for own in scored], peaks, source)
-        self.digests = frozenset(item.digest for item in (*train, *held))
+        calibration = self._settled(self._image_model, [float(own.scores[0]) for own in scored], peaks, source)
+        self.digests = frozenset(item.digest for item in learnt)
         self.meta = {
-            "num_train_images": len(train),
-            "num_calibration_images": len(held),
-            "num_channels": channels,
+            "num_train_images": num_train,
+            "num_calibration_images": len(calibration.scores),
+            "num_channels": self._image_model.frame.channels,
             "brightest_value": max(own.brightest for own in scored),
+            "traits": usual_traits([own.traits for own in scored]),
             "warnings": [*data.notes, *notes, *(failure.message for failure in data.failures)],
         }
         return calibration
@@ -99,7 +164,7 @@ class ImageDetector(MapDetector):
     def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
         """Add images to the patch memory, an even selection of more than `image.max_images`.
 
-        What stays as it was learnt: the denoisers, and the Gaussians of each place (their sums are not kept).
+        The Gaussians of a model by retrieval grow too; denoisers, with their Gaussians, stay as they were learnt.
         """
         model, most = self._image_model, self.config.image.max_images
         items, held = [own.scored.item for own in taken], held_back(len(taken), self._calibration_share, rng)
@@ -130,18 +195,18 @@ class ImageDetector(MapDetector):
                     own = ImageFailure(own.item.id, own.item.path, NO_SCORE)
                 yield Unjudged(own.id, own.message) if isinstance(own, ImageFailure) else own
 
-    def _join(self, scored: Scored, alpha: float) -> ImageResult:
+    def _join(self, scored: Scored, rule: Rule) -> ImageResult:
         assert isinstance(scored, ScoredImage)
+        if scored.fault:
+            return self._unjudged(Unjudged(scored.item.id, scored.fault))
         calibration, item = self.fitted_calibration(), scored.item
-        labels = calibration.labels(scored.scores, alpha)
-        notes = [
-            *item.notes,
-            *(["this very image was trained on: its score is flattered"] * (item.digest in self.digests)),
-        ]
+        labels = calibration.labels(scored.scores, rule)
+        flattered = item.digest in self.digests and not scored.apart
+        notes = [*item.notes, *(["this very image was trained on: its score is flattered"] * flattered)]
         stretched = None if self.config.image.tile_px else self._image_model.frame.note(*item.size)
         otherwise_stored = depth_note(item, scored.brightest, self.meta.get("brightest_value"))
         notes += [note for note in (stretched, otherwise_stored) if note]
-        regions = (item.id, scored.anomaly_map, item.size, self._peak_threshold(alpha), self.peaks)
+        regions = (item.id, scored.anomaly_map, item.size, self._peak_threshold(rule), self.peaks)
         return ImageResult(
             id=item.id,
             scores=scored.scores,
@@ -155,7 +220,7 @@ class ImageDetector(MapDetector):
             notes=tuple(notes),
         )
 
-    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> ImageResult:
+    def _explain(self, scored: Scored, result: AnyResult, rule: Rule) -> ImageResult:
         """Add the normal version and the wavelet bands in which the image differs from it."""
         assert isinstance(scored, ScoredImage)
         assert isinstance(result, ImageResult)
@@ -163,8 +228,8 @@ class ImageDetector(MapDetector):
         if isinstance(pixels, ImageFailure):
             return result
         squares = cut_image(pixels, model.frame, self.config.image, model.roi)
-        share = repair_share(scored.anomaly_map, self._peak_threshold(alpha))
-        shown, change = normal_version(model.terms, model.frame, pixels, squares, share)
+        share = repair_share(scored.anomaly_map, self._peak_threshold(rule))
+        shown, change = normal_version(model.shows, model.frame, pixels, squares, share)
         return replace(result, reconstruction=shown, bands=wavelet_shares(change, result.size[0] / shown.shape[0]))
 
     def _unjudged(self, failure: Unjudged) -> ImageResult:
@@ -181,20 +246,27 @@ class ImageDetector(MapDetector):
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return the tensors and the constants that a saved model holds. Raises: NotFittedError."""
-        return self._with_peaks(*image_state(self._image_model))
+        model = self._image_model
+        return self._with_peaks(*(retrieval_state(model) if isinstance(model, RetrievalModel) else image_state(model)))
 
     def restore(self, tensors: TensorFile, constants: dict[str, Any]) -> None:
         """Take back what `state` gave; `meta`, `choices` and `calibration` are there already."""
         frame = ImageFrame.from_dict(constants["frame"])
+        monitored = self.read_options.get("roi") is not None
+        if self.config.image.method == "retrieval":
+            by_retrieval = RetrievalModel(self.config, frozen_grid(self.config), frame)
+            restore_retrieval(by_retrieval, tensors, constants, monitored=monitored)
+            self._restored(by_retrieval, constants)
+            return
         config = with_grids(self.config, *constants.get("grids", self.config.maps.grids))
         model = ImageModel(config, new_terms(config), frame)
-        restore_images(model, tensors, constants, monitored=self.read_options.get("roi") is not None)
+        restore_images(model, tensors, constants, monitored=monitored)
         self._restored(model, constants)
 
     @property
-    def _image_model(self) -> ImageModel:
-        model = self._fitted()
-        assert isinstance(model, ImageModel)
+    def _image_model(self) -> ImageModel | RetrievalModel:
+        model = self.model
+        assert model is not None
         return model
 
     def _model_facts(self) -> dict[str, Any]:
@@ -210,3 +282,13 @@ class ImageDetector(MapDetector):
     def _not_monitored(self, data: ImageSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
         outside = ("what lies outside the region of interest",) if self._image_model.roi is not None else ()
         return (*outside, *super()._not_monitored(data, items))
+
+
+def _unread(entry: ImageItem | ImageFailure) -> ScoredImage:
+    """Return the place of an image that could not be read: it has no score."""
+    if isinstance(entry, ImageFailure):
+        item = ImageItem(entry.id, entry.path, (0, 0), 1, "")
+        return ScoredImage(item, np.array([np.nan]), fault=entry.message)
+    pixels = entry.try_pixels()
+    fault = pixels.message if isinstance(pixels, ImageFailure) else "was left out (image.max_images)"
+    return ScoredImage(entry, np.array([np.nan]), fault=fault)

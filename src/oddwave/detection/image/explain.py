@@ -1,8 +1,9 @@
 """Explanation of images: the regions that stand out, what a normal one would look like, which wavelet bands it shows.
 
 The normal version is the image itself wherever it is normal. Where it is not, it is what the denoiser makes of it:
-in feature space the grid is repaired and a decoder shows the repaired grid; in pixel space the image is denoised. Of
-an image in tiles, those are repaired in which something is odd, and their changes are blended as their maps are.
+in feature space the grid is repaired and a decoder shows the repaired grid; in pixel space the image is denoised. A
+model by retrieval shows the normal image that resembles it most around there (`normal_copies.py`). Of an image
+in tiles, those are repaired in which something is odd, and their changes are blended as their maps are.
 
 Legend: H x W pixels of an image, C channels, h x w of a map or of what is shown, T squares, S side of a square, s of
 its change, M of its map.
@@ -16,8 +17,9 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from oddwave.calibration.conformal import conformal_p_values
+from oddwave.calibration.conformal import Calibration
 from oddwave.detection.image.learning import DECODED_PX
+from oddwave.detection.image.normal_copies import NormalCopies
 from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
 from oddwave.detection.image.tiles import Squares, cut_map, join_squares
 from oddwave.diffusion.noise import shared_noise
@@ -63,7 +65,7 @@ def find_regions(
     labelled, count = ndimage.label(fine >= threshold, structure=_EIGHT_NEIGHBOURS)
     heights = np.append(np.inf, ndimage.maximum(fine, labelled, np.arange(1, count + 1)))
     labelled, _ = ndimage.label(fine >= usual + 0.5 * (heights[labelled] - usual), structure=_EIGHT_NEIGHBOURS)
-    found = []
+    found, normal = [], Calibration(peaks, peaks, 1, "the highest values of normal maps")
     for number, (down, across) in enumerate(ndimage.find_objects(labelled), start=1):
         own = labelled[down, across] == number
         values = np.where(own, fine[down, across], -np.inf)
@@ -80,7 +82,8 @@ def find_regions(
                 peak_y_px=min(height - 1, int((down.start + row + 0.5) / rows * height)),
                 area_px=max(1, round(float(own.sum()) * height * width / (rows * columns))),
                 score=peak,
-                p_value=float(conformal_p_values(np.array([peak]), peaks)[0]),
+                p_value=normal.event_p_value(peak),
+                strength=normal.strength(peak),
             )
         )
     return tuple(sorted(found, key=lambda region: -region.score)[:_MOST_REGIONS])
@@ -98,7 +101,7 @@ def repair_share(anomaly_map: Float[np.ndarray, "h w"], threshold: float) -> Flo
 
 
 def normal_version(
-    terms: MapTerms,
+    terms: MapTerms | NormalCopies,
     frame: ImageFrame,
     pixels: Float[np.ndarray, "H W C_in"],
     squares: Squares,
@@ -110,7 +113,7 @@ def normal_version(
     image, and at most 512 pixels a side.
     """
     height, width = squares.size
-    side_px = DECODED_PX if terms.decoder is not None else terms.config.maps.pixel_size_px
+    side_px = _side_px(terms)
     tile_px = max(max(box.height, box.width) for box in squares.boxes)
     scale = min(1.0, side_px / tile_px, _LARGEST_SHOWN_PX / max(height, width))
     rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
@@ -123,6 +126,12 @@ def normal_version(
     return np.clip(_shrunk(pixels, frame.channels, rows, columns) + change, 0.0, 1.0), change
 
 
+def _side_px(terms: MapTerms | NormalCopies) -> int:
+    if isinstance(terms, NormalCopies):
+        return terms.side_px
+    return DECODED_PX if terms.decoder is not None else terms.config.maps.pixel_size_px
+
+
 def _shrunk(pixels: Float[np.ndarray, "H W C_in"], channels: int, rows: int, columns: int) -> Float[np.ndarray, "..."]:
     """Return an image at another size, with the model's channels, or one for all of them."""
     own = pixels if pixels.shape[2] in (1, channels) else pixels.mean(2, keepdims=True)
@@ -132,9 +141,11 @@ def _shrunk(pixels: Float[np.ndarray, "H W C_in"], channels: int, rows: int, col
 
 @torch.inference_mode()
 def changes_to_normal(
-    terms: MapTerms, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
+    terms: MapTerms | NormalCopies, x: Float[Tensor, "T C H W"], masks: Float[Tensor, "T M M"]
 ) -> Float[np.ndarray, "T C s s"]:
     """Return what has to be added to squares to make them normal, by the share that the masks allow."""
+    if isinstance(terms, NormalCopies):
+        return terms.changes(x, masks)
     x, mask = x.to(terms.device), masks.to(terms.device)[:, None]
     if terms.feature_net is not None and terms.decoder is not None:
         grid = terms.feature_x0(terms.features(x))

@@ -8,18 +8,19 @@ P patches.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms
+from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms, distances_of
 from oddwave.detection.job import QUIET, FitJob
+from oddwave.detection.left_out import Chosen, LeftOut
 from oddwave.errors import DataError
 from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.decoder import FeatureDecoder
@@ -66,9 +67,12 @@ def learn(
     terms: MapTerms,
     squares: Iterable[Float[np.ndarray, "T C H W"]],
     job: FitJob = QUIET,
+    left_out: LeftOut | None = None,
 ) -> dict[str, Any]:
     """Fit every part of `terms` on normal squares and say how it went.
 
+    `left_out` takes what would have been learnt without each fold of the squares; networks are trained once, that of
+    pixel space without the first fold.
     Raises:
         DataError: there is no image, or the images do not differ at all.
     """
@@ -78,9 +82,9 @@ def learn(
     evidence: dict[str, Any] = {"num_squares": len(features), "features_cpu_s": round(started - looked, 2)}
     features = _standardise(terms, features)
     if terms.config.maps.statistics:
-        terms.learn("statistics", PositionGaussian.fit(terms.by_place(features)))
+        _learn_places(terms, "statistics", lambda kept: PositionGaussian.fit(terms.by_place(features[kept])), left_out)
     if terms.config.maps.patch_memory:
-        terms.learn("memory", _remember(terms, features))
+        _learn_patches(terms, features, left_out)
     evidence["memory_cpu_s"] = round(time.process_time() - started, 2)
     own = job
     if terms.feature_net is not None:
@@ -88,13 +92,15 @@ def learn(
         del features
         last = _train(terms, terms.feature_net, coarse, "feature", own)
         evidence["feature"] = _told(last)
-        terms.learn("residuals", _fit_residuals(terms, coarse))
+        _learn_places(terms, "residuals", _residual_fit(terms, coarse), left_out)
         if terms.pixel_net is not None:
             own = _beside(job)
         if terms.decoder is not None:
             grids = coarse / FEATURE_SCALE
             evidence["decoder_loss"] = _train_decoder(terms, terms.decoder, grids, small, job.show_progress)
     if terms.pixel_net is not None:
+        if left_out is not None:
+            pixels = pixels[left_out.unseen]
         last = _train(terms, terms.pixel_net, pixels.float(), "pixel", own)
         evidence["pixel"] = _told(last)
     evidence["cpu_s"] = round(time.process_time() - looked, 2)
@@ -109,7 +115,7 @@ def learn_background(terms: MapTerms, tensors: Iterable[Float[np.ndarray, "T C H
     if "memory" in terms.learnt:
         terms.learn("background_memory", _remember(terms, features))
     if terms.feature_net is not None:
-        terms.learn("background_residuals", _fit_residuals(terms, _coarse(terms, features)))
+        _learn_places(terms, "background_residuals", _residual_fit(terms, _coarse(terms, features)), None)
 
 
 def _features(terms: MapTerms, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
@@ -186,13 +192,13 @@ def _remember(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Memory:
 
 
 def _pool(
-    terms: MapTerms, features: Float[Tensor, "N D G G"]
+    terms: MapTerms, features: Float[Tensor, "N D G G"], most: int = _PATCH_POOL
 ) -> tuple[Float[np.ndarray, "P D"], Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
     """Draw patches at random, with the image and the place that each is of."""
     num, _, height, columns = features.shape
     places = num * height * columns
     rng = np.random.default_rng([terms.config.seed, 3])
-    chosen = np.sort(rng.choice(places, min(_PATCH_POOL, places), replace=False))
+    chosen = np.sort(rng.choice(places, min(most, places), replace=False))
     image, place = torch.from_numpy(chosen // (height * columns)), torch.from_numpy(chosen % (height * columns))
     return features.flatten(2)[image, :, place].float().numpy(), image.numpy(), place.numpy()
 
@@ -219,15 +225,59 @@ def _train(terms: MapTerms, net: UNet, x0: Tensor, space: str, job: FitJob) -> T
 
 
 @torch.no_grad()
-def _fit_residuals(terms: MapTerms, x0: Float[Tensor, "N D g g"]) -> dict[float, PositionGaussian]:
-    """Learn at each place which residuals these images leave, per noise level."""
+def _residual_fit(terms: MapTerms, x0: Float[Tensor, "N D g g"]) -> Callable[[Chosen], dict[float, PositionGaussian]]:
+    """Return how to learn at each place which residuals some of these images leave, per noise level."""
     levels = terms.noise_levels["feature"]
     parts = (block.to(terms.device) for block in torch.split(x0, 32))
     blocks = [[own.cpu() for own in terms.feature_residuals(block, levels)] for block in parts]
-    return {
-        level: PositionGaussian.fit(terms.by_place(torch.cat([block[number] for block in blocks])))
-        for number, level in enumerate(levels)
+    residuals = [torch.cat([block[number] for block in blocks]) for number in range(len(levels))]
+    return lambda kept: {
+        level: PositionGaussian.fit(terms.by_place(own[kept])) for level, own in zip(levels, residuals, strict=True)
     }
+
+
+def _learn_places(
+    terms: MapTerms,
+    name: str,
+    fitted: Callable[[Chosen], PositionGaussian | dict[float, PositionGaussian]],
+    left_out: LeftOut | None,
+) -> None:
+    """Learn Gaussians from all images and, where that is asked for, from all but each fold."""
+    terms.learn(name, fitted(slice(None)))
+    if left_out is not None:
+        left_out.learn(lambda kept: distances_of(name, fitted(kept)))
+
+
+def _learn_patches(terms: MapTerms, features: Float[Tensor, "N D G G"], left_out: LeftOut | None) -> None:
+    """Remember patches; with folds, as many of each, so that without one the memory is what the others give."""
+    if left_out is None:
+        terms.learn("memory", _remember(terms, features))
+        return
+    size, folds, parts = terms.config.scoring.memory_size, left_out.folds, []
+    for fold, numbers in folds.members():
+        patches, image, place = _pool(terms, features[torch.from_numpy(numbers)], _PATCH_POOL // folds.num)
+        own = size // folds.num + (fold < size % folds.num)
+        parts.append(Memory.fit(patches, numbers[image], place, size=own, num_neighbors=1, seed=terms.config.seed))
+    memory = replace(
+        parts[0],
+        vectors=np.concatenate([part.vectors for part in parts]),
+        groups=np.concatenate([part.groups for part in parts]),
+        starts=np.concatenate([part.starts for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+    )
+    terms.learn("memory", memory)
+    left_out.learn(lambda kept: distances_of("memory", _only(memory, kept.numpy()[memory.groups])))
+
+
+def _only(memory: Memory, rows: Bool[np.ndarray, " M"]) -> Memory:
+    """Return a memory of some of its rows."""
+    return replace(
+        memory,
+        vectors=memory.vectors[rows],
+        groups=memory.groups[rows],
+        starts=memory.starts[rows],
+        weights=memory.weights[rows],
+    )
 
 
 def _beside(job: FitJob) -> FitJob:

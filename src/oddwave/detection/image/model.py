@@ -8,41 +8,29 @@ Legend: N images or squares, C channels, S side of a square, M side of a map.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
-from oddwave.detection.base import Scored
-from oddwave.detection.device import on_cpu
 from oddwave.detection.image.learning import learn, remember
-from oddwave.detection.image.tiles import Squares, cut_image, join_maps
+from oddwave.detection.image.scored_image import Cutter, ScoredImage, score_images
+from oddwave.detection.image.terms import MapTerms
+from oddwave.detection.image.tiles import Squares
 from oddwave.detection.job import QUIET, FitJob
-from oddwave.detection.map_model import BATCH, MapModel
-from oddwave.errors import DataError, ShapeError
+from oddwave.detection.map_model import MapModel
+from oddwave.errors import DataError
 from oddwave.planted.image import make_synthetic_images
 from oddwave.progress import progress
 from oddwave.scoring.maps import MAP_SIZE
-from oddwave.scoring.scorer import PartScores
 from oddwave.sources.image.items import ImageFailure, ImageItem
 from oddwave.tensors.image_frame import ImageFrame
 
-__all__ = ["ImageModel", "ScoredImage"]
+__all__ = ["ImageModel"]
 
 _SELECTION_IMAGES = 64
 _DEFECTS_PER_IMAGE = 2
 _MOST_SQUARES = 200
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredImage(Scored):
-    """An image's score and its map (higher = more anomalous); `brightest` is its highest value, white being 1."""
-
-    item: ImageItem
-    anomaly_map: Float[np.ndarray, "h w"] = field(default_factory=lambda: np.zeros((1, 1), np.float32))
-    brightest: float = 1.0
 
 
 @dataclass
@@ -78,35 +66,18 @@ class ImageModel(MapModel):
         """Add normal images to the patch memory. Raises: DataError for one that cannot be read."""
         remember(self.terms, (self._cut(item.pixels()).tensors for item in items))
 
-    @torch.inference_mode()
     def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
-        """Score images one after another; an image's score does not depend on those beside it.
+        """Score images one after another: see `score_images`."""
+        return score_images(items, self._cutter, self.scorer, self.terms.device)
 
-        One that cannot be read, or has other channels than the model knows, comes back as its failure.
-        """
-        waiting, scorer = iter(items), self.scorer
-        while block := list(islice(waiting, BATCH)):
-            for item, own in [(item, self._try_cut(item)) for item in block]:
-                if isinstance(own, ImageFailure):
-                    yield own
-                    continue
-                whole = (torch.from_numpy(part).to(self.terms.device) for part in (own.tensors, own.monitored))
-                blocks = zip(*(torch.split(part, BATCH) for part in whole), strict=True)
-                yield self._joined(item, own, [on_cpu(scorer(x, monitored)) for x, monitored in blocks])
+    @property
+    def shows(self) -> MapTerms:
+        """What normal versions are made by."""
+        return self.terms
 
-    def _joined(self, item: ImageItem, squares: Squares, found: Sequence[PartScores]) -> ScoredImage:
-        """Join the squares of an image: the highest of their scores, and their maps blended."""
-        scores = torch.cat([own.score for own in found])
-        best = int(scores.argmax())
-        groups = {name: torch.cat([own.groups[name] for own in found]) for name in found[0].groups}
-        maps = torch.cat([own.map for own in found]).numpy()
-        return ScoredImage(
-            item,
-            scores[best : best + 1].double().numpy(),
-            {name: values[best : best + 1].numpy() for name, values in groups.items()},
-            anomaly_map=join_maps(maps, squares.size, squares.boxes, self.frame),
-            brightest=(float(squares.tensors.max()) + 1) / 2,
-        )
+    @property
+    def _cutter(self) -> Cutter:
+        return Cutter(self.frame, self.config.image, self.roi)
 
     def _some_squares(self, items: Sequence[ImageItem]) -> list[Squares]:
         """Cut images until there are enough squares to choose by: they are held in memory together."""
@@ -118,17 +89,7 @@ class ImageModel(MapModel):
         return found
 
     def _cut(self, pixels: Float[np.ndarray, "H W C"]) -> Squares:
-        return cut_image(pixels, self.frame, self.config.image, self.roi)
-
-    def _try_cut(self, item: ImageItem) -> Squares | ImageFailure:
-        """Read and cut an image, or say why not: it is damaged, or in colour where the model knows grey ones."""
-        pixels = item.try_pixels()
-        if isinstance(pixels, ImageFailure):
-            return pixels
-        try:
-            return self._cut(pixels)
-        except ShapeError as error:
-            return ImageFailure(item.id, item.path, str(error).removeprefix("the image "))
+        return self._cutter.cut(pixels)
 
     def _choose(self, held: Sequence[Squares], show: bool) -> None:
         """Plant defects in the held-out images and choose by them."""

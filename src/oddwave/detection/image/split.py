@@ -17,9 +17,9 @@ from oddwave.errors import DataError
 from oddwave.sources.image.items import ImageFailure, ImageItem, common_channels
 from oddwave.tensors.image_frame import ImageFrame
 
-__all__ = ["depth_note", "split_images"]
+__all__ = ["FEWEST_IMAGES", "depth_note", "split_images", "usable_images"]
 
-_FEWEST_IMAGES = 10
+FEWEST_IMAGES = 10
 _SEEN_PX = 32  # fine enough for parts that lie elsewhere, too coarse for a camera's noise
 _SAME_OF_CONTRAST, _SAME_OF_RANGE = 0.01, 0.001  # of the image's own contrast, and of black to white
 _DEEP_BITS, _MOST_BITS_USED = 16, 14
@@ -44,9 +44,9 @@ def split_images(
     readable, spread, notes = _decoded(items)
     if notes and stop_on_error:
         raise DataError(notes[0].removesuffix("; left out"))
-    if len(readable) < _FEWEST_IMAGES:
+    if len(readable) < FEWEST_IMAGES:
         first = f"; the first that is not: {notes[0].removesuffix('; left out')}" if notes else ""
-        raise DataError(f"{len(readable)} readable image(s) given: give at least {_FEWEST_IMAGES} good ones{first}")
+        raise DataError(f"{len(readable)} readable image(s) given: give at least {FEWEST_IMAGES} good ones{first}")
     order = np.random.default_rng([config.seed, 1]).permutation(len(readable))
     num_held = max(2, round(config.calibration.calibration_share * len(readable)))
     held = [readable[i] for i in np.sort(order[:num_held])]
@@ -56,6 +56,31 @@ def split_images(
         notes.append(f"{most} of {len(train)} training images kept, evenly spread (image.max_images)")
         train = [train[i] for i in np.linspace(0, len(train) - 1, most).round().astype(int)]
     return train, held, [*_likeness_notes(train, held, spread), *spread.depth_notes(), *notes]
+
+
+def usable_images(
+    items: Sequence[ImageItem], config: DetectorConfig, *, stop_on_error: bool = False
+) -> tuple[list[ImageItem], list[str]]:
+    """Return all images that can be decoded, at most `image.max_images`, and notes on them.
+
+    Nothing is held back: each is judged by the others. Of fewer than 10 the notes warn. Raises: DataError, ShapeError.
+    """
+    readable, spread, notes = _decoded(items)
+    if notes and stop_on_error:
+        raise DataError(notes[0].removesuffix("; left out"))
+    if not readable:
+        raise DataError(f"none of the images can be read, the first: {notes[0].removesuffix('; left out')}")
+    if len(readable) < FEWEST_IMAGES:
+        notes.append(
+            f"{len(readable)} good image(s) are few: turned and mirrored copies are learnt from too, verdicts are "
+            f"rough, and no p-value lies below 1/{len(readable) + 1}; give {FEWEST_IMAGES} or more"
+        )
+    most = config.image.max_images
+    if len(readable) > most:
+        notes.append(f"{most} of {len(readable)} training images kept, evenly spread (image.max_images)")
+        readable = [readable[i] for i in np.linspace(0, len(readable) - 1, most).round().astype(int)]
+    alike = [f"all training images look the same, or nearly so: {_SO_WHAT}"] if spread.is_nothing else []
+    return readable, [*alike, *spread.depth_notes(), *notes]
 
 
 def depth_note(item: ImageItem, brightest: float, usual: float | None) -> str | None:

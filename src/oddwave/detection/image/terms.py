@@ -44,7 +44,7 @@ from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.scoring.scorer import CommonNoise, GaussianDistance, NearestDistance, PartScores, Scorer
 from oddwave.training.run import computes_bfloat16
 
-__all__ = ["FEATURE_SCALE", "MapScorer", "MapTerms", "new_terms"]
+__all__ = ["FEATURE_SCALE", "MapScorer", "MapTerms", "distances_of", "new_terms"]
 
 FEATURE_SCALE = 0.5  # standardised features times this are the denoiser's x_0, roughly within [-1, 1]
 _FEATURE_LIMIT = 4.0
@@ -89,10 +89,7 @@ class MapTerms(nn.Module):
     def learn(self, name: str, found: Memory | PositionGaussian | dict[float, PositionGaussian]) -> None:
         """Take over what was learnt: "memory", "statistics", "residuals", or one of those of a background."""
         self.learnt[name] = found
-        if isinstance(found, dict):
-            self.distances.update({_key(name, level): GaussianDistance(own) for level, own in found.items()})
-        else:
-            self.distances[name] = NearestDistance(found) if isinstance(found, Memory) else GaussianDistance(found)
+        self.distances.update(distances_of(name, found))
         self.distances.to(self.device)
 
     def features(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D G G"]:
@@ -268,6 +265,15 @@ class MapScorer(Scorer):
         """Standardise the terms in use and average them by group, with what is not monitored hidden."""
         groups = {name: values.float() for name, values in self.standardise(terms).items()}
         return groups if monitored is None else {name: hidden(own, monitored) for name, own in groups.items()}
+
+
+def distances_of(
+    name: str, found: Memory | PositionGaussian | dict[float, PositionGaussian]
+) -> dict[str, NearestDistance | GaussianDistance]:
+    """Return what was learnt as modules with buffers, by the names that `MapTerms` looks for."""
+    if isinstance(found, dict):
+        return {_key(name, level): GaussianDistance(own) for level, own in found.items()}
+    return {name: NearestDistance(found) if isinstance(found, Memory) else GaussianDistance(found)}
 
 
 def _key(name: str, level: float) -> str:

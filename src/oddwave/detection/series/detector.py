@@ -8,69 +8,63 @@ Legend: n points, C channels, R rows of the source.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import nn
 
+from oddwave.calibration.budget import Verdict
 from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.rolling import rolling_calibrations
+from oddwave.calibration.rule import Rule
+from oddwave.calibration.trimming import below_fence, without_odd_blocks
 from oddwave.config import DetectorConfig
-from oddwave.detection.adding import Extension, Taken
-from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged, check_read_options
+from oddwave.detection.adding import Extension, Taken, fingerprints
+from oddwave.detection.base import FitJob, ModalityDetector, Scored, Unjudged
 from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.read_options import check_read_options
 from oddwave.detection.series.adding import extended
 from oddwave.detection.series.coverage import length_fault, not_monitored, size_notes, too_short
 from oddwave.detection.series.denoiser_model import DenoiserModel
+from oddwave.detection.series.drift import block_statistics, streams_drift
 from oddwave.detection.series.events import find_events, labels_of_events
 from oddwave.detection.series.explain import normal_version, with_bands
 from oddwave.detection.series.memory_need import check_memory, tell_cost
 from oddwave.detection.series.models import SeriesModel, build_model
 from oddwave.detection.series.plan import WindowPlan, plan_windows, split_instances, split_streams
 from oddwave.detection.series.points import (
-    below_fence,
+    ScoredSeries,
     calibrating,
+    entries_together,
     fitted_scaler,
     lacks_channels,
     on_items,
     per_item,
     scaled_streams,
     ties_lifted,
-    without_odd_blocks,
 )
 from oddwave.detection.series.representation_choice import choose_representation
 from oddwave.detection.series.retrieval_model import RetrievalModel
 from oddwave.detection.series.state import model_state, restored_model
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream, at_rest
+from oddwave.detection.series.trimming import trimmed
 from oddwave.errors import DataError
-from oddwave.records import AnyResult, SeriesEvent, SeriesResult
+from oddwave.records import AnyResult, Drift, SeriesEvent, SeriesResult
 from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet, match_channels
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.series_scale import SeriesScaler
 
-__all__ = ["ScoredSeries", "SeriesDetector"]
+__all__ = ["SeriesDetector"]
 
 _FLATTERED = "these are the very data the model was fitted on: their scores are flattered; use detect instead"
-_BLOCK_ITEMS, _BLOCK_POINTS = 512, 200_000  # scored together: small instances one by one would take long
+
+_NOT_TOLD = ("added", "block_statistics")
 
 Kind = Literal["stream", "panel"]
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredSeries(Scored):
-    """The scores of an item's points, with the scaled stream that they were taken of."""
-
-    item: SeriesItem
-    stream: Stream | None = None
-    kind: Kind = "stream"
-
-    @property
-    def rows(self) -> Float[np.ndarray, " R"]:
-        """One score per row of the source; of an instance one."""
-        return self.item.per_row(self.scores) if self.kind == "stream" else self.scores
 
 
 class SeriesDetector(ModalityDetector):
@@ -146,6 +140,9 @@ class SeriesDetector(ModalityDetector):
         scaler, streams, plan = self._prepare(data, held_back=0.0)
         model = self._build(plan, streams, data.n_channels, job.show_progress)
         scored = self._own_scores(model, streams, job)
+        if self.config.calibration.trim and (kept := trimmed(model, streams, scored, data.kind)):
+            streams, model = kept, self._build(plan, kept, data.n_channels, job.show_progress)
+            scored = self._own_scores(model, streams, job)
         each = "instance" if plan.panel else "stretch"
         source = f"all of the data, each {each} compared with the others"
         return self._settled(
@@ -165,7 +162,7 @@ class SeriesDetector(ModalityDetector):
         scored = model.ranged(self._own_scores(model, streams, job))
         own = calibrating(scored, streams, data.kind)
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
-        own = own if plan.panel else without_odd_blocks(own, _block(model.plan))
+        own = own if plan.panel else without_odd_blocks(own, model.plan.block_size)
         source = "the data themselves, without their outliers"
         self.calibration = self._settled(data, scaler, model, own, source, streams)
         return self._on_items(data.items, streams, scored)
@@ -207,7 +204,7 @@ class SeriesDetector(ModalityDetector):
         learnt_from: Sequence[Stream],
     ) -> Calibration:
         """Take over a fitted model, and return the calibration by these scores."""
-        calibration = Calibration.fit(ties_lifted(scores), _block(model.plan), source)
+        calibration = Calibration.fit(ties_lifted(scores), model.plan.block_size, source)
         self.kind, self.channel_names, self.scaler = data.kind, data.channel_names, scaler
         self.model, self.config, self.choices = model, model.config, model.evidence
         self.meta = {
@@ -217,6 +214,8 @@ class SeriesDetector(ModalityDetector):
             "num_train_points": int(sum(len(stream) for stream in learnt_from)),
             "day_first": next((item.day_first for item in data.items if item.day_first is not None), None),
         }
+        if self.kind == "stream":
+            self.meta["block_statistics"] = block_statistics(data.items, scaler, calibration)
         return calibration
 
     def _fitted(self) -> tuple[SeriesModel, SeriesScaler]:
@@ -228,8 +227,8 @@ class SeriesDetector(ModalityDetector):
     # From data to scores
 
     def _parts(self, data: SeriesSet, entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[Scored | Unjudged]:
-        flattered = (_FLATTERED,) if data.fingerprint in self._fingerprints else ()
-        for block in _blocks(entries):
+        flattered = (_FLATTERED,) if data.fingerprint in fingerprints(self.meta) else ()
+        for block in entries_together(entries):
             scored = self._scored(data, [entry for entry in block if isinstance(entry, SeriesItem)], flattered)
             for entry in block:
                 yield Unjudged(entry.id, entry.reason) if isinstance(entry, SeriesFailure) else next(scored)
@@ -285,13 +284,24 @@ class SeriesDetector(ModalityDetector):
     def _read_more(self, source: Any) -> SeriesSet:
         return self._read(source, learn=False)
 
-    def _flags(self, scored: Scored, alpha: float) -> Bool[np.ndarray, " N"]:
-        """Return which points lie in events; of instances, which are anomalous."""
-        return np.asarray(self._join(scored, alpha).labels == 1)
+    def _covers(self, data: SeriesSet | None) -> Verdict:
+        """Return what one verdict covers: an instance, or a block of a stream, for how long where times are known."""
+        if self.kind == "panel":
+            return Verdict("instance")
+        size = self.fitted_calibration().block_size
+        periods = [item.sample_period_s for item in (data.items if data else ()) if item.sample_period_s]
+        return Verdict("point", size, size * float(np.median(periods)) if periods else None)
 
-    def _labels(self, scored: Scored, alpha: float) -> Int[np.ndarray, " R"]:
+    def _peaks(self, scored: Scored) -> list[float]:
+        """Return the score of an instance, or the peaks of a stream that lie above what is usual for a block."""
+        if self.kind == "panel":
+            return super()._peaks(scored)
+        usual = float(np.median(self.fitted_calibration().blocks))
+        return [event.score for event in self._join(scored, Rule(0.5, usual)).events]
+
+    def _labels(self, scored: Scored, rule: Rule) -> Int[np.ndarray, " R"]:
         """Return 1 for rows within events, 0 for others, -1 for those that were not judged."""
-        labels = self._join(scored, alpha).labels
+        labels = self._join(scored, rule).labels
         if self.kind == "panel":
             return labels
         rows = scored.item.per_row(np.where(labels < 0, np.nan, labels))
@@ -306,17 +316,19 @@ class SeriesDetector(ModalityDetector):
 
     # From scores to records
 
-    def _join(self, scored: Scored, alpha: float) -> SeriesResult:
+    def _join(self, scored: Scored, rule: Rule) -> SeriesResult:
         assert isinstance(scored, ScoredSeries)
         assert scored.stream is not None
         model, _ = self._fitted()
         calibration, item = self.fitted_calibration(), scored.item
-        labels = calibration.labels(scored.scores, alpha)
+        labels = calibration.labels(scored.scores, Rule(rule.alpha) if self.kind == "stream" else rule)
         gap = min(model.plan.sizes) // 2  # events closer than half the smallest window are one
         events: tuple[SeriesEvent, ...] = ()
         if self.kind == "stream":
-            sharp = scored.parts.get("point")
-            events = find_events(item.id, scored.scores, labels, calibration, alpha, max_gap=gap, points=sharp)
+            sharp, rolls = scored.parts.get("point"), self.config.calibration.adaptive == "rolling"
+            own = rolling_calibrations(scored.scores, calibration) if rolls else ()
+            told = (item.id, scored.scores, labels, calibration, rule)
+            events = find_events(*told, max_gap=gap, points=sharp, of_blocks=own)
             labels = labels_of_events(scored.scores, events)
         return SeriesResult(
             id=item.id,
@@ -337,7 +349,7 @@ class SeriesDetector(ModalityDetector):
             error=too_short(scored.stream, model),
         )
 
-    def _explain(self, scored: Scored, result: AnyResult, alpha: float) -> SeriesResult:
+    def _explain(self, scored: Scored, result: AnyResult, rule: Rule) -> SeriesResult:
         """Add the normal version, in the data's own units, and to each event its channel and its wavelet bands."""
         assert isinstance(scored, ScoredSeries)
         assert isinstance(result, SeriesResult)
@@ -355,6 +367,12 @@ class SeriesDetector(ModalityDetector):
     def _not_monitored(self, data: SeriesSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
         model, scaler = self._fitted()
         return not_monitored([item for item in items if isinstance(item, SeriesResult)], scaler, model)
+
+    def _drift(self, data: SeriesSet, judged: Sequence[Scored | Unjudged]) -> tuple[Drift, ...]:
+        if self.kind == "panel" or data.fingerprint in fingerprints(self.meta):
+            return super()._drift(data, judged)
+        usual = self.meta.get("block_statistics")
+        return streams_drift(judged, self.fitted_calibration(), self._fitted()[1], usual)
 
     # What is saved, and what is told
 
@@ -377,24 +395,5 @@ class SeriesDetector(ModalityDetector):
 
     def _model_facts(self) -> dict[str, Any]:
         model, _ = self._fitted()
-        known = {key: value for key, value in self.meta.items() if key != "added"}
+        known = {key: value for key, value in self.meta.items() if key not in _NOT_TOLD}
         return {**known, "window_sizes": list(model.plan.sizes), **model.facts(), "choices": self.choices}
-
-
-def _block(plan: WindowPlan) -> int:
-    """Return how many points count as one independent block: as many as a window of the middle size, or an instance."""
-    return 1 if plan.panel else sorted(plan.sizes)[len(plan.sizes) // 2]
-
-
-def _blocks(entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[list[SeriesItem | SeriesFailure]]:
-    """Yield entries in order, as many together as are scored quickly in bounded memory."""
-    block: list[SeriesItem | SeriesFailure] = []
-    points = 0
-    for entry in entries:
-        block.append(entry)
-        points += entry.n_timepoints if isinstance(entry, SeriesItem) else 0
-        if len(block) >= _BLOCK_ITEMS or points >= _BLOCK_POINTS:
-            yield block
-            block, points = [], 0
-    if block:
-        yield block

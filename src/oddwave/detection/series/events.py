@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from oddwave.calibration.conformal import Calibration
+from oddwave.calibration.rule import Rule
 from oddwave.results import SeriesEvent
 
 __all__ = ["find_events", "labels_of_events", "peak_prominences", "runs"]
@@ -33,34 +34,45 @@ def find_events(
     scores: Float[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
     calibration: Calibration,
-    alpha: float,
+    rule: Rule,
     *,
     max_gap: int = 0,
     points: Float[np.ndarray, " N"] | None = None,
+    of_blocks: Sequence[Calibration] = (),
 ) -> tuple[SeriesEvent, ...]:
     """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says.
 
     A window that touches an anomaly raises the score of all its points, so a run of labels reaches far beyond its
     cause. Each peak that stands out of its run is an event of its own, from where the score rises past half of the peak
     (counted from the usual score) to where it falls below that again. Where `points`, evidence of each point by itself,
-    stand out as well, the event begins and ends with them. What is not rarer than `alpha` among the maxima of normal
-    blocks is no event, for a long stream has many points above any threshold of points. Points that were not judged
-    (-1) are passed over where they are few, as between the values of a slow sensor; no event begins or ends with one.
+    stand out as well, the event begins and ends with them. A peak that normal blocks reach says nothing so fine: its
+    event is the whole run. What is not rarer than `alpha` among the maxima of normal blocks is no event, for a long
+    stream has many points above any threshold of points. Points that were not judged (-1) are passed over where they
+    are few, as between the values of a slow sensor; no event begins or ends with one.
+    `of_blocks`, one calibration per block of points, take the place of `calibration` there.
     """
     usual = float(np.median(calibration.scores))
-    core = np.zeros(len(scores), bool)
+    core, judged_by = np.zeros(len(scores), bool), np.full(len(scores), -np.inf)
     quiet = (0.0, 0.0) if points is None else _quiet(points[labels == 0])  # flagged ones may be most of them
     for judged in _judged_parts(scores, max_gap):
         for start, end in runs(labels[judged] > 0):
             own = scores[judged[start : end + 1]]
             for peak in _peaks(own, usual):
-                if not calibration.is_event(float(own[peak]), alpha):
+                place = judged[start + peak]
+                by = of_blocks[place // calibration.block_size] if of_blocks else calibration
+                if not by.is_event(float(own[peak]), rule):
                     continue
-                left, right = _half_height(own, peak, usual)
-                if points is not None:
+                beyond = own[peak] > by.blocks.max()
+                left, right = _half_height(own, peak, usual) if beyond else (0, len(own) - 1)
+                if points is not None and beyond:
                     left, right = _sharp_edges(points[judged[start : end + 1]], left, right, quiet)
-                core[judged[start + left] : judged[start + right] + 1] = True
-    events = [_event(item, scores, start, end, calibration) for start, end in runs(core, max_gap=max_gap)]
+                own_part = slice(judged[start + left], judged[start + right] + 1)
+                core[own_part] = True
+                judged_by[own_part] = np.maximum(judged_by[own_part], own[peak])
+    events = [
+        _event(item, scores, start, end, float(judged_by[start : end + 1].max()), calibration, of_blocks)
+        for start, end in runs(core, max_gap=max_gap)
+    ]
     return tuple(sorted(events, key=lambda event: -event.score))
 
 
@@ -145,7 +157,18 @@ def _sharp_edges(points: Float[np.ndarray, " n"], left: int, right: int, quiet: 
     return left + kept[0][0], left + kept[-1][1]
 
 
-def _event(item: str, scores: Float[np.ndarray, " N"], start: int, end: int, calibration: Calibration) -> SeriesEvent:
+def _event(
+    item: str,
+    scores: Float[np.ndarray, " N"],
+    start: int,
+    end: int,
+    score: float,
+    calibration: Calibration,
+    of_blocks: Sequence[Calibration],
+) -> SeriesEvent:
+    """Return an event by the score it was judged by: its edges, by points, may leave that of a window outside."""
     peak = start + int(np.nanargmax(scores[start : end + 1]))
-    score = float(scores[peak])
-    return SeriesEvent(item, start, end, peak, score, calibration.event_p_value(score))
+    calibration = of_blocks[peak // calibration.block_size] if of_blocks else calibration
+    return SeriesEvent(
+        item, start, end, peak, score, calibration.event_p_value(score), strength=calibration.strength(score)
+    )

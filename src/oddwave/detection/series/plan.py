@@ -34,6 +34,11 @@ class WindowPlan:
     panel: bool
     evidence: dict[str, Any]
 
+    @property
+    def block_size(self) -> int:
+        """How many points count as one independent block: a window of the middle size, or an instance (1)."""
+        return 1 if self.panel else sorted(self.sizes)[len(self.sizes) // 2]
+
 
 def plan_windows(streams: Sequence[Stream], config: DetectorConfig, *, panel: bool, held_back: float) -> WindowPlan:
     """Choose window sizes from the data: 1 to 4 periods, or, without a period, shares of the length.

@@ -3,24 +3,26 @@
 Legend: n points, N points of a stream or 1 for an instance, R rows of the source.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.calibration.conformal import block_maxima
+from oddwave.detection.scored import Scored
 from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream
 from oddwave.sources.series.clock import MAX_GAP
-from oddwave.sources.series.items import SeriesItem, SeriesSet
+from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet
 from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
 
 __all__ = [
+    "ScoredSeries",
     "at_items_points",
-    "below_fence",
     "calibrating",
+    "entries_together",
     "fitted_scaler",
     "joined_rows",
     "lacks_channels",
@@ -28,38 +30,27 @@ __all__ = [
     "per_item",
     "scaled_streams",
     "ties_lifted",
-    "without_odd_blocks",
 ]
 
 _MOST_SPACING = 2**31
 _TIE = 1e-3  # deviations of normal scores: what lies closer than this ...
 _WHOLE_SHARE = 0.1
+_BLOCK_ITEMS, _BLOCK_POINTS = 512, 200_000  # scored together: small instances one by one would take long
 _TIED_SHARE = 0.05  # ... to so many of the calibration's scores differs from them by rounding
-_BLOCK_FENCE = 2.0  # interquartile ranges of the maxima of blocks above their upper quartile
-_FENCE = 3.0  # interquartile ranges above the upper quartile: beyond it a stream's own scores count as no calibration
 
 
-def below_fence(scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Replace scores above the upper outer fence by NaN: what is surely anomalous must not calibrate."""
-    seen = scores[np.isfinite(scores)]
-    if not len(seen):
-        return scores
-    low, high = np.quantile(seen, [0.25, 0.75])
-    return np.where(scores <= high + max(_FENCE * (high - low), _TIE), scores, np.nan)
+@dataclass(frozen=True, eq=False)
+class ScoredSeries(Scored):
+    """The scores of an item's points, with the scaled stream that they were taken of."""
 
+    item: SeriesItem
+    stream: Stream | None = None
+    kind: Literal["stream", "panel"] = "stream"
 
-def without_odd_blocks(scores: Sequence[Float[np.ndarray, " _"]], block_size: int) -> list[Float[np.ndarray, " _"]]:
-    """Replace by NaN what lies above the fence of the maxima of blocks: a stream's own faults must not calibrate it.
-
-    Faults raise the maxima of their blocks, which are few, far above those of the others; single points hide that.
-    """
-    seen = [s[np.isfinite(s)] for s in scores if np.isfinite(s).any()]
-    if not seen:
-        return list(scores)
-    maxima = np.concatenate([block_maxima(s, block_size) for s in seen])
-    low, high = np.quantile(maxima, [0.25, 0.75])
-    fence = high + max(_BLOCK_FENCE * (high - low), _TIE)
-    return [np.where(s <= fence, s, np.nan) for s in scores]
+    @property
+    def rows(self) -> Float[np.ndarray, " R"]:
+        """One score per row of the source; of an instance one."""
+        return self.item.per_row(self.scores) if self.kind == "stream" else self.scores
 
 
 def ties_lifted(scores: Sequence[Float[np.ndarray, " _"]]) -> list[Float[np.ndarray, " _"]]:
@@ -187,3 +178,17 @@ def _kept_points(
     points = np.flatnonzero(kept)
     stretch = np.cumsum(begins[:n])[points]
     return points, tuple((np.flatnonzero(np.diff(stretch)) + 1).tolist())
+
+
+def entries_together(entries: Iterable[SeriesItem | SeriesFailure]) -> Iterator[list[SeriesItem | SeriesFailure]]:
+    """Yield entries in order, as many together as are scored quickly in bounded memory."""
+    block: list[SeriesItem | SeriesFailure] = []
+    points = 0
+    for entry in entries:
+        block.append(entry)
+        points += entry.n_timepoints if isinstance(entry, SeriesItem) else 0
+        if len(block) >= _BLOCK_ITEMS or points >= _BLOCK_POINTS:
+            yield block
+            block, points = [], 0
+    if block:
+        yield block

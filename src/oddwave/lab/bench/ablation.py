@@ -6,7 +6,7 @@
     own     oddwave's balanced preset (`own`); of images with 32 channels, 200 steps and 2,000 remembered patches of
             200 images, on grids that are given, so that a cell takes about a minute on one core
 
-Of series both are about the denoiser (`series.method=denoiser`), whose parts these switches are.
+Both are about the denoiser (`series.method=denoiser`, `image.method=denoiser`), whose parts these switches are.
 
 A variant changes its ground by the fewest settings that make up the switch, and is compared with its ground's
 reference. A variant called `name` runs as the method `ablation/name`, an ordinary cell of `runner.py`: resumable, with
@@ -55,6 +55,7 @@ _IMAGE_ITEMS = ("bottle", "cable", "hazelnut", "metal_nut", "pill", "tile", "scr
 GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
     "paper": {
         "image": (
+            "image.method=denoiser",
             *PAPER_SETTING,
             "training.num_steps=250",
             "training.batch_size=8",
@@ -78,6 +79,7 @@ GROUNDS: Mapping[Ground, Mapping[AblationModality, tuple[str, ...]]] = {
     },
     "own": {
         "image": (
+            "image.method=denoiser",
             "network.base_channels=32",
             "training.num_steps=200",
             "scoring.memory_size=2000",

@@ -33,6 +33,7 @@ def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
     import torch
 
     from oddwave.detection.image.detector import ImageDetector
+    from oddwave.detection.image.model import ImageModel
     from oddwave.detection.image.tiles import cut_image, join_maps
     from oddwave.scoring.maps import common_map, top_mean
 
@@ -41,7 +42,7 @@ def score_sampled_images(settings: DetectorConfig, task: ImageTask) -> Outcome:
     work.fit(list(task.split.train_paths))
     clock.lap()
     engine = work.model
-    assert engine is not None
+    assert isinstance(engine, ImageModel)
     items = work.read(list(task.split.test_paths)).items
     scores, maps = [], []
     for some in (items[first : first + _BATCH] for first in range(0, len(items), _BATCH)):

@@ -53,9 +53,10 @@ _PLAIN = (
     "scoring.reconstruction_weight=1.0",
 )
 _MAP_ALONE = ("audio.clip_spaces=[]",)  # what is known of a clip as a whole is remembered, not denoised
+_DENOISER = "image.method=denoiser"
 _OVERRIDES: dict[str, tuple[str, ...]] = {
-    "oddwave_pixel": PAPER_SETTING,
-    "plain_ddpm_pixel": (*PAPER_SETTING, *_PLAIN),
+    "oddwave_pixel": (_DENOISER, *PAPER_SETTING),
+    "plain_ddpm_pixel": (_DENOISER, *PAPER_SETTING, *_PLAIN),
     "oddwave_audio_pixel": (*PAPER_SETTING, *_MAP_ALONE),
     "plain_ddpm_audio": (*PAPER_SETTING, *_MAP_ALONE, *_PLAIN),
 }

@@ -134,27 +134,21 @@ class GridBaseline(ImageBaseline):
     ) -> Float[np.ndarray, "b P D"]:
         """Return the features of some taps at each place, averaged over a neighbourhood of so many places a side.
 
-        Beyond the border the neighbours are zeros, as in PatchCore; `FeatureGrid` leaves them out.
+        Beyond the border the neighbours are zeros, as in PatchCore.
         """
         import torch
-        import torch.nn.functional as F
+
+        from oddwave.nets.feature_grid import FeatureGrid
 
         if self._network is None:
             from oddwave.nets.perceptual import load_perceptual
 
             self._network = load_perceptual(self.perceptual)
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        size = _grid_side(batch.shape[-1])
+        grid = FeatureGrid(self._network, _grid_side(batch.shape[-1]), taps, neighbourhood, zero_border=True)
         with torch.inference_mode():
-            found = self._network(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
-            layers = []
-            for tap in (found[number] for number in taps):
-                smooth = F.avg_pool2d(tap, neighbourhood, stride=1, padding=neighbourhood // 2)
-                if smooth.shape[-1] > size:
-                    layers.append(F.adaptive_avg_pool2d(smooth, size))
-                else:
-                    layers.append(F.interpolate(smooth, size=(size, size), mode="bilinear", align_corners=False))
-            places: np.ndarray = torch.cat(layers, 1).flatten(2).transpose(1, 2).contiguous().numpy()
+            found = grid(torch.from_numpy(batch).contiguous(memory_format=torch.channels_last))
+        places: np.ndarray = found.flatten(2).transpose(1, 2).contiguous().numpy()
         return places
 
     def _smoothed(self, distances: Float[np.ndarray, "b P"], side: int) -> Float[np.ndarray, "b S S"]:

@@ -23,7 +23,8 @@ import numpy as np
 from jaxtyping import Float
 
 from oddwave.lab.rivals.image_base import GridBaseline, Images
-from oddwave.scoring.neighbours import coreset, nearest
+from oddwave.scoring.memory import Memory
+from oddwave.scoring.neighbours import nearest
 
 __all__ = ["PatchKNN"]
 
@@ -56,7 +57,9 @@ class PatchKNN(GridBaseline):
             patches[first * places : (first + len(grid)) * places] = grid.reshape(-1, width)
         size = max(1, round(self.coreset_share * len(patches)))
         self._tell("coreset", 0, size)
-        self._memory = patches[coreset(patches, size, seed=self.seed)]
+        nowhere = np.zeros(len(patches), np.int64)
+        memory = Memory.fit(patches, nowhere, nowhere, size=size, num_neighbors=1, seed=self.seed)
+        self._memory = memory.vectors
         self._tell("coreset", size, size)
 
     def _score_batch(

@@ -4,6 +4,7 @@ Read `audio_words.py` next (how findings become words), then `audio_files.py`.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 from oddwave.report import wording
 from oddwave.report.kinds.audio_files import AUDIO_FILES
 from oddwave.report.kinds.audio_words import describe, place_text
-from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, Table
+from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, Table, finding_fields
 from oddwave.report.kinds.views import peak_parts
-from oddwave.results import AudioResult, CalibrationSummary, DetectionResult
+from oddwave.results import AudioEvent, AudioResult, CalibrationSummary, DetectionResult
 
 __all__ = ["RECORDING"]
 
@@ -29,9 +30,17 @@ def _content(result: DetectionResult, audio_folder: str | None) -> dict[str, Any
 
 def _finding_sentence(calibration: CalibrationSummary) -> str:
     """Return what the p-values of a recording and of an event compare."""
+    sentence = (
+        "A recording's p-value compares its highest clip with the highest ones of stretches of normal sound as long as "
+        "it, and an event's the highest clip that it lies in. A recording is not suspect for its length: the longer it "
+        "is, the higher a clip must score to be an event."
+    )
+    level = calibration.pixel_threshold
+    if level is None or not math.isfinite(level):
+        return sentence
     return (
-        "A recording's p-value is the smallest p-value of its clips times their number, so that its length alone does "
-        "not make it suspect. " + wording.peaks_sentence(calibration, "event", "clips", "anomaly map")
+        f"{sentence} Within anomalous clips, events are drawn where the anomaly map passes "
+        f"{wording.score_text(level)}, which {wording.percent_text(calibration.alpha)} of normal clips do anywhere."
     )
 
 
@@ -42,14 +51,19 @@ def _summary(item: AudioResult) -> dict[str, Any]:
         "clips": len(item.scores),
         "error": item.error,
         "parts": peak_parts(item),
-        "audio_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in item.events],
+        "channel": item.channel,
+        "audio_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in _in_time(item)],
     }
 
 
+def _in_time(item: AudioResult) -> list[AudioEvent]:
+    return sorted(item.events, key=lambda event: (event.start_s, event.end_s))
+
+
 def _event_rows(item: AudioResult) -> Iterator[dict[str, Any]]:
-    for event in item.events:
+    for event in _in_time(item):
         seconds = {"start": event.start_s, "end": event.end_s, "peak": None}
-        yield {**seconds, **dataclasses.asdict(event), "text": describe(event)}
+        yield {**seconds, **finding_fields(event), "text": describe(event)}
 
 
 def _clip_rows(result: DetectionResult) -> Iterator[Sequence[Any]]:
@@ -66,6 +80,7 @@ RECORDING = ReportKind(
     name="recording",
     noun="clip",
     item="recording",
+    alpha_counts="recording",
     has_map=True,
     place=place_text,
     finding_sentence=_finding_sentence,

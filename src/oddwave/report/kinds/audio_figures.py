@@ -176,7 +176,8 @@ def score_course(
     times = np.clip(item.starts_s + 0.5 * item.clip_s, 0.0, item.duration_s)[seen]
     times, scores = _highest_of_several(times, item.scores[seen])
     normal = calibration.scores[np.isfinite(calibration.scores)]
-    axis = ScoreAxis.choose(normal if normal.size else scores, scores, calibration.threshold)
+    threshold = item.threshold if math.isfinite(item.threshold) else calibration.threshold
+    axis = ScoreAxis.choose(normal if normal.size else scores, scores, threshold)
 
     def x_of(time_s: float) -> float:
         return round(left + time_s / item.duration_s * (right - left), 1)
@@ -185,16 +186,14 @@ def score_course(
         return round(bottom - place * (bottom - top), 1)
 
     points = [f"{x_of(time)} {y_of(place)}" for time, place in zip(times, axis.place(scores), strict=True)]
-    threshold = calibration.threshold
     shown = math.isfinite(threshold) and axis.first <= threshold <= axis.last
-    excerpt = item.excerpt
     return {
         "width": width,
         "height": height,
         "frame": frame,
         "path": f"M{'L'.join(points)}",
         "threshold": y_of(float(axis.place(np.array([threshold]))[0])) if shown else None,
-        "excerpt": None if excerpt is None else (x_of(excerpt.start_s), x_of(min(excerpt.end_s, item.duration_s))),
+        "excerpts": [(x_of(own.start_s), x_of(min(own.end_s, item.duration_s))) for own in item.excerpts],
         "events": [(x_of(event.start_s), x_of(event.end_s)) for event in item.events],
         "x_ticks": [(x_of(place / 100 * item.duration_s), text) for place, text in time_ticks(0.0, item.duration_s, 8)],
         "y_ticks": apart([(y_of(place), text) for place, text in axis.ticks()], 16.0),

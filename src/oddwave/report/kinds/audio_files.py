@@ -36,19 +36,27 @@ class AudioPlan:
     embed: bool
 
 
-def plan_audio(items: Sequence[AudioResult]) -> dict[str, AudioPlan]:
-    """Return by id where the audio of each recording with an excerpt goes, the most abnormal embedded first."""
-    plans: dict[str, AudioPlan] = {}
+def plan_audio(items: Sequence[AudioResult]) -> dict[tuple[str, int], AudioPlan]:
+    """Return by id and number where the audio of each excerpt goes, the most abnormal recordings embedded first.
+
+    Of every recording the first excerpt comes before the second ones of all.
+    """
+    plans: dict[tuple[str, int], AudioPlan] = {}
     stems: set[str] = set()
     left = EMBEDDED_BYTES
-    for item in ranked(items):
-        if item.excerpt is None or item.id in plans:  # listed twice: the same audio
-            continue
-        size = len(PARTS) * (2 * len(item.excerpt.samples) + 44) * 4 // 3
-        stem = _unused(_safe_name(item.id), stems)
-        stems.add(stem.lower())
-        plans[item.id] = AudioPlan(stem, embed=size <= left)
-        left -= size if size <= left else left  # once one does not fit, all further ones are files
+    first = {item.id: item for item in reversed(ranked(items))}  # listed twice: the same audio
+    order = [item for item in ranked(items) if first[item.id] is item]
+    most = max((len(item.excerpts) for item in order), default=0)
+    for number in range(most):
+        for item in order:
+            if number >= len(item.excerpts):
+                continue
+            size = len(PARTS) * (2 * len(item.excerpts[number].samples) + 44) * 4 // 3
+            name = _safe_name(item.id) + (f"_at_{item.excerpts[number].start_s:.0f}s" if number else "")
+            stem = _unused(name, stems)
+            stems.add(stem.lower())
+            plans[item.id, number] = AudioPlan(stem, embed=size <= left)
+            left -= size if size <= left else left  # once one does not fit, all further ones are files
     return plans
 
 
@@ -99,23 +107,27 @@ def wav_bytes(samples: np.ndarray, sample_rate: int) -> bytes:
 
 
 def _write(result: DetectionResult, folder: Path, only_linked: bool) -> None:
-    """Write input, normal version and odd part of each recording with an excerpt into a new folder.
+    """Write input, normal version and odd part of each excerpt into a new folder.
 
     `only_linked` leaves out what the page holds itself. Without anything to write there is no folder. Raises: OSError.
     """
     plans = plan_audio(result.recordings)
     for item in result.recordings:
-        plan = plans.get(item.id)
-        if item.excerpt is None or plan is None or (only_linked and plan.embed):
-            continue
-        folder.mkdir(exist_ok=True)
-        for part, name in part_names(plan.stem).items():
-            (folder / name).write_bytes(wav_bytes(samples_of(item.excerpt, part), item.excerpt.sample_rate))
+        for number, excerpt in enumerate(item.excerpts):
+            plan = plans.get((item.id, number))
+            if plan is None or (only_linked and plan.embed):
+                continue
+            folder.mkdir(exist_ok=True)
+            for part, name in part_names(plan.stem).items():
+                (folder / name).write_bytes(wav_bytes(samples_of(excerpt, part), excerpt.sample_rate))
 
 
 def _names(result: DetectionResult) -> dict[str, dict[str, str]]:
-    plans = plan_audio(result.recordings)
-    return {identifier: part_names(plan.stem) for identifier, plan in plans.items()}
+    names: dict[str, dict[str, str]] = {}
+    for (identifier, number), plan in plan_audio(result.recordings).items():
+        own = {f"{part}_{number + 1}" if number else part: name for part, name in part_names(plan.stem).items()}
+        names.setdefault(identifier, {}).update(own)
+    return names
 
 
 AUDIO_FILES = Media(

@@ -56,10 +56,13 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
     """
     items, plans = ranked(result.items), plan_audio(result.recordings)
     scale = map_scale(result, lambda item: None if item.excerpt is None else item.excerpt.anomaly_map)
-    views = [
-        _view(item, index, scale, result.calibration) | _sound(item, plans.get(item.id), audio_folder)
-        for index, item in enumerate(items[: num_details(items, LEAST_DETAILS)])
-    ]
+    views: list[dict[str, Any]] = []
+    first_views: dict[int, int] = {}
+    for place, item in enumerate(items[: num_details(items, LEAST_DETAILS)]):
+        first_views[place] = len(views)
+        for number in range(max(1, len(item.excerpts))):
+            sound = _sound(item, number, plans.get((item.id, number)), audio_folder)
+            views.append(_view(item, (place, number), len(views), scale, result.calibration) | sound)
     linked = audio_folder is not None and any(not plan.embed for plan in plans.values())
     content = items_content(
         result,
@@ -71,37 +74,57 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
         nothing="No single moment stands out.",
         limit=_LIMIT if views else "",
     )
-    for row, item in zip(content["rows"], items, strict=False):
+    for place, (row, item) in enumerate(zip(content["rows"], items, strict=False)):
+        row["view"] = first_views.get(place)
         length = wording.duration_text(item.duration_s) if item.duration_s > 0 else ""
         row["cells"] = [(length, item.duration_s)]
     return content
 
 
-def _view(item: AudioResult, index: int, scale: MapScale, normal: CalibrationSummary) -> dict[str, Any]:
-    excerpt = item.excerpt
+def _view(
+    item: AudioResult, place: tuple[int, int], index: int, scale: MapScale, normal: CalibrationSummary
+) -> dict[str, Any]:
+    """Return a recording with its most abnormal excerpt or, in a view of its own, a further one.
+
+    `place` is the recording's in the table of all, and the excerpt's number in it.
+    """
+    rank, number = place
+    excerpt = item.excerpts[number] if item.excerpts else None
     axis = None if excerpt is None else FrequencyAxis.of(excerpt.frequencies_hz)
-    return item_view(
+    shown: dict[str, Any] = {
+        "rarity": rarity_text(item, normal.num_points),
+        "facts": _facts(item, excerpt),
+        "course": score_course(item, normal),
+        "badge": str(rank + 1),
+    }
+    if number:
+        assert excerpt is not None
+        when = f"{moment_text(excerpt.start_s)} to {moment_text(excerpt.end_s)}"
+        shown |= {"rarity": "", "course": None, "part": f", {when}"}
+    view = item_view(
         item,
         index,
         PART_LABELS,
-        lambda event: _finding(event, excerpt, axis, normal.num_blocks),
-        rarity=rarity_text(item, normal.num_points),
-        facts=_facts(item),
+        lambda event: _finding(event, item, excerpt, axis),
         layers=None if excerpt is None or axis is None else _layers(excerpt, axis, scale),
         problem="No excerpt was made of this recording: only the most abnormal ones are explained.",
-        course=score_course(item, normal),
+        **shown,
     )
+    if number:
+        view["findings"] = [row for row in view["findings"] if row["box"]]
+    return view
 
 
-def _facts(item: AudioResult) -> list[tuple[str, str]]:
+def _facts(item: AudioResult, excerpt: AudioExcerpt | None) -> list[tuple[str, str]]:
     facts = [
         ("Length", wording.duration_text(item.duration_s) if item.duration_s > 0 else "unknown"),
         ("Recorded at", f"{item.sample_rate:,} Hz"),
     ]
     if len(item.scores) > 1:
         over = int(np.sum(item.labels == 1))
-        facts.append(("Clips above the threshold", f"{over:,} of {len(item.scores):,}"))
-    excerpt = item.excerpt
+        facts.append(("Clips within events", f"{over:,} of {len(item.scores):,}"))
+    if item.channel:
+        facts.append(("Channel", item.channel))
     if excerpt is not None and len(excerpt.samples) < 0.98 * item.duration_s * excerpt.sample_rate:
         facts.append(("Shown", f"{moment_text(excerpt.start_s)} to {moment_text(excerpt.end_s)}"))
     return facts
@@ -132,11 +155,11 @@ def _layers(excerpt: AudioExcerpt, axis: FrequencyAxis, scale: MapScale) -> dict
     }
 
 
-def _sound(item: AudioResult, plan: AudioPlan | None, audio_folder: str | None) -> dict[str, Any]:
+def _sound(item: AudioResult, number: int, plan: AudioPlan | None, audio_folder: str | None) -> dict[str, Any]:
     """Return the players of an excerpt's three parts, and how loud they play or why there are none."""
-    excerpt = item.excerpt
-    if excerpt is None or plan is None:
+    if number >= len(item.excerpts) or plan is None:
         return {"players": [], "hearing": ""}
+    excerpt = item.excerpts[number]
     players = [
         {
             "part": part,
@@ -165,13 +188,17 @@ def _hearing(excerpt: AudioExcerpt, plan: AudioPlan, has_players: bool) -> str:
 
 
 def _finding(
-    event: AudioEvent, excerpt: AudioExcerpt | None, axis: FrequencyAxis | None, num_normals: int
+    event: AudioEvent,
+    item: AudioResult,
+    excerpt: AudioExcerpt | None,
+    axis: FrequencyAxis | None,
 ) -> dict[str, Any]:
     box = None if axis is None or excerpt is None else _box(event, axis, excerpt)
-    rarity = wording.rarity_text(event.p_value, num_normals, "clips", "peak this high")
     score, p_value, band = wording.score_text(event.score), wording.p_value_text(event.p_value), band_text(event)
-    outside = " It lies outside the excerpt." if excerpt is not None and box is None else ""
-    facts = f"{band[0].upper()}{band[1:]}; peak {score}, p {p_value}. {rarity}{outside}"
+    facts = f"{band[0].upper()}{band[1:]}; clip's score {score}, p {p_value}."
+    if excerpt is not None and box is None:
+        heard = any(own.start_s < event.end_s and own.end_s > event.start_s for own in item.excerpts)
+        facts += " It is in another excerpt below." if heard else " It lies outside the excerpt."
     return {"text": describe(event), "facts": facts, "box": box, "start_s": event.start_s}
 
 

@@ -5,6 +5,8 @@ Everything here returns plain text, never markup. Read `../wording.py` for how s
 
 import math
 
+import numpy as np
+
 from oddwave.report import wording
 from oddwave.report.kinds.views import by_score
 from oddwave.results import AudioEvent, AudioResult
@@ -23,6 +25,7 @@ _TONE_OCTAVES = 0.6  # a tone in a map is wider than the tone
 _WIDE_OCTAVES = 3.0
 _LOWEST_HZ = 20.0  # where hearing begins: a band from below it has no lower end worth naming
 _DROP_OUT_DB = -15.0
+_SMALL = 0.05
 
 
 def describe(event: AudioEvent) -> str:
@@ -30,6 +33,8 @@ def describe(event: AudioEvent) -> str:
     short = event.end_s - event.start_s <= _CLICK_S
     what = _missing_text(event, short) if event.level_db < 0 else _added_text(event, short)
     when = f"from {moment_text(event.start_s, 1)} to {moment_text(event.end_s, 1)}"
+    if event.throughout:
+        when = "throughout"
     if short:
         when = f"at {moment_text((event.start_s + event.end_s) / 2, 2)}"
     return f"{what} {when}, {_level_text(event.level_db)}"
@@ -47,8 +52,10 @@ def _missing_text(event: AudioEvent, short: bool) -> str:
 
 def _added_text(event: AudioEvent, short: bool) -> str:
     wide, narrow = _octaves(event) >= _WIDE_OCTAVES, _octaves(event) <= _TONE_OCTAVES
-    if narrow:
+    if narrow and event.low_hz > _LOWEST_HZ:
         return f"{wording.with_article(hertz_text(event.peak_hz))} {'blip' if short else 'tone'}"
+    if wide and event.throughout:
+        return "louder sound at almost all frequencies"
     if wide:
         return "a broadband click" if short else "broadband noise"
     return f"{'a click' if short else 'noise'} {band_text(event)}"
@@ -93,19 +100,25 @@ def place_text(item: AudioResult) -> str:
     if not item.events:
         return "no single moment stands out"
     more = f", and {wording.count_text(len(item.events) - 1, 'more event')}" if len(item.events) > 1 else ""
-    return describe(by_score(item)[0]) + more
+    side = f"{item.channel} channel: " if item.channel in ("left", "right") else ""
+    return side + describe(by_score(item)[0]) + more
 
 
 def rarity_text(item: AudioResult, num_normals: int) -> str:
-    """Return how rare a recording's score is; its p-value is an upper bound, because its clips resemble one another."""
+    """Return how rare a recording's highest clip is among stretches of normal sound as long as the recording."""
+    if severity := wording.severity_text(item.strength, "clip"):
+        return f"{severity[0].upper()}{severity[1:]}."
     p_value = item.p_value
     if not math.isfinite(p_value):
         return ""
-    if p_value > 0.5 and round(float(min(item.p_values)) * (num_normals + 1)) <= 1:
+    above_all = round(float(np.nanmin(item.p_values)) * (num_normals + 1)) <= 1
+    if above_all and p_value > _SMALL:
         return (
-            f"None of the {num_normals:,} normal clips held back scores this high. Yet one of {len(item.scores):,} "
-            "clips might by chance: too few were held back to tell."
+            f"None of the {num_normals:,} normal clips scores this high. How rare that is in a recording of "
+            f"{wording.count_text(len(item.scores), 'clip')} is extrapolated: there is too little normal sound."
         )
+    if above_all:
+        return f"None of the {num_normals:,} normal clips scores this high."
     if p_value > 0.5:
         return "Many normal recordings of this length reach such a score."
-    return f"Of normal recordings of this length, at most {wording.rate_text(p_value)} reaches such a score."
+    return f"Of normal recordings of this length, {wording.rate_text(p_value)} reaches such a score."

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oddwave.report.wording import p_value_text, score_text
+from oddwave.records import UNKNOWN
+from oddwave.report.wording import finding_text
 from oddwave.results import CalibrationSummary, DetectionResult
 
-__all__ = ["FINDING_COLUMNS", "Media", "ReportKind", "Table", "Tone", "Verdict"]
+__all__ = ["FINDING_COLUMNS", "STRENGTH", "Media", "ReportKind", "Table", "Tone", "Verdict", "finding_fields"]
 
 Tone = Literal["found", "clear", "partial", "empty"]
 Verdict = tuple[Tone, str, str]  # tone, headline, sentences
+# the last columns of events.csv
+STRENGTH = ("p_tail", "p_tail_low", "p_tail_high", "deviations")
 FINDING_COLUMNS = ("item", "start", "end", "peak", "score", "p_value")  # of events.csv, whatever the kind
 
 
@@ -42,9 +45,16 @@ class Media:
     write: Callable[[DetectionResult, Path, bool], None]
 
 
+def finding_fields(event: Any) -> dict[str, Any]:
+    """Return an event's fields, its strength among them, under the names of their columns."""
+    fields = dataclasses.asdict(event)
+    strength = fields.pop("strength", dataclasses.asdict(UNKNOWN))
+    return {**fields, **{name: strength[name] for name in STRENGTH}}
+
+
 def _fields(item: Any) -> Iterator[dict[str, Any]]:
     for event in item.events:
-        yield {"start": None, "end": None, "peak": None, **dataclasses.asdict(event)}
+        yield {"start": None, "end": None, "peak": None, **finding_fields(event)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +71,14 @@ class ReportKind:
     items: str = ""
     # words
     block_noun: str = "independent block"
+    alpha_counts: str = ""  # what alpha is the rate of false alarms of, where that is not the noun
     per_score: bool = False  # each score is a verdict of its own: those that are missing are counted
     has_map: bool = False  # findings are where an anomaly map passes a threshold of its own
     headline: Callable[[DetectionResult], Verdict] | None = None  # by default: how many items are anomalous
     place: Callable[[Any], str] = lambda item: ""  # where in an item its anomaly is
     finding_sentence: Callable[[CalibrationSummary], str] = lambda calibration: ""  # what a finding's p-value compares
     all_scored: str = ""
+    flagged_words: str = "above the threshold"  # what is true of scores labelled 1
     labels: Mapping[str, str] = field(default_factory=dict)  # what its model's settings are called here
     # terminal
     lines: Callable[[DetectionResult], list[str]] | None = None  # by default: one per flagged item
@@ -95,7 +107,7 @@ class ReportKind:
         if self.lines is not None:
             return self.lines(result)
         return [
-            f"{item.id}  score {score_text(item.score)}  p {p_value_text(item.p_value)}  {self.place(item)}"
+            "  ".join(filter(None, (item.id, finding_text(item), self.place(item))))
             for item in sorted(result.flagged, key=lambda item: -item.score)
         ]
 

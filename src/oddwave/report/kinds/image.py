@@ -3,12 +3,11 @@
 Read `image_words.py` next: how regions and wavelet bands become words.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind
+from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, finding_fields
 from oddwave.report.kinds.image_words import place_text
 from oddwave.report.kinds.views import peak_parts
 from oddwave.report.wording import peaks_sentence
@@ -30,7 +29,7 @@ def _region_rows(item: ImageResult) -> Iterator[dict[str, Any]]:
             "start": f"{region.left_px} {region.top_px}",
             "end": f"{region.right_px - 1} {region.bottom_px - 1}",
             "peak": f"{region.peak_x_px} {region.peak_y_px}",
-            **dataclasses.asdict(region),
+            **finding_fields(region),
         }
 
 
@@ -39,7 +38,7 @@ def _summary(item: ImageResult) -> dict[str, Any]:
         "size_px": {"height": item.size[0], "width": item.size[1]},
         "error": item.error,
         "parts": peak_parts(item),
-        "regions": list(item.events),
+        "regions": [finding_fields(region) for region in item.events],
         "bands": list(item.bands),
     }
 

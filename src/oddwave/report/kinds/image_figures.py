@@ -57,7 +57,7 @@ class MapScale:
 def map_scale(result: DetectionResult, map_of: Callable[[Any], np.ndarray | None]) -> MapScale:
     """Return the scale common to all heat maps: up to three pixel thresholds, or to the largest value without one."""
     threshold = result.calibration.pixel_threshold
-    if threshold is not None and math.isfinite(threshold) and threshold > 0:
+    if threshold is not None and math.isfinite(threshold) and threshold > np.finfo(np.float32).tiny:  # of equal images
         return MapScale(TOP_IN_THRESHOLDS * threshold, threshold)
     maps = [map_of(item) for item in result.items]
     largest = [each[np.isfinite(each)].max(initial=0.0) for each in maps if each is not None]
@@ -82,7 +82,7 @@ def interpolated(stops: np.ndarray, place: np.ndarray) -> UInt8[np.ndarray, "*sh
 def _opacity(values: Float[np.ndarray, "*shape"], scale: MapScale) -> Float[np.ndarray, "*shape"]:
     """Clear at and below the normal level, full from the threshold on; in between it rises slowly."""
     full = scale.top / TOP_IN_THRESHOLDS if scale.threshold is None else scale.threshold
-    return np.asarray(np.square(np.clip(values / full, 0.0, 1.0)))
+    return np.asarray(np.square(np.clip(values, 0.0, full) / full))
 
 
 def heat_map(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale: MapScale) -> Image.Image:
@@ -90,7 +90,7 @@ def heat_map(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale
     values = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=scale.top, neginf=0.0)
     smooth = np.asarray(Image.fromarray(values).resize(size, _BILINEAR))
     ramp = colour_ramp()
-    place = np.clip(smooth / scale.top, 0.0, 1.0) * (len(ramp) - 1)
+    place = np.clip(smooth, 0.0, scale.top) / scale.top * (len(ramp) - 1)
     alpha = np.round(255 * _opacity(smooth, scale)).astype(np.uint8)
     return Image.fromarray(np.concatenate([ramp[place.astype(int)], alpha[..., None]], axis=2))
 

@@ -48,6 +48,7 @@ PART_LABELS = {
     "recon": "error of the normal version",
     "feature": "error in the features",
     "memory": "distance to normal images",
+    "position": "distance from normal at the place",
     "inversion": "density after inversion",
 }
 
@@ -104,7 +105,7 @@ def _view(
         index,
         PART_LABELS,
         lambda region: _finding(item, region, normal.num_blocks),
-        rarity=wording.rarity_text(item.p_value, normal.num_points, "images", "score this high"),
+        rarity=wording.rarity_sentence(item, normal.num_points, "images", "score this high"),
         facts=[("Size", size)],
         layers=None if pixels is None else _layers(item, pixels, scale),
         problem=problem,
@@ -145,7 +146,7 @@ def _finding(item: ImageResult, region: ImageRegion, num_normals: int) -> dict[s
     facts = (
         f"area {region.area_px:,} px{share}, peak {wording.score_text(region.score)} at x {region.peak_x_px:,}, "
         f"y {region.peak_y_px:,}; p {wording.p_value_text(region.p_value)}. "
-        f"{wording.rarity_text(region.p_value, num_normals, 'images', 'peak this high')}"
+        f"{wording.rarity_sentence(region, num_normals, 'images', 'peak this high')}"
     )
     return {"text": region_text(region), "facts": facts, "box": _box(item, region), "start_s": None}
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.report import wording
-from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, Verdict
+from oddwave.report.kinds.base import FINDING_COLUMNS, STRENGTH, ReportKind, Verdict
 from oddwave.report.kinds.series_figures import MAX_CHANNELS, item_figure, point_budget, sparkline
 from oddwave.report.kinds.series_words import axis_offset, band_text, duration_s, event_length_text, moment_text
 from oddwave.report.kinds.views import share_bars
@@ -92,7 +92,7 @@ def _event_row(item: SeriesResult, place: int, rank: int, section: int) -> dict[
         "duration_points": event.end - event.start + 1,
         "score": wording.score_text(event.score),
         "p_value": wording.p_value_text(event.p_value),
-        "rate": wording.rate_text(event.p_value),
+        "severity": wording.severity_text(event.strength, "block"),
         "bands": bars,
         "strongest_band": next((bar for bar in bars if bar.strongest), None),
         "parts": [
@@ -137,15 +137,19 @@ def _headline(result: DetectionResult) -> Verdict:
         highest = max((item for item in result.series if item.status == "judged"), key=lambda item: item.score)
         peak = int(np.nanargmax(highest.scores))
         where = f" of {highest.id}" if several else ""
-        evidence = wording.evidence_text(highest.score, highest.p_value, result.calibration)
+        evidence = wording.evidence_text(highest, result.calibration)
         detail = f"The highest score is at {moment_text(highest, peak)}{where} ({evidence})."
-        return "clear", "Nothing above the threshold", detail
+        certain = result.calibration.confirmed or highest.strength.num_as_high > 0
+        return "clear", "Nothing above the threshold" if certain else "Nothing certain", detail
     item, strongest = _by_strength(result)[0]
     subject = "It" if len(result.events) == 1 else "The strongest"
     where = f" in {item.id}" if several else ""
-    evidence = wording.evidence_text(strongest.score, strongest.p_value, result.calibration)
+    evidence = wording.evidence_text(strongest, result.calibration)
     moment, length = moment_text(item, strongest.start), event_length_text(item, strongest)
     headline = wording.count_text(len(result.events), "anomalous stretch", "anomalous stretches")
+    if not result.calibration.confirmed:
+        blocks = wording.count_text(result.calibration.num_blocks, "normal block")
+        headline = f"{wording.count_text(len(result.events), 'stretch', 'stretches')} beyond anything in {blocks}"
     return "found", headline, f"{subject} starts{where} at {moment} and lasts {length} ({evidence})."
 
 
@@ -158,8 +162,7 @@ def _event_lines(result: DetectionResult) -> list[str]:
     """Return a line per event for the terminal, the strongest first."""
     return [
         f"{f'{event.item}: ' if len(result.items) > 1 else ''}{moment_text(item, event.start)} to "
-        f"{moment_text(item, event.end)}  score {wording.score_text(event.score)}  "
-        f"p {wording.p_value_text(event.p_value)}"
+        f"{moment_text(item, event.end)}  {wording.finding_text(event)}"
         + (f"  {event.channel}" if event.channel and len(item.channel_names) > 1 else "")
         for item, event in _by_strength(result)
     ]
@@ -187,6 +190,7 @@ def _event_rows(item: SeriesResult) -> Iterator[dict[str, Any]]:
             **dict(zip(("start", "end", "peak"), places, strict=True)),
             "score": event.score,
             "p_value": event.p_value,
+            **{name: getattr(event.strength, name) for name in STRENGTH},
             "channel": event.channel,
             **{name: getattr(band, name.removeprefix("band_"), None) for name in _BAND_COLUMNS},
             **dict(zip(("start_index", "end_index", "peak_index"), where, strict=True)),
@@ -203,6 +207,7 @@ STREAM = ReportKind(
     headline=_headline,
     finding_sentence=_finding_sentence,
     all_scored="Every reading of {every} series was scored.",
+    flagged_words="within events",
     lines=_event_lines,
     findings_file="events.csv",
     template="streams.html",
@@ -221,6 +226,7 @@ PANEL = replace(
     item="instance",
     items="instances",
     per_score=False,
+    flagged_words="above the threshold",
     headline=None,
     lines=None,
     findings_file="scores.csv",

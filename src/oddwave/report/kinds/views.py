@@ -124,6 +124,8 @@ def item_view(
         "bands": (),
         "players": (),
         "course": None,
+        "badge": "",
+        "part": "",
     } | shown
 
 

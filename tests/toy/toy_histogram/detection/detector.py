@@ -75,12 +75,12 @@ class HistogramDetector(ModalityDetector):
             else:
                 yield Unjudged(entry.id, entry.message)
 
-    def _join(self, scored, alpha):
+    def _join(self, scored, rule):
         calibration, scores = self.fitted_calibration(), scored.scores
-        labels = calibration.labels(scores, alpha)
+        labels = calibration.labels(scores, rule)
         return HistogramResult(scored.item.id, scores, calibration.p_values(scores), labels)
 
-    def _explain(self, scored, result, alpha):
+    def _explain(self, scored, result, rule):
         away = self.memory.vectors - root_shares(scored.item.counts)
         return replace(result, nearest=self.memory.vectors[np.square(away).sum(1).argmin()] ** 2)
 
