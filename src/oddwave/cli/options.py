@@ -270,7 +270,10 @@ def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tu
     try:
         series = read_series(data, **options)
     except DataError as error:
-        error.add_note("images have commands of their own: oddwave fit image, or oddwave detect with modality image")
+        if Path(data).is_dir():
+            error.add_note(
+                "images have commands of their own: oddwave fit image, or oddwave detect with modality image"
+            )
         raise
     from oddwave.detector import Detector
 
