@@ -79,8 +79,8 @@ class Detector:
     ) -> "Detector":
         """Learn from normal data alone.
 
-        Held back to calibrate: the last part in time of streams, random instances of a panel, random images. Streams
-        and panels remember it as normal afterwards; their networks never train on it.
+        All of the data calibrate: each stretch, instance or image is compared with the others, clips in five folds of
+        recordings. By `method="denoiser"` a share is held back: the last part in time of streams, or random items.
 
         Raises:
             DataError: the data cannot be read, or are too few to learn and calibrate from.
@@ -117,7 +117,7 @@ class Detector:
     def add(self, source: Any, *, allow_flagged: bool = False, show_progress: bool = False) -> "Added":
         """Extend what a fitted model knows by more healthy data, in seconds: nothing is trained.
 
-        The memories grow by the new data, within `scoring.memory_size`; a share is held back as in `fit`, and its
+        The memories grow by the new data, within `scoring.memory_size`; a share is held back, and its
         scores under the new memory join the calibration, whose earlier scores stay (they err on the safe side). What is
         learnt as sums or weights (the denoisers, Gaussians, scales) stays as it was.
 

@@ -67,7 +67,7 @@ def fit_series(
 ) -> None:
     """Learn what normal time series look like.
 
-    The last fifth of the data (of a panel: a fifth of the instances) is held back to set the threshold.
+    Nothing is trained: all of the data are remembered and set the threshold, each stretch compared with the others.
 
     \b
     Examples:

@@ -184,7 +184,7 @@ class ModalityDetector(ABC):
 
     @final
     def fit(self, source: Any, job: FitJob = QUIET) -> None:
-        """Learn from normal data alone, a share of which is held back to calibrate. Raises: DataError."""
+        """Learn from normal data alone, and calibrate by how they score when left out. Raises: DataError."""
         data = self._read(source, learn=True)
         self.calibration = self._learn(data, job)
         self.decision_scores_ = self.calibration.scores
