@@ -134,7 +134,7 @@ def test_wavelet_bands_of_images_have_names(band: WaveletShare, text: str) -> No
 @pytest.mark.parametrize(
     ("p_value", "text"),
     [
-        (1 / 50, "None of the 49 normal images held back scores this high."),
+        (1 / 50, "None of the 49 normal images scores this high."),
         (0.1, "Of normal images, about 1 in 10 scores this high."),
         (0.7, "More than half of the normal images score this high."),
         (np.nan, ""),

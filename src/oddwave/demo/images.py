@@ -23,7 +23,7 @@ __all__ = ["GOOD", "ImageComparison", "PlantedImages", "match_images", "print_im
 
 GOOD = "good"
 ALPHA = 0.05
-NUM_TRAIN = 100  # a fifth is held back, and a rate of 1 in 20 needs at least 19 scores of normal images
+NUM_TRAIN = 100  # each calibrates, and a rate of 1 in 20 needs at least 19 scores of normal images
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The histogram of data with one score each, drawn as SVG: normal data held back against the data at hand.
+"""The histogram of data with one score each, drawn as SVG: normal data against the data at hand.
 
 Nothing is cut off: up to the threshold the axis of scores is linear, and beyond it logarithmic where scores reach far,
 so that both the normal scores and the highest ones can be read. Read `templates/macros.html` next: it draws the shapes.

@@ -109,7 +109,7 @@ def rarity_text(p_value: float, num_normals: int, nouns: str, what: str) -> str:
         return ""
     one = what.replace(" ", "s ", 1)
     if round(p_value * (num_normals + 1)) <= 1:  # the smallest p-value there is: no normal one did
-        return f"None of the {num_normals:,} normal {nouns} held back {one}."
+        return f"None of the {num_normals:,} normal {nouns} {one}."
     if p_value > 0.5:
         return f"More than half of the normal {nouns} {what}."
     return f"Of normal {nouns}, {rate_text(p_value)} {one}."
