@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["Apart", "Neighbours", "coreset", "nearest"]
+__all__ = ["Apart", "Neighbours", "coreset", "nearest", "projected"]
 
 _BLOCK_ROWS, _BLOCK_VALUES = 1024, 2**23  # queries and distances held at once
 _PROJECTED = 32
@@ -109,8 +109,7 @@ def coreset(
     if num <= size:
         return np.arange(num)
     rng = np.random.default_rng(seed)
-    if vectors.shape[1] > _PROJECTED:
-        vectors = vectors @ rng.standard_normal((vectors.shape[1], _PROJECTED), dtype=np.float32)
+    vectors = _projected(vectors, rng)
     given = np.array([rng.integers(num)]) if first is None or not len(first) else first[:size]
     chosen = np.empty(size, np.int64)
     chosen[: len(given)] = given
@@ -125,3 +124,15 @@ def coreset(
         farthest[last] = -np.inf  # never again, however the rest rounds
         chosen[i] = int(np.argmax(farthest))
     return np.sort(chosen)
+
+
+def projected(vectors: Float[np.ndarray, "N D"], seed: int = 0) -> Float[np.ndarray, "N d"]:
+    """Return what `coreset` takes distances of."""
+    return _projected(vectors, np.random.default_rng(seed))
+
+
+def _projected(vectors: Float[np.ndarray, "N D"], rng: np.random.Generator) -> Float[np.ndarray, "N d"]:
+    if vectors.shape[1] <= _PROJECTED:
+        return vectors
+    projection: np.ndarray = vectors @ rng.standard_normal((vectors.shape[1], _PROJECTED), dtype=np.float32)
+    return projection

@@ -1,12 +1,12 @@
 """The model of images by retrieval: nothing is trained, and every healthy image both teaches and calibrates.
 
 Fit: images -> squares -> features, once -> patch memory and Gaussians of all images -> each image's distances from
-the others (a memory without its fold, its moments are taken out of the Gaussians) -> what is usual.
+the others (its patches are left out of the memory, its moments are taken out of the Gaussians) -> what is usual.
 Score: image -> squares -> features -> distances (`retrieval_scorer.py`) -> map -> its highest share.
 
 What an image is compared with is never its own group of near-copies (`near_copies.py`), so that n images give n
-calibration scores: a memory for each of five folds of groups that the fold had no part in, the Gaussians without the
-group, and units of the others.
+calibration scores: the memory that the group had no part in (`left_out_patches.py`), the Gaussians without the group,
+and units of the others.
 
 Source: Vovk 2015 (cross-conformal prediction); Barber et al. 2021 (jackknife+).
 Legend: I images, N squares, C channels, S side of a square, D channels of the feature grid, G its side, P patches, M
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
+from oddwave.detection.image.left_out_patches import rows_without
 from oddwave.detection.image.near_copies import near_copy_groups
 from oddwave.detection.image.normal_copies import NormalCopies, small_copy
 from oddwave.detection.image.retrieval_scorer import (
@@ -60,7 +61,6 @@ _POOL_FACTOR = 8  # patches that the coreset is chosen from, per patch that it h
 _NEUTRAL_TOP_SHARE = 0.002
 _SMALLEST_SCALE = 1e-4
 _BLOCK = 32
-_NUM_FOLDS = 5
 _COPY_GRID = 8  # side of the grid by which images are compared as a whole
 
 
@@ -279,29 +279,16 @@ class RetrievalModel:
         groups: Int[np.ndarray, " N"],
         job: FitJob,
     ) -> Float[np.ndarray, "N M M"]:
-        """Return the distance of each square's patches from a memory of the images of other folds.
-
-        A memory whose patches of one image were only left out would have gaps just there, as they stood for those of
-        other images too; it is filled up again, to cover the patches of the others.
-        """
-        names = np.unique(groups)
-        order = np.random.default_rng([self._seed, 4]).permutation(len(names))
-        fold_of = dict(zip(names[order], np.arange(len(names)) % min(_NUM_FOLDS, len(names)), strict=True))
-        folds = np.array([fold_of[group] for group in groups])
+        """Return the distance of each square's patches from the memory that its group had no part in."""
         channels, (rows, columns) = patch_channels(self.grid), features.shape[2:]
         found = np.empty((len(features), MAP_SIZE, MAP_SIZE), np.float32)
-        for fold in progress(np.unique(folds).tolist(), "comparing the images", job.show_progress):
-            nearest = NearestDistance(self._without(pool, chosen, groups[folds == fold])).to(self.device)
-            for number in np.flatnonzero(folds == fold):
+        without = dict(rows_without(pool[0], pool[1], chosen, self._seed))
+        for group in progress(np.unique(groups).tolist(), "comparing the images", job.show_progress):
+            nearest = NearestDistance(self._memory(pool, without.get(group, chosen))).to(self.device)
+            for number in np.flatnonzero(groups == group):
                 patches = features[number, channels].float().flatten(1).T.to(self.device)
                 found[number] = common_map(nearest(patches).reshape(rows, columns)).cpu().numpy()
         return found
-
-    def _without(self, pool: Pool, chosen: Int[np.ndarray, " M"], left_out: Int[np.ndarray, " L"]) -> Memory:
-        """Return the memory that some groups of images had no part in: without their patches, filled up from others."""
-        kept = np.flatnonzero(~np.isin(pool[1], left_out))
-        remembered = np.flatnonzero(np.isin(kept, chosen))
-        return self._memory(pool, kept[coreset(pool[0][kept], self._size, seed=self._seed, first=remembered)])
 
     def _memory(self, pool: Pool, chosen: Int[np.ndarray, " M"]) -> Memory:
         return Memory.fit(*(part[chosen] for part in pool), size=self._size, num_neighbors=1)
