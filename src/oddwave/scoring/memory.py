@@ -23,7 +23,17 @@ from jaxtyping import Float, Int
 from oddwave.errors import DataError, ShapeError
 from oddwave.scoring.neighbours import Apart, coreset, nearest
 
-__all__ = ["Memory", "coreset"]
+__all__ = ["Memory", "coreset", "local_weights"]
+
+
+def local_weights(reach: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
+    """Return the module's w_j from the mean distance of each item to its own nearest others; infinite: unknown."""
+    known = np.isfinite(reach)
+    usual = float(np.median(reach[known])) if known.any() else 0.0
+    if usual <= 0.0:  # most items have twins, or none has a neighbour: there is no scale to speak of
+        return np.ones(len(reach), np.float32)
+    weights: np.ndarray = (2.0 * usual / (np.where(known, reach, usual) + usual)).astype(np.float32)
+    return weights
 
 
 @dataclass(frozen=True)
@@ -109,16 +119,10 @@ class Memory:
             starts=self.starts[kept],
             weights=np.ones(len(kept), np.float32),
         )
-        return replace(memory, weights=memory._local_weights(local_exclusion)) if local_exclusion else memory
-
-    def _local_weights(self, exclusion: int) -> Float[np.ndarray, " M"]:
-        reach = self._mean_distances(self.vectors, self.groups, self.starts, exclusion)
-        known = np.isfinite(reach)
-        usual = float(np.median(reach[known])) if known.any() else 0.0
-        if usual <= 0.0:  # most items have twins, or none has a neighbour: there is no scale to speak of
-            return self.weights
-        weights = 2.0 * usual / (np.where(known, reach, usual) + usual)
-        return weights.astype(np.float32)
+        if not local_exclusion:
+            return memory
+        reach = memory._mean_distances(memory.vectors, memory.groups, memory.starts, local_exclusion)
+        return replace(memory, weights=local_weights(reach))
 
     def distance(
         self,

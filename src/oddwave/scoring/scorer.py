@@ -150,7 +150,7 @@ class NearestDistance(nn.Module):
         for first in range(0, len(queries), _BLOCK):
             block = slice(first, first + _BLOCK)
             own = queries[block].square().sum(1)
-            squared = self.squares - 2.0 * queries[block] @ self.vectors.T + own[:, None]
+            squared = torch.addmm(self.squares, queries[block], self.vectors.T, alpha=-2.0)  # less |q|^2
             if groups is not None and starts is not None and exclusion > 0:
                 near = (starts[block, None] - self.starts).abs() < exclusion
                 squared = squared.masked_fill(near & (groups[block, None] == self.groups), torch.inf)

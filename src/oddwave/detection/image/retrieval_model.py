@@ -5,7 +5,7 @@ the others (its patches are left out of the memory, its moments are taken out of
 Score: image -> squares -> features -> distances (`retrieval_scorer.py`) -> map -> its highest share.
 
 What an image is compared with is never its own group of near-copies (`near_copies.py`), so that n images give n
-calibration scores: the memory that the group had no part in (`left_out_patches.py`), the Gaussians without the group,
+calibration scores: the memory that the group had no part in (`patch_memory.py`), the Gaussians without the group,
 and units of the others.
 
 Source: Vovk 2015 (cross-conformal prediction); Barber et al. 2021 (jackknife+).
@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
-from oddwave.detection.image.left_out_patches import rows_without
 from oddwave.detection.image.near_copies import near_copy_groups
 from oddwave.detection.image.normal_copies import NormalCopies, small_copy
+from oddwave.detection.image.patch_memory import LeftOutMemories, Pool, patch_memory
 from oddwave.detection.image.retrieval_scorer import (
     NAMES,
     RetrievalScorer,
@@ -62,9 +62,6 @@ _NEUTRAL_TOP_SHARE = 0.002
 _SMALLEST_SCALE = 1e-4
 _BLOCK = 32
 _COPY_GRID = 8  # side of the grid by which images are compared as a whole
-
-
-Pool = tuple[np.ndarray, np.ndarray, np.ndarray]  # patches, with the group of images and the place of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +136,7 @@ class RetrievalModel:
         if len(np.unique(groups)) == 1:  # a single image: its turned copies stand for others
             groups = np.arange(len(groups))
         pool = self._pool(seen.features, groups)
-        chosen = coreset(pool[0], self._size, seed=self._seed)
-        memory = self._memory(pool, chosen)
+        chosen = coreset(pool.patches, self._size, seed=self._seed)
         residuals = self._residuals(seen.features, centre, scale)
         gaussian = PositionGaussian.fit(residuals)
         distances = {
@@ -148,7 +144,7 @@ class RetrievalModel:
             "position": common_map(_square_grids(held_out_distances(residuals, groups))).numpy(),
         }
         usual, standardised = _cross_fitted(distances, groups)
-        self.learnt = Learnt(centre, scale, memory, gaussian, len(groups), usual, seen.copies)
+        self.learnt = Learnt(centre, scale, patch_memory(pool, chosen), gaussian, len(groups), usual, seen.copies)
         self.evidence["training"] = {
             "num_squares": len(groups),
             "num_groups": len(np.unique(own)),
@@ -178,12 +174,11 @@ class RetrievalModel:
             return
         seen = self.look(items)
         first = int(learnt.memory.groups.max()) + 1
-        patches, groups, places = self._pool(seen.features, seen.image + first)
-        memory = learnt.memory.joined(patches, groups, places, size=self._size, seed=self._seed)
+        pool = Pool.of(learnt.memory).joined(self._pool(seen.features, seen.image + first))
         residuals = self._residuals(seen.features, learnt.centre, learnt.scale)
         self.learnt = replace(
             learnt,
-            memory=memory,
+            memory=patch_memory(pool, coreset(pool.patches, self._size, seed=self._seed)),
             gaussian=learnt.gaussian.joined(learnt.num_squares, residuals),
             num_squares=learnt.num_squares + len(residuals),
             copies=NormalCopies.of([learnt.copies.copies, seen.copies.copies]),
@@ -251,9 +246,7 @@ class RetrievalModel:
         found: Tensor = self.grid(x.to(self.device).contiguous(memory_format=torch.channels_last))
         return found.half().cpu()
 
-    def _pool(
-        self, features: Float[Tensor, "N D G G"], groups: Int[np.ndarray, " N"]
-    ) -> tuple[Float[np.ndarray, "P d"], Int[np.ndarray, " P"], Int[np.ndarray, " P"]]:
+    def _pool(self, features: Float[Tensor, "N D G G"], groups: Int[np.ndarray, " N"]) -> Pool:
         """Draw patches at random, with the group of images and the place that each is of."""
         num, _, rows, columns = features.shape
         total, most = num * rows * columns, _POOL_FACTOR * self._size
@@ -262,7 +255,7 @@ class RetrievalModel:
         square, place = chosen // (rows * columns), chosen % (rows * columns)
         own = features[:, patch_channels(self.grid)].flatten(2)
         patches = own[torch.from_numpy(square), :, torch.from_numpy(place)].float().numpy()
-        return patches, groups[square], place
+        return Pool(patches, groups[square], place)
 
     def _residuals(
         self, features: Float[Tensor, "N D G G"], centre: Float[Tensor, " D"], scale: Float[Tensor, " D"]
@@ -282,16 +275,13 @@ class RetrievalModel:
         """Return the distance of each square's patches from the memory that its group had no part in."""
         channels, (rows, columns) = patch_channels(self.grid), features.shape[2:]
         found = np.empty((len(features), MAP_SIZE, MAP_SIZE), np.float32)
-        without = dict(rows_without(pool[0], pool[1], chosen, self._seed))
+        memories = LeftOutMemories(pool, chosen, self._seed)
         for group in progress(np.unique(groups).tolist(), "comparing the images", job.show_progress):
-            nearest = NearestDistance(self._memory(pool, without.get(group, chosen))).to(self.device)
+            nearest = NearestDistance(memories.without(group)).to(self.device)
             for number in np.flatnonzero(groups == group):
                 patches = features[number, channels].float().flatten(1).T.to(self.device)
                 found[number] = common_map(nearest(patches).reshape(rows, columns)).cpu().numpy()
         return found
-
-    def _memory(self, pool: Pool, chosen: Int[np.ndarray, " M"]) -> Memory:
-        return Memory.fit(*(part[chosen] for part in pool), size=self._size, num_neighbors=1)
 
     def _joined(self, seen: Seen, groups: dict[str, Float[np.ndarray, "N M M"]]) -> Iterator[ScoredImage]:
         """Join what was found of each image's squares as they are, without turned copies of them."""
