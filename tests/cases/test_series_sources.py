@@ -316,7 +316,7 @@ def test_links_globs_and_brackets(tmp_path) -> None:
     assert (literal.id, literal.values[0, 0]) == ("a[1].csv", 8.0)
     assert [item.id for item in read_series(str(data / "a*.csv")).items] == ["a1.csv", "a[1].csv"]
     assert [item.id for item in read_series(str(data / "**" / "*.csv")).items][-1] == "deep/b.csv"
-    assert [item.id for item in read_series([data / "a1.csv"] * 2).items] == ["a1.csv", "a1.csv"]
+    assert [item.id for item in read_series([data / "a1.csv"] * 2).items] == ["a1.csv", "a1.csv (2)"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such devices")

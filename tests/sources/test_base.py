@@ -8,6 +8,7 @@ import pytest
 
 from oddwave.errors import DataError, ShapeError
 from oddwave.sources.base import Candidate, Failure, Item, ItemSet, copies_note, read_entries
+from oddwave.sources.files import unique_names
 from oddwave.sources.image.reader import read_images
 from oddwave.sources.series.reader import read_series
 from oddwave.tensors.representation import Representation
@@ -47,6 +48,13 @@ def test_a_set_knows_its_items_failures_and_contents():
     assert copies_note(both.items, "image") == ["1 image(s) are copies of others, such as 'b' of 'a'"]
     assert both.fingerprint == ItemSet(tuple(made)).fingerprint != ItemSet(tuple(made[:2])).fingerprint
     assert all(isinstance(item, Item) for item in (*made, *read_series(stream()).items))
+
+
+def test_no_two_items_have_one_name():
+    assert unique_names(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (3)", "a (2)", "a (4)"]
+    assert unique_names(["a (2)", "a", "a"]) == ["a (2)", "a", "a (3)"]
+    found = read_images({1: np.zeros((8, 8)), "1": np.ones((8, 8))})
+    assert [item.id for item in found.items] == ["1", "1 (2)"]
 
 
 @pytest.mark.parametrize("scaling", ["global", "window"])

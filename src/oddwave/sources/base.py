@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from oddwave.errors import ConfigError, DataError
-from oddwave.sources.files import FoundFiles, OnError, find_listed, is_path
+from oddwave.sources.files import FoundFiles, OnError, find_listed, is_path, unique_names
 
 __all__ = [
     "Candidate", "Failure", "Item", "ItemSet", "candidates_in", "candidates_of", "check_option", "copies_note",
@@ -155,6 +155,7 @@ def candidates_of(
 ) -> list[Candidate[AnyT]]:
     """Return paths and things in memory in their order, under the names of a mapping or under names of their own."""
     listed = iter(find_listed([entry for entry in entries if is_path(entry)]).files)
+    names = None if names is None else unique_names(names)
     candidates = []
     for number, entry in enumerate(entries):
         if is_path(entry):

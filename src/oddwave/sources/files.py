@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from oddwave.errors import DataError
 from oddwave.files import own_entries
 
-__all__ = ["FileKind", "FoundFiles", "OnError", "Part", "find_files", "find_listed", "is_path"]
+__all__ = ["FileKind", "FoundFiles", "OnError", "Part", "find_files", "find_listed", "is_path", "unique_names"]
 
 OnError = Literal["skip", "stop"]
 Part = Literal["all", "train", "test"]
@@ -34,13 +35,15 @@ class FileKind:
     """What is looked for: its name, which takes an s in the plural, and the endings of its files, in lower case.
 
     Files that end in `foreign` are of the kind too, but in formats that cannot be read: each keeps its place among the
-    others, so that nobody thinks it was judged.
+    others, so that nobody thinks it was judged. `twins` are those endings that cameras write beside another file of the
+    same shot: only one of the two is taken.
     """
 
     name: str
     endings: tuple[str, ...]
     foreign: tuple[str, ...] = ()
     layout: bool = True  # whether folders of such files may have the MVTec layout
+    twins: tuple[str, ...] = ()
 
     def matches(self, path: Path) -> bool:
         """Return whether a file's ending is one of this kind's."""
@@ -49,15 +52,17 @@ class FileKind:
     def choose(self, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         """Split files into those of this kind and all others.
 
-        A file in a foreign format is among the others where a readable one of the same name lies beside it: cameras
-        write one shot twice.
+        A file in a foreign format, or in one of `twins`, is among the others where a readable one of the same name lies
+        beside it: cameras write one shot twice.
         """
-        readable = {path.with_suffix("") for path in paths if self.matches(path)}
+        second = (*self.foreign, *self.twins)
+        seconds = {path for path in paths if path.name.lower().endswith(second)}
+        readable = {path.with_suffix("") for path in paths if self.matches(path) and path not in seconds}
         chosen: list[Path] = []
         others: list[Path] = []
         for path in paths:
-            foreign = path.name.lower().endswith(self.foreign) and path.with_suffix("") not in readable
-            (chosen if self.matches(path) or foreign else others).append(path)
+            taken = path.with_suffix("") not in readable if path in seconds else self.matches(path)
+            (chosen if taken else others).append(path)
         return chosen, others
 
 
@@ -121,12 +126,24 @@ def find_files(
 
 
 def find_listed(entries: Sequence[str | os.PathLike[str]]) -> FoundFiles:
-    """Take listed files as they come, also twice; ids start below the folder that holds them all."""
+    """Take listed files as they come, also twice; ids start below the folder of all, and no two are alike."""
     paths = [_absolute(entry) for entry in entries]
     plain = [Path(os.path.normpath(path)) for path in paths]  # for names only: before a "..", a link may stand
     root = Path(os.path.commonpath([path.parent for path in plain])) if plain else Path()
-    named = (path.relative_to(root).as_posix() for path in plain)
+    named = unique_names([path.relative_to(root).as_posix() for path in plain])
     return FoundFiles(tuple((identifier, path, _READABLE) for identifier, path in zip(named, paths, strict=True)))
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are alike: the second "a.png" is called "a.png (2)"."""
+    taken, unique, times = set(names), list[str](), Counter[str]()
+    for name in names:
+        numbered = (f"{name} ({number})" for number in count(times[name] + 1))
+        own = next(each for each in numbered if each not in taken) if times[name] else name
+        times[name] += 1
+        taken.add(own)
+        unique.append(own)
+    return unique
 
 
 def _absolute(source: str | os.PathLike[str]) -> Path:

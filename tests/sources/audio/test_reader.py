@@ -181,8 +181,8 @@ def test_globs_and_lists(tmp_path):
     every = ["run 1/a.wav", "run 1/b.ogg", "run 2/a.wav"]
     assert [item.id for item in read_audio(str(tmp_path / "run*" / "*")).items] == every
     listed = read_audio([tmp_path / "run 1" / "b.ogg", tmp_path / "run 1" / "a.wav", str(tmp_path / "run 1" / "b.ogg")])
-    assert [item.id for item in listed.items] == ["b.ogg", "a.wav", "b.ogg"]
-    assert listed.notes == ()
+    assert [item.id for item in listed.items] == ["b.ogg", "a.wav", "b.ogg (2)"]
+    assert listed.notes == ("1 recording(s) are copies of others, such as 'b.ogg (2)' of 'b.ogg'",)
     with pytest.raises(DataError, match="no recording matches"):
         read_audio(str(tmp_path / "*.mp3"))
     with pytest.raises(DataError, match="no such file or folder"):

@@ -281,7 +281,7 @@ def test_globs_and_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert [item.id for item in read_images("**/a.*").items] == ["run 1/a.png", "run 2/a.png"]
     listed = read_images(["run 1/b.png", tmp_path / "run 1" / "a.png", "run 1/b.png"])
-    assert [item.id for item in listed.items] == ["b.png", "a.png", "b.png"]
+    assert [item.id for item in listed.items] == ["b.png", "a.png", "b.png (2)"]
     with pytest.raises(DataError, match="no image matches"):
         read_images("*.jpg")
     save(tmp_path / "x[1].png")

@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from oddwave.errors import DataError
 from oddwave.sources.foreign import HEAD_BYTES, foreign_name
+from oddwave.sources.image.heif import heif_header, heif_values, is_heif
 from oddwave.sources.image.pillow import (
     FORMATS,
     ImageHeader,
@@ -75,7 +76,7 @@ def read_header(file: BufferedReader, max_pixels: int = MAX_PIXELS) -> ImageHead
     """
     with _decoding(file):
         if not _is_npy(file):
-            return opened_header(file, max_pixels)
+            return heif_header(file, max_pixels) if is_heif(file) else opened_header(file, max_pixels)
         values, notes = as_channels_last(_mapped(file))
         _check_type(values)
         height, width, channels = values.shape
@@ -91,7 +92,7 @@ def read_values(file: BufferedReader) -> Shaped[np.ndarray, "H W C"]:
     with _decoding(file):
         if _is_npy(file):
             return np.array(as_channels_last(_mapped(file))[0])
-        return opened_values(file)
+        return heif_values(file) if is_heif(file) else opened_values(file)
 
 
 def _mapped(file: BufferedReader) -> np.ndarray:
@@ -155,7 +156,7 @@ def _unidentified(file: BufferedReader | None) -> str:
             return f"begins like {name} but is damaged: copy or save it again"
         if name:
             return f"is {name} and cannot be read: save it as PNG or JPEG"
-    return f"is no image in a format that can be read ({', '.join(FORMATS)}, NPY): save it as PNG"
+    return f"is no image in a format that can be read ({', '.join(FORMATS)}, HEIF, NPY): save it as PNG"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,16 @@ from PIL import Image, ImageFile, ImageOps
 
 from oddwave.errors import DataError
 
-__all__ = ["FORMATS", "ImageHeader", "check_size", "image_header", "image_values", "opened_header", "opened_values"]
+__all__ = [
+    "FORMATS",
+    "ImageHeader",
+    "check_size",
+    "image_header",
+    "image_values",
+    "laid_on_black",
+    "opened_header",
+    "opened_values",
+]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
@@ -108,6 +117,16 @@ def image_values(image: Image.Image) -> np.ndarray:
     return _upper_layers(image).seen()
 
 
+def laid_on_black(values: np.ndarray, *, premultiplied: bool = False) -> np.ndarray:
+    """Return the colours of (H, W, C + alpha) laid on black; opaque ones are the same to the bit."""
+    colours, alpha = values[:, :, :-1], values[:, :, -1:].astype(np.uint32)
+    if premultiplied:  # that is what they are already
+        return colours
+    white = int(np.iinfo(colours.dtype).max)
+    laid: np.ndarray = ((colours * alpha + white // 2) // white).astype(colours.dtype)
+    return laid
+
+
 def check_size(height: int, width: int, layers: int, max_pixels: int, num_bytes: int | None = None) -> None:
     """Refuse an image of more than `max_pixels` pixels in all its layers, before it is unpacked into memory.
 
@@ -176,10 +195,7 @@ class _Layers:
     def seen(self) -> np.ndarray:
         """Return the colours laid on black; opaque ones are the same to the bit."""
         if self.has_alpha:
-            colours, alpha = self.values[:, :, :-1], self.values[:, :, -1:].astype(np.uint32)
-            white = int(np.iinfo(colours.dtype).max)
-            laid: np.ndarray = ((colours * alpha + white // 2) // white).astype(colours.dtype)
-            return laid
+            return laid_on_black(self.values)
         if isinstance(self.key, int | tuple) and np.size(self.key) == self.values.shape[2]:
             return np.where(
                 (self.values == self.key).all(axis=2, keepdims=True), self.values.dtype.type(0), self.values

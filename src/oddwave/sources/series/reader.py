@@ -186,7 +186,7 @@ class _Reader(ReadOptions):
         if isinstance(source, str | os.PathLike):
             path = _plain_path(source)
             found = find_files(path, SERIES_FILES)
-            return self._files(found, alone=not Path(path).expanduser().is_dir())
+            return self._files(found, alone=os.path.isfile(Path(path).expanduser()))  # noqa: PTH113
         if _is_single(source):
             return _Found([self._entry("series", source)])
         if isinstance(source, Mapping):
