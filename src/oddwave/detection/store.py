@@ -34,7 +34,7 @@ from oddwave.registry import detector_class
 __all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "save_detector"]
 
 _ABOUT_THE_FILE = (SEAL, "modality", "read_options")
-_OWN_NETWORKS = ("efficientnet_lite0",)  # whose weights were installed with oddwave
+_OWN_NETWORKS = ("efficientnet_lite0", "efficientnet_lite2")  # whose weights are installed as packages
 
 
 def save_detector(detector: ModalityDetector, directory: Path) -> Path:

