@@ -339,6 +339,24 @@ def test_contact_sheet_pages_filters_and_leads_to_the_details(browser, images) -
     visit.page.close()
 
 
+def test_flagged_images_beyond_the_first_open_in_their_places(browser, tmp_path: Path) -> None:
+    calibration = CalibrationSummary(0.05, 2.0, 49, 49, 1, "", np.linspace(0.1, 2.2, 49), pixel_threshold=3.0)
+    items = [image(place % 5, f"part {place}.png") for place in range(60)]
+    write_report(DetectionResult("image", "image", tuple(items), calibration), tmp_path / "report.html")
+    visit = Visit(browser, tmp_path / "report.html")
+    for number in (55, 44, 55):
+        visit.page.locator(f".thumb[data-view='{number}']").click()
+        assert visit.page.locator(f"#item-{number} .viewer .heat").is_visible()
+        assert visit.page.evaluate("document.activeElement.closest('details').id") == f"item-{number}"
+        assert visit.page.locator(f"#item-{number} .box.under").count() == 1
+    shown = visit.page.evaluate("[...document.querySelectorAll('#details > .detail')].map((box) => box.id)")
+    assert shown == [f"item-{number}" for number in (*range(40), 44, 55)]
+    visit.page.locator("#item-55 [data-region='1']").click()
+    assert visit.page.locator("#item-55 .box.current").count() == 1
+    assert visit.messages == []
+    visit.page.close()
+
+
 def test_keyboard_switches_between_the_images_and_moves_the_sliders(browser, images) -> None:
     visit = Visit(browser, images)
     viewer = visit.page.locator("#item-0 .viewer")

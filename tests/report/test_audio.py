@@ -335,7 +335,10 @@ def test_page_admits_it_where_no_odd_part_was_told_apart() -> None:
 def test_a_long_page_explains_some_and_lists_the_rest() -> None:
     items = [recording(f"r{n}", 3.0 + n, events=1, excerpt=excerpt() if n > 40 else None) for n in range(80)]
     page = render_report(result_of(*items))
-    assert page.count('<details class="card stream detail recording"') == MAX_DETAILS
+    shown, _, more = page.partition("<template")
+    assert shown.count('<details class="card stream detail recording"') == MAX_DETAILS
+    assert more.count('<details class="card stream detail recording"') == 40  # opened on request
+    assert [f'data-view="{n}"' in page for n in (39, 40, 79, 80)] == [True, True, True, False]
     assert page.count('class="flag">anomalous</span></td>') == 80
     assert page.count("<audio") == 3 * 39
     assert "No excerpt was made of this recording" in visible(page)

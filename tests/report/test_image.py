@@ -281,6 +281,25 @@ def test_thousands_of_images_come_in_small_pages(monkeypatch: pytest.MonkeyPatch
     assert page.count('class="viewer"') == image_page.LEAST_DETAILS
 
 
+def test_every_flagged_image_can_be_opened_and_the_page_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    noise = Pixels(rng.uniform(size=(200, 200, 3)).astype(np.float32))
+    items = [image(f"p{k}", 9.0 - k / 10 if k < 60 else 1.0, regions=2 * (k < 60), image=noise) for k in range(120)]
+    page = render_report(result_of(*items))
+    shown, _, more = page.partition("<template")
+    assert shown.count('class="viewer"') == 40
+    assert more.count('class="viewer"') == more.count("</template>") == 20
+    assert [f'id="item-{n}"' in more for n in (39, 40, 59, 60)] == [False, True, True, False]
+    entries = [entry for number in range(2) for entry in sheet(page, number)]
+    assert [entry["view"] for entry in entries] == [*range(60), *[None] * 60]
+    assert "without a normal version, to keep the page small" in visible(more)
+    assert more.count("at x 3, y 25; p 0.02") == 20
+    monkeypatch.setattr(image_page, "MORE_BYTES", 30_000)
+    small = render_report(result_of(*items)).partition("<template")[2]
+    assert 0 < small.count('class="viewer"') < 20 == small.count("</template>")
+    assert "the page would grow too large. Its findings are complete" in visible(small)
+
+
 def test_empty_result_makes_a_page() -> None:
     assert "Nothing could be scored" in visible(render_report(result_of()))
     assert "d.png truncated" in visible(render_report(result_of(failed("d.png", "truncated"))))

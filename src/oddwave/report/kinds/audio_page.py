@@ -21,7 +21,17 @@ from oddwave.report.kinds.audio_figures import (
 from oddwave.report.kinds.audio_files import AudioPlan, embedded_part, loudness_db, part_names, plan_audio
 from oddwave.report.kinds.audio_words import band_text, describe, moment_text, place_text, rarity_text
 from oddwave.report.kinds.image_figures import MapScale, encoded, map_legend, map_scale
-from oddwave.report.kinds.views import Box, item_view, items_content, num_details, ranked
+from oddwave.report.kinds.views import (
+    MORE_BYTES,
+    NOT_DRAWN,
+    Box,
+    item_view,
+    items_content,
+    layer_bytes,
+    num_details,
+    num_opened,
+    ranked,
+)
 from oddwave.results import AudioEvent, AudioExcerpt, AudioResult, CalibrationSummary, DetectionResult
 
 __all__ = ["audio_content"]
@@ -43,6 +53,7 @@ _HEARD = {
     "normal": ("Normal", "as it would sound"),
     "odd": ("Odd part", "input minus normal"),
 }
+_UNEXPLAINED = "No excerpt was made of this recording: only the most abnormal ones are explained."
 _LIMIT = (
     "The normal version is made from the recording itself: what is too loud is lowered, what is too quiet is raised. "
     "Sound that is missing altogether cannot be put back."
@@ -57,17 +68,23 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
     items, plans = ranked(result.items), plan_audio(result.recordings)
     scale = map_scale(result, lambda item: None if item.excerpt is None else item.excerpt.anomaly_map)
     views: list[dict[str, Any]] = []
+    more: list[dict[str, Any]] = []
     first_views: dict[int, int] = {}
-    for place, item in enumerate(items[: num_details(items, LEAST_DETAILS)]):
-        first_views[place] = len(views)
-        for number in range(max(1, len(item.excerpts))):
+    num_views, left = num_details(items, LEAST_DETAILS), MORE_BYTES
+    for place, item in enumerate(items[: num_opened(items, LEAST_DETAILS)]):
+        first_views[place] = len(views) + len(more)
+        few = place >= num_views  # the others have all their excerpts
+        for number in range(max(1, len(item.excerpts[: 1 if few else None]))):
             sound = _sound(item, number, plans.get((item.id, number)), audio_folder)
-            views.append(_view(item, (place, number), len(views), scale, result.calibration) | sound)
+            view = _view(item, (place, number), len(views) + len(more), scale, result.calibration, drawn=left > 0)
+            (more if few else views).append(view | sound)
+            left -= layer_bytes(view["layers"]) if few else 0
     linked = audio_folder is not None and any(not plan.embed for plan in plans.values())
     content = items_content(
         result,
         place_text,
         views,
+        more,
         columns=("Length",),
         legend=map_legend(scale, "Anomaly map", "event", background=", #17293d") | {"levels": level_stops()},
         media_sources="data: file: 'self'" if linked else "data:",
@@ -82,7 +99,13 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
 
 
 def _view(
-    item: AudioResult, place: tuple[int, int], index: int, scale: MapScale, normal: CalibrationSummary
+    item: AudioResult,
+    place: tuple[int, int],
+    index: int,
+    scale: MapScale,
+    normal: CalibrationSummary,
+    *,
+    drawn: bool = True,
 ) -> dict[str, Any]:
     """Return a recording with its most abnormal excerpt or, in a view of its own, a further one.
 
@@ -106,8 +129,8 @@ def _view(
         index,
         PART_LABELS,
         lambda event: _finding(event, item, excerpt, axis),
-        layers=None if excerpt is None or axis is None else _layers(excerpt, axis, scale),
-        problem="No excerpt was made of this recording: only the most abnormal ones are explained.",
+        layers=None if excerpt is None or axis is None or not drawn else _layers(excerpt, axis, scale),
+        problem=_UNEXPLAINED if drawn else NOT_DRAWN,
         **shown,
     )
     if number:

@@ -22,6 +22,9 @@ from oddwave.report import wording
 from oddwave.results import DetectionResult
 
 __all__ = [
+    "DETAIL_PX",
+    "QUALITY",
+    "SMALL_QUALITY",
     "MapScale",
     "channels_text",
     "detail_size",
@@ -39,6 +42,7 @@ __all__ = [
 THUMB_PX = 128
 THUMB_BYTES = 4_096
 DETAIL_PX = 512
+QUALITY, SMALL_QUALITY = 80, 60
 SMALLEST_DETAIL_PX = 256  # smaller images are magnified in whole steps, so that their pixels can be told apart
 TOP_IN_THRESHOLDS = 3.0
 _BILINEAR = Image.Resampling.BILINEAR
@@ -132,11 +136,11 @@ def channels_text(num_channels: int) -> str:
     return f"The mean of {num_channels} channels is shown."
 
 
-def detail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the (width, height) in which an image of that (width, height) is drawn."""
+def detail_size(size: tuple[int, int], most: int = DETAIL_PX) -> tuple[int, int]:
+    """Return the (width, height) in which an image of that (width, height) is drawn, of at most `most` px a side."""
     longest = max(size)
-    if longest > DETAIL_PX:
-        return max(1, round(size[0] * DETAIL_PX / longest)), max(1, round(size[1] * DETAIL_PX / longest))
+    if longest > most:
+        return max(1, round(size[0] * most / longest)), max(1, round(size[1] * most / longest))
     factor = math.ceil(SMALLEST_DETAIL_PX / longest) if longest < SMALLEST_DETAIL_PX else 1
     return size[0] * factor, size[1] * factor
 
@@ -173,9 +177,9 @@ def thumbnail(image: Image.Image) -> str:
     return _data_uri(data, kind)
 
 
-def encoded(image: Image.Image) -> str:
+def encoded(image: Image.Image, quality: int = QUALITY) -> str:
     """Return an image as a data URI."""
-    return _data_uri(*_bytes(image, quality=80))
+    return _data_uri(*_bytes(image, quality=quality))
 
 
 def _bytes(image: Image.Image, quality: int) -> tuple[bytes, str]:

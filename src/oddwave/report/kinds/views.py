@@ -16,13 +16,17 @@ from oddwave.visible import visible
 
 __all__ = [
     "MAX_DETAILS",
+    "MORE_BYTES",
+    "NOT_DRAWN",
     "BandBar",
     "Box",
     "by_score",
     "item_row",
     "item_view",
     "items_content",
+    "layer_bytes",
     "num_details",
+    "num_opened",
     "peak_parts",
     "ranked",
     "share_bars",
@@ -32,6 +36,9 @@ MAX_OPEN = 3
 MAX_ROWS = 1_000
 MAX_DETAILS = 40
 MAX_FINDINGS = 40
+MAX_OPENED = 5_000  # flagged items that can be opened at all
+MORE_BYTES = 12_000_000  # of the page, for what is drawn of flagged items beyond the first
+NOT_DRAWN = "Not drawn: so many are anomalous that the page would grow too large. Its findings are complete."
 
 Box = tuple[float, float, float, float]
 
@@ -62,6 +69,16 @@ def num_details(items: Sequence[Any], least: int) -> int:
     return min(len(items), max(least, min(sum(bool(item.flagged) for item in items), MAX_DETAILS)))
 
 
+def num_opened(items: Sequence[Any], least: int) -> int:
+    """Return how many items can be opened: those shown in detail and, on request, every flagged one within bounds."""
+    return max(num_details(items, least), min(sum(bool(item.flagged) for item in items), MAX_OPENED))
+
+
+def layer_bytes(layers: Mapping[str, Any] | None) -> int:
+    """Return how much of the page is taken by what is drawn of an item."""
+    return sum(len(text) for text in (layers or {}).values() if isinstance(text, str))
+
+
 def peak_parts(item: Any) -> dict[str, float]:
     """Return the terms of an item's score where that is highest."""
     peak = int(np.nan_to_num(item.scores, nan=-np.inf).argmax())
@@ -75,13 +92,21 @@ def share_bars(shares: Sequence[tuple[str, float]]) -> tuple[BandBar, ...]:
 
 
 def items_content(
-    result: DetectionResult, place: Callable[[Any], str], views: Sequence[Mapping[str, Any]] = (), **changes: Any
+    result: DetectionResult,
+    place: Callable[[Any], str],
+    views: Sequence[Mapping[str, Any]] = (),
+    more_views: Sequence[Mapping[str, Any]] = (),
+    **changes: Any,
 ) -> dict[str, Any]:
-    """Return what `templates/items.html` shows beyond the shell of every page; `changes` replace or add entries."""
-    items = ranked(result.items)
+    """Return what `templates/items.html` shows beyond the shell of every page; `changes` replace or add entries.
+
+    `views` stand in the page, `more_views` are put there when they are opened.
+    """
+    items, num = ranked(result.items), len(views) + len(more_views)
     return {
         "views": views,
-        "rows": [item_row(item, index, place, index < len(views)) for index, item in enumerate(items[:MAX_ROWS])],
+        "more_views": more_views,
+        "rows": [item_row(item, index, place, index < num) for index, item in enumerate(items[:MAX_ROWS])],
         "num_rows": len(items),
         "overview": "",
         "place_head": "Where" if any(item.events for item in items) else "",

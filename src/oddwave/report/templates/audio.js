@@ -59,10 +59,8 @@
     if (box.open) box.querySelectorAll("audio").forEach((audio) => { audio.preload = "metadata"; });
   }
 
-  document.querySelectorAll(".recording").forEach((box) => {
-    ready(box);
-    box.addEventListener("toggle", () => ready(box));
-  });
+  document.querySelectorAll(".recording").forEach(ready);
+  document.addEventListener("toggle", ({ target }) => { if (target.matches(".recording")) ready(target); }, true);
   document.addEventListener("play", onPlay, true);
   document.addEventListener("seeked", ({ target }) => draw(target), true);
   document.addEventListener("click", onClick);

@@ -79,8 +79,19 @@
 
   /* -- detailed views ---------------------------------------------------------------------------------------------- */
 
+  /* Flagged items beyond the first lie in templates until they are asked for, each behind the one before it. */
+  function take(view) {
+    const template = document.getElementById(`more-${view}`);
+    const box = template.content.firstElementChild;
+    const shown = [...document.querySelectorAll("#details > .detail")];
+    const next = shown.find((other) => Number(other.id.slice("item-".length)) > view);
+    document.getElementById("details").insertBefore(box, next || null);
+    place(box);
+    return box;
+  }
+
   function open(view) {
-    const box = document.getElementById(`item-${view}`);
+    const box = document.getElementById(`item-${view}`) || take(Number(view));
     box.open = true;
     box.scrollIntoView({ block: "start" });
     box.querySelector("summary").focus({ preventScroll: true });
@@ -129,9 +140,12 @@
     event.preventDefault();
   }
 
+  /* A box's number stays inside the image. */
+  const place = (within) => within.querySelectorAll(".stage .box").forEach((box) => box.classList.toggle("under", parseFloat(box.style.top) < 5));
+
   if (sheet) showSheet();
   document.querySelectorAll("input[data-layer]:checked").forEach((input) => { input.closest(".viewer").dataset.layer = input.value; }); // after a reload
-  document.querySelectorAll(".stage .box").forEach((box) => box.classList.toggle("under", parseFloat(box.style.top) < 5)); // its number stays inside
+  place(document);
   document.addEventListener("input", onInput);
   document.addEventListener("click", onClick);
   document.addEventListener("pointerdown", onDrag);
