@@ -19,6 +19,7 @@ from oddwave.presets import PRESETS, Modality
 from oddwave.registry import MODALITIES
 
 __all__ = [
+    "LONGEST_CLIP",
     "PRESETS",
     "AudioConfig",
     "CalibrationConfig",
@@ -42,7 +43,8 @@ __all__ = [
 _MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a slip of the keyboard
 _MOST_LEVELS = 64
 _LARGEST_WINDOW = 1_000_000
-_LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
+LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
+_USUAL_RATE = 16_000
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -238,14 +240,14 @@ class ImageConfig(_Frozen):
 class AudioConfig(_Frozen):
     """How a recording becomes clips, and a clip a map; the map is then scored as images are (`maps` section).
 
-    Recordings are brought to `sample_rate` and cut into clips of `clip_s` seconds that overlap by `overlap` of their
-    length. A map has `num_rows` frequency rows from `f_min_hz` to `f_max_hz` (default 0.47 `sample_rate`) and `columns`
-    time columns. `clip_weight` is the share that the clip as a whole has in its score (`clip_spaces`, judged against
-    `num_background` synthesised sounds), the rest being its anomaly map's. `channels` mixes all channels into one, or
-    takes each for itself.
+    Recordings are brought to `sample_rate` ("auto": the lowest of those that are learnt from, bands ending at 20 kHz)
+    and cut into clips of `clip_s` seconds that overlap by `overlap`, a share of it. A map has `num_rows` frequency rows
+    from `f_min_hz` to `f_max_hz` (default 0.47 `sample_rate`) and `columns` time columns. `clip_weight` is the share
+    that the clip as a whole has in its score (`clip_spaces`, judged against `num_background` synthesised sounds), the
+    rest being its anomaly map's. `channels` mixes all channels into one, or takes each for itself.
     """
 
-    sample_rate: int = Field(default=16000, ge=1000, le=1_000_000)
+    sample_rate: Annotated[int, Field(ge=1000, le=1_000_000)] | Literal["auto"] = "auto"
     clip_s: float = Field(default=4.0, gt=0, le=600)
     overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     channels: Literal["mix", "each"] = "mix"
@@ -258,15 +260,18 @@ class AudioConfig(_Frozen):
     clip_spaces: tuple[Literal["features", "texture", "levels"], ...] = ("features", "texture", "levels")
     clip_weight: Weight | Literal["auto"] = "auto"
     num_background: int = Field(default=400, ge=0, le=1_000_000, description="0: distances from normals alone")
-    max_clips: int = Field(
-        default=1000, ge=2, le=10_000_000, description="training clips kept; more are thinned evenly"
-    )
+    max_clips: int = Field(default=1000, ge=2, le=10_000_000, description="of more, those that cover all best are kept")
 
     @model_validator(mode="after")
     def _check_length(self) -> "AudioConfig":
-        if self.clip_s * self.sample_rate > _LONGEST_CLIP:
-            raise ValueError(f"a clip has {self.clip_s * self.sample_rate:.0f} samples, at most {_LONGEST_CLIP} work")
+        if self.clip_s * self.rate_hz > LONGEST_CLIP:
+            raise ValueError(f"a clip has {self.clip_s * self.rate_hz:.0f} samples, at most {LONGEST_CLIP} work")
         return self
+
+    @property
+    def rate_hz(self) -> int:
+        """The sample rate; of "auto" 16000, until a fit has seen recordings and put theirs in its place."""
+        return _USUAL_RATE if self.sample_rate == "auto" else self.sample_rate
 
 
 class ReconstructionConfig(_Frozen):

@@ -14,6 +14,7 @@ image or excerpt; n samples, F frequency rows and M time columns of a sound's ma
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -267,7 +268,8 @@ class AudioEvent:
 
     `level_db` is how far its power lies above what is normal there; negative: something is missing. `score` is the
     highest of the clips that it lies in, `p_value` that of such a peak among the highest scores of stretches of normal
-    sound as long as the recording. `throughout` says that it lasts as long as the recording.
+    sound as long as the recording. `throughout` says that it lasts as long as the recording, `channel` which one of
+    several carries it ("left", "channel 3 of 4"), where one clearly does.
     """
 
     item: str
@@ -281,6 +283,7 @@ class AudioEvent:
     p_value: float
     throughout: bool = False
     strength: Strength = UNKNOWN
+    channel: str = ""
 
 
 @runtime_checkable
@@ -327,8 +330,9 @@ class AudioResult(Judged):
     Alpha is the rate of false alarms per recording: a clip is anomalous where it lies in an event, from `threshold` on
     in a recording of this length. `score` is that of its most abnormal clip, and `p_value` that of such a peak among
     the highest scores of stretches of normal sound as long as the recording. `excerpt` explains the most abnormal part,
-    `more_excerpts` those of further events, the strongest first. `channel` says which one of several it is. A recording
-    that could not be judged has one NaN score and an `error`.
+    `more_excerpts` those of further events, the strongest first. `channel` says which one of several it is,
+    `recorded_at` when it was made, where its name or its file says so. A recording that could not be judged has one NaN
+    score and an `error`.
     """
 
     id: str
@@ -350,6 +354,7 @@ class AudioResult(Judged):
     more_excerpts: tuple[AudioExcerpt, ...] = ()
     channel: str = ""
     strength: Strength = UNKNOWN  # of the item as a whole
+    recorded_at: datetime | None = None
 
     @property
     def p_value(self) -> float:

@@ -35,7 +35,10 @@ def test_the_odd_one_of_a_folder_is_named(folder, tmp_path):
     assert "flattered" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
-def test_what_cannot_be_judged_without_normals_says_what_can(folder, tmp_path):
+def test_another_modality_than_there_is_or_than_the_data_are_of_is_refused(folder, tmp_path):
+    done = CliRunner().invoke(app, ["detect", str(folder), "-o", str(tmp_path / "out"), "--modality", "video"])
+    assert done.exit_code == 2
+    assert "expected series, image or audio" in done.output
     done = CliRunner().invoke(app, ["detect", str(folder), "-o", str(tmp_path / "out"), "--modality", "audio"])
     assert done.exit_code == 2
-    assert "expected series or image; audio needs healthy recordings" in done.output
+    assert "holds no recordings" in done.output

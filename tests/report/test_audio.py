@@ -387,8 +387,9 @@ def test_excerpts_of_one_recording_are_files_of_their_own(tmp_path: Path) -> Non
 def test_what_lasts_is_told_as_such_and_the_side_is_named() -> None:
     louder = replace(event("p"), low_hz=0.0, high_hz=8000.0, level_db=3.0, throughout=True)
     assert describe(louder) == "louder sound at almost all frequencies throughout, 3 dB above normal"
-    item = replace(recording("p/channel_2", 9.0), events=(louder,), channel="right")
-    assert place_text(item).startswith("right channel: louder sound")
+    item = replace(recording("p/channel_2", 9.0), events=(replace(louder, channel="right"),), channel="right")
+    assert place_text(item) == f"{describe(louder)}, in the right channel"
+    assert describe(replace(louder, channel="channel 3 of 4")) == f"{describe(louder)}, in channel 3 of 4"
     assert "Channel right" in visible(render_report(result_of(item)))
 
 

@@ -51,6 +51,9 @@ def block_maxima(scores: Float[np.ndarray, " n"], block_size: int) -> Float[np.n
 class Calibration:
     """Scores of held-out normals: one per point (stream) or instance (panel), and the maxima of independent blocks.
 
+    `judges_itself` says that they are scores of the very data that are judged: each is compared with
+    the others then, and not with itself.
+
     Raises:
         DataError: there are no scores, or some are not finite: no threshold follows from such.
     """
@@ -59,6 +62,7 @@ class Calibration:
     blocks: Float[np.ndarray, " B"]
     block_size: int
     source: str
+    judges_itself: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would judge silently wrong."""
@@ -104,7 +108,21 @@ class Calibration:
 
     def p_values(self, scores: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
         """Return each point's (or instance's) conformal p-value."""
-        return conformal_p_values(scores, self.scores)
+        known = conformal_p_values(scores, self.scores)
+        if not self.judges_itself:
+            return known
+        num = len(self.scores)
+        return np.where(np.isin(scores, self.scores), (known * (num + 1.0) - 1.0) / num, known)
+
+    def without(self, own: slice) -> "Calibration":
+        """Return the calibration by all scores but these, for the item that they are of; itself where none is left.
+
+        The scores must be of blocks of one.
+        """
+        kept = np.delete(self.scores, own)
+        if not len(kept):
+            return self
+        return Calibration(kept, kept, 1, self.source)
 
     def labels(self, scores: Float[np.ndarray, " N"], rule: Rule) -> Int[np.ndarray, " N"]:
         """Return 1 (anomalous by the rule), 0 (normal) or -1 (not judged: the score is NaN)."""
@@ -167,6 +185,12 @@ class Calibration:
         if rule.threshold is not None:
             return rule.threshold
         maxima = self.blocks if num_blocks == 1 else block_maxima(self.blocks, num_blocks)
+        if (
+            self.judges_itself
+            and self.block_size == 1
+            and (rank := int(rule.alpha * len(maxima) * (1.0 + _ROUNDING))) > 0
+        ):
+            return float(np.sort(maxima)[-rank])
         exact = threshold_of(np.sort(maxima)[::-1], rule.alpha)  # type: ignore[arg-type]
         if np.isfinite(exact) or (self.block_size == 1 and num_blocks == 1):
             return exact
@@ -177,11 +201,15 @@ class Calibration:
         return float(max(np.nextafter(highest, np.inf), tail.score(of_one)))
 
     def _maxima(self, peak: float, num_blocks: int = 1) -> Float[np.ndarray, " b"]:
-        """Return the maxima of normal stretches, without this very peak and its neighbours: no block judges itself."""
-        place = np.flatnonzero(self.blocks == peak)[:1] if self.block_size > 1 else np.zeros(0, int)
+        """Return the maxima of normal stretches, without this very peak and its neighbours: no block judges itself.
+
+        Items have no neighbours, and a block of one is left out only where the data judge themselves.
+        """
+        apart, reach = self.block_size > 1 or self.judges_itself, int(self.block_size > 1)
+        place = np.flatnonzero(self.blocks == peak)[:1] if apart else np.zeros(0, int)
         blocks = self.blocks
         if len(place):
-            blocks = np.delete(blocks, np.arange(max(place[0] - 1, 0), min(place[0] + 2, len(blocks))))
+            blocks = np.delete(blocks, np.arange(max(place[0] - reach, 0), min(place[0] + reach + 1, len(blocks))))
         return blocks if num_blocks == 1 or not len(blocks) else block_maxima(blocks, num_blocks)
 
 

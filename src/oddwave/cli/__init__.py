@@ -154,11 +154,11 @@ def detect(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Flag the anomalies in one file, or among the images of a folder.
+    """Flag the anomalies in one file, or among the images or recordings of a folder.
 
-    No normal data are needed: each stretch or image is compared with the rest. Writes what `oddwave score` writes,
-    and ends with the same statuses: 0 nothing found, 1 something found (with --exit-code), 2 refused, 3 some items
-    not judged.
+    No normal data are needed: each stretch, image or recording is compared with the rest, the clips of a single
+    recording with its other clips. Writes what `oddwave score` writes, and ends with the same statuses: 0 nothing
+    found, 1 something found (with --exit-code), 2 refused, 3 some items not judged.
 
     \b
     Examples:
@@ -166,6 +166,7 @@ def detect(
         oddwave detect plant.csv -o out --timestamp when --columns flow,pressure
         oddwave detect plant.csv -o out --exclude "label,*_raw" --preset fast
         oddwave detect parts/ -o out --modality image --flag 10
+        oddwave detect recordings/ -o out --modality audio
         oddwave detect metrics.csv -o out --exit-code --json -q
     """
     from oddwave.report.outputs import require_writable

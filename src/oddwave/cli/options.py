@@ -129,7 +129,7 @@ NoHeader = Annotated[bool, typer.Option("--no-header", help="The first row is da
 Kind = Annotated[
     str, typer.Option(metavar="auto|stream|panel", help="Rows are points in time (stream) or whole instances (panel).")
 ]
-DataModality = Annotated[str, typer.Option("--modality", metavar="series|image", help="What the data are.")]
+DataModality = Annotated[str, typer.Option("--modality", metavar="series|image|audio", help="What the data are.")]
 Preset = Annotated[str | None, typer.Option(metavar="fast|balanced|accurate", help="[default: balanced]")]
 Seed = Annotated[int | None, typer.Option(help="Same seed and number of threads, same model.  [default: 0]")]
 Device = Annotated[
@@ -272,7 +272,8 @@ def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tu
     except DataError as error:
         if Path(data).is_dir():
             error.add_note(
-                "images have commands of their own: oddwave fit image, or oddwave detect with modality image"
+                "images have commands of their own: oddwave fit image, or oddwave detect with modality image; "
+                "recordings likewise, with audio"
             )
         raise
     from oddwave.detector import Detector
@@ -353,8 +354,6 @@ def asked_for(
 
 def detectable(modality: str) -> "Modality":
     """Return a modality of which data without normal ones can be judged. Raises: ConfigError for another."""
-    if modality not in ("series", "image"):
-        raise ConfigError(
-            f"--modality is {modality!r:.40}: expected series or image; audio needs healthy recordings, see fit audio"
-        )
+    if modality not in ("series", "image", "audio"):
+        raise ConfigError(f"--modality is {modality!r:.40}: expected series, image or audio")
     return modality  # type: ignore[return-value]

@@ -377,7 +377,7 @@ class ModalityDetector(ABC):
         if isinstance(own, Unjudged):
             return self._unjudged(own)
         result = self._join(own, rule)
-        result = result.rated(self.fitted_calibration().strength(result.score, self._num_blocks(own)))
+        result = result.rated(own.judge(self.fitted_calibration()).strength(result.score, self._num_blocks(own)))
         wanted = explain == "all" or (explain == "flagged" and result.flagged)
         return self._explain(own, result, rule) if wanted and not own.fault else result
 

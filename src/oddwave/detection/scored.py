@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from oddwave.calibration.conformal import Calibration
 from oddwave.errors import ConfigError
 
 __all__ = ["EXPLAIN", "Explain", "Scored", "Unjudged", "check_explain"]
@@ -45,6 +46,10 @@ class Scored:
     def rows(self) -> Float[np.ndarray, " R"]:
         """One score: that of the highest part of the item."""
         return np.array([self.scores.max()])
+
+    def judge(self, calibration: Calibration) -> Calibration:
+        """Return what the item is to be judged by: a calibration, or the part of it that is not its own."""
+        return calibration
 
 
 def check_explain(explain: object) -> None:

@@ -39,9 +39,9 @@ class AudioMapSettings:
     @classmethod
     def of(cls, config: AudioConfig) -> Self:
         """Take the map that a detector's settings describe; a clip is a whole number of columns long."""
-        samples_per_column = max(1, round(config.clip_s * config.sample_rate / config.columns))
+        samples_per_column = max(1, round(config.clip_s * config.rate_hz / config.columns))
         return cls(
-            sample_rate=config.sample_rate,
+            sample_rate=config.rate_hz,
             clip_samples=samples_per_column * config.columns,
             f_min=config.f_min_hz,
             f_max=config.f_max_hz,

@@ -9,22 +9,28 @@ Legend: N clips of a recording, S parts of a clip, B bands of levels.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
+from oddwave.calibration.trimming import below_fence
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.audio.excerpts import events_of_runs, explained
-from oddwave.detection.audio.model import AudioModel, ClipScores
+from oddwave.detection.audio.hearing import hearing_of
+from oddwave.detection.audio.itself import calibrated_itself
+from oddwave.detection.audio.model import AudioModel, Calibrating, ClipScores
 from oddwave.detection.audio.runs import Run, find_runs, lowest_event_score, run_labels
-from oddwave.detection.audio.split import hop_samples, shared_clips, split_added, split_clips
+from oddwave.detection.audio.scored import ScoredRecording
+from oddwave.detection.audio.sides import channel_name, with_sides
+from oddwave.detection.audio.split import AudioSplit, hop_samples, shared_clips, split_added, split_clips
 from oddwave.detection.audio.terms import AudioTerms, audio_map_of
 from oddwave.detection.audio.traits import clip_traits, mean_traits
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged
@@ -38,24 +44,16 @@ from oddwave.detection.map_state import audio_state, restore_audio
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.read_options import check_read_options
 from oddwave.errors import DataError
+from oddwave.progress import progress
 from oddwave.records import AnyResult, AudioResult
 from oddwave.sources.audio.clips import ClipStream, cut_clips
 from oddwave.sources.audio.items import AudioFailure, AudioItem, AudioSet
 from oddwave.sources.audio.reader import read_audio
 
-__all__ = ["AudioDetector", "ScoredRecording"]
+__all__ = ["AudioDetector"]
 
 _RATE_MARGIN = 0.98
-
-
-@dataclass(frozen=True, eq=False)
-class ScoredRecording(Scored):
-    """The scores of a recording's clips, where these begin, and the levels of their bands."""
-
-    item: AudioItem
-    starts_s: Float[np.ndarray, " N"] = field(default_factory=lambda: np.zeros(1))
-    bands_db: Float[np.ndarray, "N S B"] = field(default_factory=lambda: np.zeros((1, 1, 1)))
-    notes: tuple[str, ...] = ()
+_NEEDS_NORMALS = "a denoiser in pixel space needs healthy recordings to learn from: fit on those, then score others"
 
 
 class AudioDetector(MapDetector):
@@ -63,14 +61,14 @@ class AudioDetector(MapDetector):
 
     modality: ClassVar[str] = "audio"
     noun: ClassVar[str] = "recordings"
-    needs_normals: ClassVar[str] = "audio needs healthy recordings to learn from: fit on those, then score others"
     result_kind: Literal["recording"] = "recording"
     model: AudioModel | None
 
     def __init__(self, config: DetectorConfig, read_options: dict[str, Any]) -> None:
         super().__init__(config, read_options)
         check_read_options(read_options, read_audio)
-        self._thresholds: tuple[Calibration | None, dict[tuple[int, Rule], float]] = (None, {})
+        self._given, self._chooses_rate = config, config.audio.sample_rate == "auto"
+        self._thresholds: tuple[Calibration | None, dict[tuple[int, int, Rule], float]] = (None, {})
 
     def _read(self, source: Any, *, learn: bool) -> AudioSet:
         """Read recordings; of a folder with a train and a test part, the one that is meant. Raises: DataError."""
@@ -84,19 +82,52 @@ class AudioDetector(MapDetector):
 
         Raises: DataError when recordings cannot be read or give fewer than ten clips.
         """
-        audio_map = audio_map_of(self.config.audio)
-        split = split_clips(data.items, audio_map, self.config, stop_on_error=self._stops, show=job.show_progress)
+        split, found = self._fitted_on(data, job, among=False)
+        self._audio_model.left_out = None
+        even, recording = split.even[found.numbers], split.recording[found.numbers]
+        scores = [found.scores[even & (recording == number)] for number in range(len(split.used))]
+        num = int(even.sum())
+        self.peaks, self.meta["num_calibration_clips"] = found.peaks[even], num
+        return Calibration.fit(scores, 1, f"{num} clips, each judged by what is known without it and those beside it")
+
+    def _learn_itself(self, data: AudioSet, job: FitJob) -> list[Scored]:
+        """Fit and score the same recordings, each compared with the others; the clips of one or two with the rest.
+
+        What scores far beyond the others' quartiles does not calibrate. Raises: as `_learn`, and for a denoiser in
+        pixel space.
+        """
+        if self.config.maps.space != "feature":
+            raise DataError(_NEEDS_NORMALS)
+        split, found = self._fitted_on(data, job, among=True)
+        numbers = {id(item): number for number, item in enumerate(split.used)}
+        scored: list[Scored] = []
+        for item in progress(split.used, "scoring the recordings", job.show_progress):
+            own = self._scored(item, split.folds_of(numbers[id(item)]))
+            if isinstance(own, AudioFailure):
+                raise DataError(own.message)
+            scored.append(own)
+        self._audio_model.left_out = None
+        self.peaks = found.peaks[np.isfinite(below_fence(found.scores))]
+        self.calibration, scored = calibrated_itself(scored, whole=split.whole)
+        self.meta["num_calibration_clips"] = len(self.calibration.scores)
+        self._apart = data
+        judged = {id(own.item): own for own in scored}
+        return [judged.get(id(entry)) or _unread(entry) for entry in data.entries]
+
+    def _fitted_on(self, data: AudioSet, job: FitJob, *, among: bool) -> tuple[AudioSplit, Calibrating]:
+        """Fit the model, take it over, and return the clips and how each scores without its fold."""
+        hearing = self._heard(data.items)
+        audio_map, show = audio_map_of(self.config.audio), job.show_progress
+        split = split_clips(data.items, audio_map, self.config, stop_on_error=self._stops, show=show, among=among)
         model = self._new_model()
         make_networks(model.terms, 1, shows=False)  # its normal version is a level, not a drawing
         found = model.fit(split.clips, split.folds, job)
-        num, recording = len(found.scores), split.recording[found.numbers]
-        self.peaks, self.model, self.choices = found.peaks, model, model.evidence
+        self.model, self.choices = model, {**hearing, **model.evidence}
         self.digests = frozenset(item.digest for item in split.used)
         self.meta = {
             "num_train_recordings": len(split.used),
             "train_duration_s": round(sum(item.duration_s for item in split.used), 1),
             "num_train_clips": len(split.clips),
-            "num_calibration_clips": num,
             "traits": usual_traits([clip_traits(own, model.audio.audio_map.sample_rate) for own in split.clips]),
             "warnings": [
                 *data.notes,
@@ -105,8 +136,15 @@ class AudioDetector(MapDetector):
                 *(failure.message for failure in data.failures),
             ],
         }
-        scores = [found.scores[recording == number] for number in range(len(split.used))]
-        return Calibration.fit(scores, 1, f"{num} clips, each judged by what is known without it and those beside it")
+        return split, found
+
+    def _heard(self, items: Sequence[AudioItem]) -> dict[str, Any]:
+        """Settle the sample rate by the recordings, where it is not given; return the choice."""
+        if not self._chooses_rate:
+            return {}
+        hearing = hearing_of(items, self._given.audio)
+        self.config = self._given.with_overrides(hearing.overrides)
+        return {"sample_rate": {"chosen": f"{hearing.sample_rate} Hz", "why": hearing.why}}
 
     def _extend(self, taken: Sequence[Taken], rng: np.random.Generator) -> Extension:
         """Add clips to the memory of patches and to the normals of whole clips.
@@ -137,14 +175,15 @@ class AudioDetector(MapDetector):
             own = entry if isinstance(entry, AudioFailure) else self._scored(entry)
             yield Unjudged(own.id, own.message) if isinstance(own, AudioFailure) else own
 
-    def _scored(self, item: AudioItem) -> ScoredRecording | AudioFailure:
-        """Score a recording clip by clip."""
+    def _scored(self, item: AudioItem, folds: Int[np.ndarray, " N"] | None = None) -> ScoredRecording | AudioFailure:
+        """Score a recording clip by clip, each by what is known without its fold where folds are given."""
         found, starts, flags = list[ClipScores](), list[float](), set[str]()
         traits, rate = list[dict[str, float]](), self._audio_model.audio.audio_map.sample_rate
         try:
             clips = self._clips(item)
-            while block := list(islice(clips, BATCH)):
-                own = self._audio_model.score(np.stack([clip.samples for clip in block]))
+            while block := list(islice(clips, _run_length(folds, len(starts)))):
+                with nullcontext() if folds is None else self._audio_model.without(int(folds[len(starts)])):
+                    own = self._audio_model.score(np.stack([clip.samples for clip in block]))
                 found.append(replace(own, maps=own.maps[:0]))
                 starts += [clip.start_s for clip in block]
                 traits += [clip_traits(clip.samples, rate) for clip in block]
@@ -170,22 +209,26 @@ class AudioDetector(MapDetector):
         return np.array([int(bool(self._runs(scored, rule)))])
 
     def _runs(self, scored: Scored, rule: Rule) -> tuple[Run, ...]:
-        return find_runs(scored.scores, self._threshold(len(scored.scores), rule))
+        return () if scored.fault else find_runs(scored.scores, self._threshold(scored, rule))
 
-    def _threshold(self, num_clips: int, rule: Rule) -> float:
-        """Return the score from which on a clip is an event in a recording of this many."""
+    def _threshold(self, scored: Scored, rule: Rule) -> float:
+        """Return the score from which on a clip is an event in this recording, which its length decides."""
         calibration = self.fitted_calibration()
         if self._thresholds[0] is not calibration:  # healthy data were added
             self._thresholds = calibration, {}
-        known = self._thresholds[1]
-        if (num_clips, rule) not in known:
-            known[num_clips, rule] = lowest_event_score(calibration, rule, num_clips)
-        return known[num_clips, rule]
+        own = scored.known_as.start if isinstance(scored, ScoredRecording) and scored.known_as else -1
+        known, key = self._thresholds[1], (own, len(scored.scores), rule)
+        if key not in known:
+            known[key] = lowest_event_score(scored.judge(calibration), rule, len(scored.scores))
+        return known[key]
 
     def _join(self, scored: Scored, rule: Rule) -> AudioResult:
         assert isinstance(scored, ScoredRecording)
-        calibration, item, num = self.fitted_calibration(), scored.item, len(scored.scores)
-        flattered = ("this very recording was trained on: its score is flattered",) * (item.digest in self.digests)
+        if scored.fault:
+            return self._unjudged(Unjudged(scored.item.id, scored.fault))
+        calibration, item, num = scored.judge(self.fitted_calibration()), scored.item, len(scored.scores)
+        flattered = item.digest in self.digests and not scored.apart
+        notes = ("this very recording was trained on: its score is flattered",) * flattered
         runs = self._runs(scored, rule)
         result = AudioResult(
             id=item.id,
@@ -198,25 +241,26 @@ class AudioDetector(MapDetector):
             sample_rate=item.sample_rate,
             recording=item,
             parts=scored.parts,
-            notes=(*scored.notes, *flattered),
+            notes=(*scored.notes, *notes),
             peak_p_value=calibration.event_p_value(float(scored.scores.max()), num),
-            threshold=self._threshold(num, rule),
-            channel=_channel_name(item),
+            threshold=self._threshold(scored, rule),
+            channel=channel_name(item.channel, item.num_channels),
+            recorded_at=item.recorded_at,
         )
-        events = events_of_runs(self._audio_model, result, runs, scored.bands_db, self._evidence)
-        return self._rated(replace(result, events=events))
+        events = events_of_runs(self._audio_model, result, runs, scored.bands_db, calibration.event_p_value)
+        return self._rated(scored, replace(result, events=events))
 
-    def _rated(self, result: AudioResult) -> AudioResult:
+    def _rated(self, scored: Scored, result: AudioResult) -> AudioResult:
         """Return a recording whose events say how far beyond as long stretches of normal sound they lie."""
-        calibration, num = self.fitted_calibration(), len(result.scores)
-        rated = (replace(event, strength=calibration.strength(event.score, num)) for event in result.events)
+        calibration, num = scored.judge(self.fitted_calibration()), len(result.scores)
+        rated = (
+            replace(event, strength=calibration.strength(event.score, num), channel=event.channel or result.channel)
+            for event in result.events
+        )
         return replace(result, events=tuple(rated))
 
     def _num_blocks(self, scored: Scored) -> int:
         return len(scored.scores)
-
-    def _evidence(self, peak: float, num_clips: int) -> float:
-        return self.fitted_calibration().event_p_value(peak, num_clips)
 
     def _explain(self, scored: Scored, result: AnyResult, rule: Rule) -> AudioResult:
         """Add excerpts, what they would have sounded like, and where in them the events lie."""
@@ -224,8 +268,10 @@ class AudioDetector(MapDetector):
         assert isinstance(result, AudioResult)
         clips = self._clips(scored.item)
         runs, threshold = self._runs(scored, rule), self._peak_threshold(rule)
-        found = explained(self._audio_model, result, runs, scored.bands_db, clips, threshold, self._evidence)
-        return self._rated(found)
+        evidence = scored.judge(self.fitted_calibration()).event_p_value
+        found = explained(self._audio_model, result, runs, scored.bands_db, clips, threshold, evidence)
+        rate = self._audio_model.audio.audio_map.sample_rate
+        return self._rated(scored, replace(found, events=with_sides(found.events, scored.item, rate)))
 
     def _unjudged(self, failure: Unjudged) -> AudioResult:
         nothing = np.array([np.nan])
@@ -253,7 +299,7 @@ class AudioDetector(MapDetector):
 
     @property
     def _audio_model(self) -> AudioModel:
-        model = self._fitted()
+        model = self._fitted() if self.model is None else self.model
         assert isinstance(model, AudioModel)
         return model
 
@@ -272,7 +318,7 @@ class AudioDetector(MapDetector):
 
     def _not_monitored(self, data: AudioSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
         """Return what could not be judged, and the sound of recordings that lies above what the model hears."""
-        rate = self.config.audio.sample_rate
+        rate = self.config.audio.rate_hz
         above = [item for item in data.items if _RATE_MARGIN * item.sample_rate > rate]
         lines = [
             f"{len(own)} recording(s) at {higher} Hz, such as '{own[0].id}': sound between {rate / 2:g} and "
@@ -310,9 +356,17 @@ class AudioDetector(MapDetector):
         }
 
 
-def _channel_name(item: AudioItem) -> str:
-    """Return which channel of several a recording is; empty for all of them, and for the only one."""
-    if item.channel is None or item.num_channels < 2:
-        return ""
-    number = item.channel + 1
-    return {1: "left", 2: "right"}[number] if item.num_channels == 2 else f"channel {number} of {item.num_channels}"
+def _run_length(folds: Int[np.ndarray, " N"] | None, first: int) -> int:
+    """Return how many clips from this one on are scored together: those of one fold."""
+    if folds is None:
+        return BATCH
+    return max(1, sum(1 for _ in takewhile(lambda fold: fold == folds[first], folds[first : first + BATCH])))
+
+
+def _unread(entry: AudioItem | AudioFailure) -> ScoredRecording:
+    """Return the place of a recording that could not be read: it has no score."""
+    nothing = np.array([np.nan])
+    if isinstance(entry, AudioFailure):
+        item = AudioItem(entry.id, entry.path, 1, 0, None, 1, "")
+        return ScoredRecording(item, nothing, fault=entry.message)
+    return ScoredRecording(entry, nothing, fault="cannot be decoded")

@@ -16,7 +16,8 @@ Legend: N clips, n samples of a clip, R rows and T columns of its map, M side of
 bands of levels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,12 +78,14 @@ class Calibrating:
 class AudioModel(MapModel):
     """The model with the scorer of whole clips, and how the parts of the score lie in normal clips.
 
-    `usual` holds median and robust deviation of the map's highest places, of its upper quarter, and of the whole.
+    `usual` holds median and robust deviation of the map's highest places, of its upper quarter, and of the whole;
+    `left_out`, until it is set to None, what is known without each fold.
     """
 
     audio: AudioTerms
     clip_weight: float = _NEUTRAL_CLIP_WEIGHT
     usual: tuple[tuple[float, float], ...] = ((0.0, 1.0),) * 3
+    left_out: tuple[LeftOut, LeftOut] | None = None
 
     def fit(self, clips: Samples, folds: Folds, job: FitJob = QUIET) -> Calibrating:
         """Learn from normal clips, choose by them, and return how those that calibrate score without their fold.
@@ -98,7 +101,15 @@ class AudioModel(MapModel):
         left_out = LeftOut(self.terms, folds), LeftOut(audio, folds)
         self.evidence["training"] = learn(self.terms, tensors, job, left_out[0])
         self._learn_background(levels, rng, job.show_progress, left_out[1])
-        return self._choose(clips, levels, left_out, job.show_progress)
+        self.left_out = left_out
+        return self._choose(clips, levels, folds.of, job.show_progress)
+
+    @contextmanager
+    def without(self, fold: int) -> Iterator[None]:
+        """Let the model know nothing of a fold of the clips that it was fitted on."""
+        assert self.left_out is not None
+        with self.left_out[0].without(fold), self.left_out[1].without(fold):
+            yield
 
     def remember(self, samples: Samples) -> None:
         """Add normal clips to the memory of patches and to the normals that whole clips are compared with.
@@ -168,17 +179,17 @@ class AudioModel(MapModel):
         self.audio.usual = {name: _usual(np.concatenate(values)) for name, values in found.items()}
 
     def _choose(
-        self, clips: Samples, levels: Float[Tensor, "N R T"], left_out: tuple[LeftOut, LeftOut], show: bool
+        self, clips: Samples, levels: Float[Tensor, "N R T"], every_fold: Int[np.ndarray, " N"], show: bool
     ) -> Calibrating:
         """Plant anomalies in normal clips and choose by them; return the scores of all that calibrate.
 
         A clip, planted in or not, is judged without its fold. With a network in pixel space the first fold is all
         that was never trained on.
         """
-        rng, folds = np.random.default_rng([self.config.seed, 2]), left_out[0].folds.of
+        rng, folds = np.random.default_rng([self.config.seed, 2]), every_fold
         used = np.flatnonzero(folds == 0) if self.terms.pixel_net is not None else np.arange(len(folds))
         clips, levels, folds = clips[used], levels[torch.from_numpy(used)], folds[used]
-        every, whole = self._all_terms(levels, folds, left_out, "scoring the clips", show)
+        every, whole = self._all_terms(levels, folds, "scoring the clips", show)
         some, sample = (
             np.sort(rng.choice(len(used), min(most, len(used)), replace=False))
             for most in (_MOST_COMPARED, _SELECTION_CLIPS)
@@ -186,13 +197,13 @@ class AudioModel(MapModel):
         planted, kinds = _planted(clips[sample], self.audio.audio_map.sample_rate, rng)
         foreign = make_background_audio(len(sample), clips.shape[1], self.audio.audio_map.sample_rate, rng)
         odd, odd_whole = self._all_terms(
-            self._levels(planted, "", False), np.tile(folds[sample], _ANOMALIES_PER_CLIP), left_out, "planting", show
+            self._levels(planted, "", False), np.tile(folds[sample], _ANOMALIES_PER_CLIP), "planting", show
         )
         noise_levels = dict(self.terms.noise_levels)
         normal = {name: own[some] for name, own in every.items()}
         self.choose(normal, odd, kinds)  # another sound is for the whole to find: it says nothing about maps
         other, other_whole = self._all_terms(
-            self._levels(foreign, "", False), folds[sample], left_out, "scoring made-up sounds", show
+            self._levels(foreign, "", False), folds[sample], "scoring made-up sounds", show
         )
         every = self._with_chosen_levels(every, noise_levels)
         fused = np.concatenate([self._fused(every, slice(n, n + 64)) for n in range(0, len(clips), 64)])
@@ -206,7 +217,6 @@ class AudioModel(MapModel):
         self,
         levels: Float[Tensor, "N R T"],
         folds: Int[np.ndarray, " N"],
-        left_out: tuple[LeftOut, LeftOut],
         title: str,
         show: bool,
     ) -> tuple[Maps, Float[np.ndarray, " N"]]:
@@ -216,7 +226,7 @@ class AudioModel(MapModel):
         found = []
         for block in progress(blocks, title, show):
             fold = int(folds[block[0]])
-            with left_out[0].without(fold), left_out[1].without(fold):
+            with self.without(fold):
                 found.append(self.audio(levels[torch.from_numpy(block)].float().to(self.terms.device)))
         back = np.argsort(np.concatenate(blocks))
         maps = {name: torch.cat([terms[name] for terms, _ in found]).cpu().numpy()[back] for name in found[0][0]}

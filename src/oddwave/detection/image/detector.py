@@ -103,7 +103,8 @@ class ImageDetector(MapDetector):
         fenced = below_fence(np.array([float(own.scores[0]) for own in scored]))
         usual = [own for own, score in zip(scored, fenced, strict=True) if np.isfinite(score)]
         items, source = [own.item for own in scored], "the data themselves, without their outliers"
-        self.calibration = self._calibrated(data, usual, items, len(items), notes, source)
+        known = self._calibrated(data, usual, items, len(items), notes, source)
+        self.calibration = replace(known, judges_itself=True)
         self._apart = data
         found: dict[str, Scored] = {own.item.id: replace(own, apart=True) for own in scored}
         return [found.get(entry.id) or _unread(entry) for entry in data.entries]

@@ -36,7 +36,7 @@ class ClipsOfFiles:
         self.counts: list[int] = []
 
     def __iter__(self) -> Iterator[Float[np.ndarray, " n"]]:
-        rate, clip_samples = self.settings.sample_rate, round(self.settings.clip_s * self.settings.sample_rate)
+        rate, clip_samples = self.settings.rate_hz, round(self.settings.clip_s * self.settings.rate_hz)
         hop = max(1, round(clip_samples * (1 - self.settings.overlap)))
         self.counts = []
         for item in self.items:
@@ -55,7 +55,7 @@ class ClipsOfFiles:
 
 def _baseline(name: str, task: AudioTask, seed: int) -> Outcome:
     heard = preset("balanced", modality="audio").audio
-    clock, baseline = Clock(), make_baseline(CLIP_BASELINES[name], task, seed, sample_rate=heard.sample_rate)
+    clock, baseline = Clock(), make_baseline(CLIP_BASELINES[name], task, seed, sample_rate=heard.rate_hz)
     baseline.fit(ClipsOfFiles(task.split.train_paths, heard))
     clock.lap()
     clips = ClipsOfFiles(task.split.test_paths, heard)

@@ -66,7 +66,8 @@ _PRESETS = {"oddwave_fast": "fast", "oddwave_accurate": "accurate"}
 def run_own_method(name: str, task: AnyTask, seed: int) -> Outcome:
     """Run the setting of oddwave that a method of this name stands for. Raises: as `score_task`."""
     settings = preset(_PRESETS.get(name, "balanced"), modality=task.modality, seed=seed)
-    return score_task(settings.with_overrides(_OVERRIDES.get(name, ())), task)
+    heard = (f"audio.sample_rate={settings.audio.rate_hz}",) * (task.modality == "audio")  # as all others hear it
+    return score_task(settings.with_overrides((*heard, *_OVERRIDES.get(name, ()))), task)
 
 
 def score_task(settings: DetectorConfig, task: AnyTask) -> Outcome:

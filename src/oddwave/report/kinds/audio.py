@@ -52,6 +52,7 @@ def _summary(item: AudioResult) -> dict[str, Any]:
         "error": item.error,
         "parts": peak_parts(item),
         "channel": item.channel,
+        "recorded_at": None if item.recorded_at is None else item.recorded_at.isoformat(),
         "audio_events": [{**dataclasses.asdict(event), "text": describe(event)} for event in _in_time(item)],
     }
 
@@ -92,7 +93,7 @@ RECORDING = ReportKind(
         "Switching between the maps needs JavaScript, which is off. The verdict, the maps of the recordings, the "
         "players and the tables are complete without it."
     ),
-    event_columns=(*FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "text"),
+    event_columns=(*FINDING_COLUMNS, "start_s", "end_s", "low_hz", "high_hz", "peak_hz", "level_db", "channel", "text"),
     event_rows=_event_rows,
     item_summary=_summary,
     tables={"clips.csv": Table(_CLIP_COLUMNS, _clip_rows)},

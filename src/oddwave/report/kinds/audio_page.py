@@ -19,6 +19,7 @@ from oddwave.report.kinds.audio_figures import (
     time_ticks,
 )
 from oddwave.report.kinds.audio_files import AudioPlan, embedded_part, loudness_db, part_names, plan_audio
+from oddwave.report.kinds.audio_trend import trend_of
 from oddwave.report.kinds.audio_words import band_text, describe, moment_text, place_text, rarity_text
 from oddwave.report.kinds.image_figures import MapScale, encoded, map_legend, map_scale
 from oddwave.report.kinds.views import (
@@ -90,6 +91,7 @@ def audio_content(result: DetectionResult, audio_folder: str | None = None) -> d
         media_sources="data: file: 'self'" if linked else "data:",
         nothing="No single moment stands out.",
         limit=_LIMIT if views else "",
+        trend=trend_of(result.recordings, result.calibration),
     )
     for place, (row, item) in enumerate(zip(content["rows"], items, strict=False)):
         row["view"] = first_views.get(place)

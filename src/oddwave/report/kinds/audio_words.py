@@ -37,7 +37,9 @@ def describe(event: AudioEvent) -> str:
         when = "throughout"
     if short:
         when = f"at {moment_text((event.start_s + event.end_s) / 2, 2)}"
-    return f"{what} {when}, {_level_text(event.level_db)}"
+    side = "" if not event.channel else f", in {'' if ' of ' in event.channel else 'the '}{event.channel}"
+    side += " channel" * (event.channel in ("left", "right"))
+    return f"{what} {when}, {_level_text(event.level_db)}{side}"
 
 
 def _octaves(event: AudioEvent) -> float:
@@ -100,8 +102,7 @@ def place_text(item: AudioResult) -> str:
     if not item.events:
         return "no single moment stands out"
     more = f", and {wording.count_text(len(item.events) - 1, 'more event')}" if len(item.events) > 1 else ""
-    side = f"{item.channel} channel: " if item.channel in ("left", "right") else ""
-    return side + describe(by_score(item)[0]) + more
+    return describe(by_score(item)[0]) + more
 
 
 def rarity_text(item: AudioResult, num_normals: int) -> str:

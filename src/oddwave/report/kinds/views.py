@@ -112,6 +112,7 @@ def items_content(
         "place_head": "Where" if any(item.events for item in items) else "",
         "columns": (),
         "sheets": (),
+        "trend": None,
         "max_open": MAX_OPEN,
         "max_findings": MAX_FINDINGS,
     } | changes

@@ -55,6 +55,8 @@ _LENGTH_UNKNOWN = 1 << 62  # libsndfile says 2^63 - 1 where a header leaves the 
 _MOST_SAMPLES_PER_BYTE = 4096  # of a file; silence packs to 400, and a header that claims more is damaged
 _LENGTH_OPEN_BYTES = 0x7FFFF000  # recorders that cannot go back write such sizes on purpose
 _LOST_S = 0.1  # compressed formats may end so much early without anything being lost
+_BROADCAST_WITHIN = 4096  # bytes of a file; in its chunk "bext" the date stands behind texts of fixed lengths
+_BROADCAST_DATE, _DATE_CLOCK = 8 + 256 + 32 + 32, ((0, 10), (10, 18))
 # How libsndfile's log names a chunk that ends before its size says; in 64-bit files only the outermost one is named.
 _CUT_CHUNK = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _CUT_FILE = re.compile(r"^\s*(?:riff|Riff size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -73,6 +75,7 @@ class AudioHeader:
     full_scale: float
     is_float: bool
     notes: tuple[str, ...] = ()
+    recorded: str = ""  # when, as the file has it
 
 
 def file_header(path: Path) -> AudioHeader:
@@ -200,7 +203,23 @@ def _header_of(audio: Any) -> AudioHeader:
     full_scale = _COARSE_FULL_SCALE.get(audio.subtype, _FULL_SCALE)
     believed = min(_LENGTH_UNKNOWN, _MOST_SAMPLES_PER_BYTE * Path(audio.name).stat().st_size)
     known = length if length < believed else None  # open, or damaged: it must be counted
-    return AudioHeader(rate, channels, known, full_scale, audio.subtype in _FLOAT_SUBTYPES, tuple(notes))
+    return AudioHeader(
+        rate, channels, known, full_scale, audio.subtype in _FLOAT_SUBTYPES, tuple(notes), _date_of(audio)
+    )
+
+
+def _date_of(audio: Any) -> str:
+    """Return the date and time that a file says it was recorded at (Broadcast WAV), or its tag of a date."""
+    if audio.format in ("WAV", "WAVEX", "RF64"):
+        with Path(audio.name).open("rb") as file:
+            start = file.read(_BROADCAST_WITHIN)
+        place = start.find(b"bext") + _BROADCAST_DATE
+        if place > _BROADCAST_DATE:
+            date, clock = (
+                start[place + first : place + last].decode("ascii", "replace") for first, last in _DATE_CLOCK
+            )
+            return f"{date} {clock}"
+    return str(audio.copy_metadata().get("date", ""))
 
 
 def _next_chunk(audio: Any, length: int) -> tuple[Float[np.ndarray, "n C"], str]:

@@ -8,6 +8,7 @@ for where items come from, and `clips.py` for the clips that they are cut into. 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from jaxtyping import Float, Shaped
 from oddwave.errors import DataError
 from oddwave.sources.audio.decode import array_chunks, array_header, file_chunks, file_digest, file_header
 from oddwave.sources.audio.stream import AudioStream, loudest_if_cancelling
+from oddwave.sources.audio.when import recorded_at
 from oddwave.sources.base import Failure, ItemSet
 
 __all__ = ["AudioFailure", "AudioItem", "AudioSet"]
@@ -33,8 +35,8 @@ class AudioItem:
     `id` is the path below the source ("good/001.wav"), or "recording_0003" for arrays; a channel on its own has
     "/channel_1" and so on behind it. `sample_rate` (Hz) and `num_samples` are the recording's own, the latter as its
     header has it: what turns out wrong while it is decoded is noted by the stream. `channel` counts from 0; None is the
-    mean of all, or the loudest where that would lose the sound. `digest` is a BLAKE2b hash of the file's bytes, or of
-    an array's rate, type and values.
+    mean of all, or the loudest where that would lose the sound. `digest` is a BLAKE2b hash of the file's bytes, or
+    of an array's rate, type and values; `recorded` is the date that a file has in itself.
     """
 
     id: str
@@ -46,13 +48,20 @@ class AudioItem:
     digest: str
     notes: tuple[str, ...] = ()
     values: Shaped[np.ndarray, "n C"] | None = field(default=None, repr=False)
+    recorded: str = ""
+
+    @property
+    def recorded_at(self) -> datetime | None:
+        """When it was recorded, by its name or else by what its file says; None where neither tells."""
+        return recorded_at(self.id, self.recorded)
 
     @classmethod
     def from_file(cls, identifier: str, path: Path) -> "AudioItem":
         """Read a file's header and hash, not its samples. Raises: DataError whose text is a predicate."""
         header, digest = file_header(path), file_digest(path)
         length = header.num_samples or sum(len(chunk) for chunk in file_chunks(path, []))  # open: it must be counted
-        return cls(identifier, path, header.sample_rate, length, None, header.num_channels, digest, header.notes)
+        form = (header.sample_rate, length, None, header.num_channels)
+        return cls(identifier, path, *form, digest, header.notes, recorded=header.recorded)
 
     @classmethod
     def from_values(
