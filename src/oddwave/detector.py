@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from oddwave.calibration.conformal import Calibration
     from oddwave.detection.adding import Added
     from oddwave.detection.base import ModalityDetector
+    from oddwave.stream.session import SeriesStream
 
 __all__ = ["Detector"]
 
@@ -191,6 +192,29 @@ class Detector:
         """
         asked = Asked(alpha, threshold, None, false_alarms)
         return self.inner.iter_scores(source, alpha=asked, explain=explain, show_progress=show_progress)
+
+    def stream(
+        self,
+        *,
+        alpha: float | None = None,
+        threshold: float | None = None,
+        false_alarms: str | None = None,
+        name: str = "stream",
+        period_s: float | None = None,
+        state: Path | str | None = None,
+    ) -> "SeriesStream":
+        """Return a stream that is judged while it is measured: `update(values, timestamps)`, again and again.
+
+        Points settle after at most its `delay`, with the scores that `score` gives them; events open and close once.
+        With `state`, a file that its `save` wrote, it goes on from there. `name` begins the ids of events; `period_s`
+        are the seconds from row to row, else learnt from the first rows.
+        Raises: NotFittedError; ConfigError for a model or a request that needs all of a series; CheckpointError for a
+        state that is damaged or another model's.
+        """
+        from oddwave.stream.session import SeriesStream, StreamModel
+
+        model = StreamModel(self.inner, Asked(alpha, threshold, None, false_alarms))
+        return SeriesStream(model, name=name, period_s=period_s) if state is None else SeriesStream.load(model, state)
 
     def explain(self, item: Any, *, alpha: float | None = None) -> AnyResult:
         """Score one item and explain it, flagged or not; it is explained alike among any others. Raises: as `score`."""

@@ -97,7 +97,7 @@ class WindowMemory(nn.Module):
         self, x: Float[Tensor, "N C L"], groups: Int[Tensor, " N"], starts: Int[Tensor, " N"], exclusion: int = 0
     ) -> Retrieved:
         """Return the neighbours; with `exclusion`, of others than those that begin near the query in its group."""
-        step = max(16, min(_BLOCK, _BLOCK_VALUES // (NUM_NEIGHBORS * self.windows[0].numel())))
+        step = max(16, min(_BLOCK, _BLOCK_VALUES // (NUM_NEIGHBORS * self.windows[0].numel())) // 16 * 16)
         blocks = [
             self._block(x[i : i + step], groups[i : i + step], starts[i : i + step], exclusion)
             for i in range(0, len(x), step)

@@ -20,6 +20,7 @@ __all__ = [
     "compressed",
     "expanded",
     "fill_missing",
+    "fill_nearby",
     "missing_runs",
     "robust_scale",
     "usual_spacing",
@@ -193,4 +194,22 @@ def fill_missing(values: Float[np.ndarray, "n C"]) -> tuple[Float[np.ndarray, "n
     for c in np.flatnonzero(observed.any(axis=0) & ~observed.all(axis=0)):
         seen = observed[:, c]
         filled[:, c] = np.interp(time, time[seen], values[seen, c])
+    return filled, observed
+
+
+def fill_nearby(
+    values: Float[np.ndarray, "n C"], reach: int
+) -> tuple[Float[np.ndarray, "n C"], Bool[np.ndarray, "n C"]]:
+    """Fill NaN as `fill_missing` does, without looking further than `reach` points ahead.
+
+    Longer gaps hold the last value, 0 before the first one, up to the last `reach` points, which take the next value:
+    what is measured after hours of silence says nothing of them, and a stream need not wait for it.
+    """
+    filled, observed = fill_missing(values)
+    for c in np.flatnonzero(observed.any(axis=0) & ~observed.all(axis=0)):
+        for start, stop in missing_runs(observed[:, c]):
+            if stop < len(values) and (start == 0 or stop - start > reach):
+                near = max(start, stop - reach)
+                filled[start:near, c] = values[start - 1, c] if start else 0.0
+                filled[near:stop, c] = values[stop, c]
     return filled, observed

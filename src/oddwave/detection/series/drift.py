@@ -6,7 +6,9 @@ second a level that stays. Blocks are as long as dependence asks for. Read `dete
 Legend: n points, C channels, B blocks, S statistics of a channel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from oddwave.records import Drift
 from oddwave.sources.series.items import SeriesItem
 from oddwave.tensors.series_scale import SeriesScaler
 
-__all__ = ["STATISTICS", "block_statistics", "streams_drift"]
+__all__ = ["STATISTICS", "StreamBlocks", "block_statistics", "drift_of_blocks", "streams_drift", "value_statistics"]
 
 STATISTICS = ("level", "spread", "point-to-point change", "slope", "missing values")
 _SMALLEST = (
@@ -42,7 +44,7 @@ def block_statistics(
     None where there are too few blocks to tell a deviation.
     """
     size = independent_blocks(calibration.scores, calibration.block_size)
-    found = np.concatenate([_statistics(item, scaler, size) for item in items])
+    found = np.concatenate([value_statistics(item.values, scaler, size) for item in items])
     if len(found) < _FEWEST:
         return None
     known = np.isfinite(found)
@@ -53,11 +55,11 @@ def block_statistics(
     return {"size": size, "channels": pairs.tolist()}
 
 
-def _statistics(item: SeriesItem, scaler: SeriesScaler, size: int) -> Float[np.ndarray, "B C S"]:
+def value_statistics(values: Float[np.ndarray, "n C"], scaler: SeriesScaler, size: int) -> Float[np.ndarray, "B C S"]:
     """Return the statistics of whole blocks, in the scaler's units; NaN where a block has too few values."""
-    num = item.n_timepoints // size
-    blocks = scaler.transform(item.values)[: num * size].reshape(num, size, -1)
-    known = np.isfinite(blocks) & item.observed[: num * size].reshape(num, size, -1)
+    num = len(values) // size
+    blocks = scaler.transform(values)[: num * size].reshape(num, size, -1)
+    known = np.isfinite(blocks)
     values, count = np.where(known, blocks, 0.0), np.maximum(known.sum(1), 1)
     level = values.sum(1) / count
     away = np.where(known, blocks - level[:, None], 0.0)
@@ -83,28 +85,56 @@ def streams_drift(
     for own in judged:
         if isinstance(own, Unjudged) or own.fault:
             continue
-        values = block_values(own.scores, size)
-        tests = [find_drift(new, old, num_tests=len(values)) for new, old in zip(values, normal, strict=True)]
-        drifts = [test for test in tests if test is not None]
-        if not drifts:
-            continue
-        best = max(drifts, key=lambda test: (test.share, test.capital))
-        since = best.since * size
-        moved, shift = _most_moved(own.item, since, scaler, usual)
-        if not moved:  # odd here and there, day after day: that is what events are for
-            continue
-        numbers = (best.share, best.share_since, best.capital, best.p_value)
-        found.append(Drift(own.item.id, since, moved, shift, *numbers))
+        blocks = StreamBlocks(
+            own.item.id,
+            own.item.channel_names,
+            size,
+            block_values(own.scores, size),
+            partial(_of_item, own.item, scaler),
+        )
+        drift = drift_of_blocks(blocks, normal, usual)
+        found += [drift] if drift else []
     return tuple(found)
 
 
-def _most_moved(item: SeriesItem, since: int, scaler: SeriesScaler, usual: dict[str, Any] | None) -> tuple[str, float]:
+@dataclass(frozen=True, eq=False)
+class StreamBlocks:
+    """The blocks of a stream: maxima and medians of their scores; `statistics`, asked with a size, of its values."""
+
+    id: str
+    channel_names: Sequence[str]
+    size: int
+    values: Float[np.ndarray, "2 B"]
+    statistics: Callable[[int], Float[np.ndarray, "B C S"]]
+
+
+def drift_of_blocks(
+    blocks: StreamBlocks, normal: Float[np.ndarray, "2 b"], usual: dict[str, Any] | None
+) -> Drift | None:
+    """Return the drift of a stream by its blocks, or None; `normal` are the maxima and medians of normal blocks."""
+    tests = [find_drift(new, old, num_tests=len(normal)) for new, old in zip(blocks.values, normal, strict=True)]
+    drifts = [test for test in tests if test is not None]
+    if not drifts:
+        return None
+    best = max(drifts, key=lambda test: (test.share, test.capital))
+    since = best.since * blocks.size
+    moved, shift = _most_moved(blocks, since, usual)
+    if not moved:  # odd here and there, day after day: that is what events are for
+        return None
+    return Drift(blocks.id, since, moved, shift, best.share, best.share_since, best.capital, best.p_value)
+
+
+def _of_item(item: SeriesItem, scaler: SeriesScaler, size: int) -> Float[np.ndarray, "B C S"]:
+    return value_statistics(item.values, scaler, size)
+
+
+def _most_moved(blocks: StreamBlocks, since: int, usual: dict[str, Any] | None) -> tuple[str, float]:
     """Return the channel and statistic that moved most from a point on, and by how many usual deviations."""
     if usual is None:
         return "", float("nan")
-    blocks = _statistics(item, scaler, usual["size"])[since // usual["size"] :]
+    found = blocks.statistics(usual["size"])[since // usual["size"] :]
     pairs = np.array(usual["channels"])
-    away = (blocks - pairs[..., 0]) / pairs[..., 1]
+    away = (found - pairs[..., 0]) / pairs[..., 1]
     if not len(away):
         return "", float("nan")
     shifts = np.array([[_median(away[:, c, s]) for s in range(len(STATISTICS))] for c in range(pairs.shape[0])])
@@ -112,7 +142,7 @@ def _most_moved(item: SeriesItem, since: int, scaler: SeriesScaler, usual: dict[
     shift = float(shifts[channel, statistic])
     if abs(shift) < _MOVED:
         return "", float("nan")
-    return f"{STATISTICS[statistic]} of {item.channel_names[channel]}", shift
+    return f"{STATISTICS[statistic]} of {blocks.channel_names[int(channel)]}", shift
 
 
 def _median(values: Float[np.ndarray, " B"]) -> float:

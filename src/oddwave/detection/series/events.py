@@ -9,7 +9,9 @@ from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
 from oddwave.results import SeriesEvent
 
-__all__ = ["find_events", "labels_of_events", "peak_prominences", "runs"]
+__all__ = ["Quiet", "find_events", "labels_of_events", "peak_prominences", "quiet_points", "runs"]
+
+Quiet = tuple[float, float]  # the usual evidence of a point, and how far above it stands out
 
 _STANDS_OUT, _ROBUST = 4.0, 1.4826  # robust deviations
 _NEAR, _LASTING = 3, 0.2  # points between what belongs together; a part of an event, in units of the longest
@@ -39,6 +41,7 @@ def find_events(
     max_gap: int = 0,
     points: Float[np.ndarray, " N"] | None = None,
     of_blocks: Sequence[Calibration] = (),
+    quiet: Quiet | None = None,
 ) -> tuple[SeriesEvent, ...]:
     """Turn point labels into events, strongest first; see `Calibration.event_p_value` for what their p-value says.
 
@@ -49,11 +52,13 @@ def find_events(
     event is the whole run. What is not rarer than `alpha` among the maxima of normal blocks is no event, for a long
     stream has many points above any threshold of points. Points that were not judged (-1) are passed over where they
     are few, as between the values of a slow sensor; no event begins or ends with one.
-    `of_blocks`, one calibration per block of points, take the place of `calibration` there.
+    `of_blocks`, one calibration per block of points, take the place of `calibration` there. `quiet` is what is usual of
+    points where these are not all of a stream.
     """
     usual = float(np.median(calibration.scores))
     core, judged_by = np.zeros(len(scores), bool), np.full(len(scores), -np.inf)
-    quiet = (0.0, 0.0) if points is None else _quiet(points[labels == 0])  # flagged ones may be most of them
+    if quiet is None:
+        quiet = (0.0, 0.0) if points is None else quiet_points(points[labels == 0])  # flagged ones may be most of them
     for judged in _judged_parts(scores, max_gap):
         for start, end in runs(labels[judged] > 0):
             own = scores[judged[start : end + 1]]
@@ -132,7 +137,7 @@ def _half_height(own: Float[np.ndarray, " n"], peak: int, usual: float) -> tuple
     return next((a, b) for a, b in runs(high) if a <= peak <= b)
 
 
-def _quiet(points: Float[np.ndarray, " N"]) -> tuple[float, float]:
+def quiet_points(points: Float[np.ndarray, " N"]) -> Quiet:
     """Return the usual evidence of a point, and how much of it stands out; of no points nothing does."""
     seen = points[np.isfinite(points)]
     if not len(seen):
@@ -141,7 +146,7 @@ def _quiet(points: Float[np.ndarray, " N"]) -> tuple[float, float]:
     return usual, _STANDS_OUT * _ROBUST * float(np.median(np.abs(seen - usual)))
 
 
-def _sharp_edges(points: Float[np.ndarray, " n"], left: int, right: int, quiet: tuple[float, float]) -> tuple[int, int]:
+def _sharp_edges(points: Float[np.ndarray, " n"], left: int, right: int, quiet: Quiet) -> tuple[int, int]:
     """Return the first and the last point of left..right with most of the highest evidence there, where it stands out.
 
     `quiet` is the usual evidence of a point, and how far above it the highest must lie.

@@ -16,18 +16,21 @@ from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream
 from oddwave.sources.series.clock import MAX_GAP
 from oddwave.sources.series.items import SeriesFailure, SeriesItem, SeriesSet
-from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_missing, missing_runs, usual_spacing
+from oddwave.tensors.series_scale import SeriesScaler, bridged, fill_nearby, missing_runs, usual_spacing
 
 __all__ = [
     "ScoredSeries",
     "at_items_points",
     "calibrating",
     "entries_together",
+    "filled_stretch",
     "fitted_scaler",
     "joined_rows",
     "lacks_channels",
     "on_items",
     "per_item",
+    "reach_ahead",
+    "row_reach",
     "scaled_streams",
     "ties_lifted",
 ]
@@ -131,7 +134,8 @@ def fitted_scaler(data: SeriesSet, held_back: float) -> SeriesScaler:
     if data.kind == "panel":
         return SeriesScaler.fit([item.values for item in data.items])
     (spacing,) = usual_spacing([np.asarray(item.observed.any(1, keepdims=True)) for item in data.items])
-    kept = [item.values[_kept_points(np.asarray(item.observed.any(1)), item.breaks, spacing)[0]] for item in data.items]
+    reach = max(MAX_GAP, spacing - 1)
+    kept = [item.values[_kept_points(np.asarray(item.observed.any(1)), item.breaks, reach)[0]] for item in data.items]
     return SeriesScaler.fit([values[: max(1, round(len(values) * (1.0 - held_back)))] for values in kept])
 
 
@@ -142,22 +146,50 @@ def scaled_streams(data: SeriesSet, scaler: SeriesScaler) -> list[Stream]:
 
 def _stream(item: SeriesItem, group: int, scaler: SeriesScaler, *, whole: bool) -> Stream:
     monitored = scaler.monitored
-    spacing = np.array(scaler.spacing or np.ones(item.n_channels, int))
     kept, breaks = np.arange(item.n_timepoints), item.breaks
     if not whole:
-        row_spacing = int(spacing[monitored].min(initial=_MOST_SPACING))
-        kept, breaks = _kept_points(np.asarray(item.observed[:, monitored].any(1)), item.breaks, row_spacing)
+        seen = np.asarray(item.observed[:, monitored].any(1))
+        kept, breaks = _kept_points(seen, item.breaks, row_reach(scaler))
     places = None if len(kept) == item.n_timepoints else kept
     values = scaler.transform(item.values if places is None else item.values[places])
-    values[:, ~monitored] = np.nan
-    filled, observed = fill_missing(values)
-    known = bridged(observed, spacing.tolist())
+    filled, known = np.zeros(values.shape, np.float32), np.zeros(values.shape, bool)
+    reach = len(values) if whole else reach_ahead(scaler)
+    for start, stop in pairwise([0, *breaks, len(values)]):
+        filled[start:stop], known[start:stop] = filled_stretch(values[start:stop], scaler, reach)
+    return Stream(item.id, group, filled, known, breaks, places=places)
+
+
+def _spacing(scaler: SeriesScaler) -> Int[np.ndarray, " C"]:
+    return np.array(scaler.spacing or np.ones(len(scaler.centre), int))
+
+
+def row_reach(scaler: SeriesScaler) -> int:
+    """Return how many points in a row without any value still lie within a stretch."""
+    spacing = int(_spacing(scaler)[scaler.monitored].min(initial=_MOST_SPACING))
+    return max(MAX_GAP, spacing - 1)
+
+
+def reach_ahead(scaler: SeriesScaler) -> int:
+    """Return how many points after a missing value decide what stands in for it."""
+    return max(MAX_GAP, int(_spacing(scaler)[scaler.monitored].max(initial=1)) - 1)
+
+
+def filled_stretch(
+    values: Float[np.ndarray, "n C"], scaler: SeriesScaler, reach: int
+) -> tuple[Float[np.ndarray, "n C"], Bool[np.ndarray, "n C"]]:
+    """Fill the missing values of a scaled stretch without a break, and say which may stand as they are.
+
+    What a channel without training values holds is passed over.
+    """
+    monitored = scaler.monitored
+    filled, observed = fill_nearby(np.where(monitored, values, np.nan), reach)
+    known = bridged(observed, _spacing(scaler).tolist())
     known[:, ~monitored] = known[:, monitored].any(1, keepdims=True)
-    return Stream(item.id, group, filled.astype(np.float32), known, breaks, places=places)
+    return filled.astype(np.float32), known
 
 
 def _kept_points(
-    seen: Bool[np.ndarray, " n"], breaks: tuple[int, ...], spacing: int
+    seen: Bool[np.ndarray, " n"], breaks: tuple[int, ...], reach: int
 ) -> tuple[Int[np.ndarray, " k"], tuple[int, ...]]:
     """Leave out long runs of points without a value, and those at the ends of a stretch: as if they were not there.
 
@@ -171,7 +203,7 @@ def _kept_points(
         cuts = [start, *(start + inner).tolist(), stop] if len(inner) else [start, stop]
         for a, b in pairwise(cuts):
             ends = a == 0 or b == n or begins[a] or begins[b]
-            if ends or b - a > max(MAX_GAP, spacing - 1):
+            if ends or b - a > reach:
                 kept[a:b] = False
         if not kept[start:stop].any():
             begins[stop] |= start > 0

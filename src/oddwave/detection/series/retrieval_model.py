@@ -10,7 +10,7 @@ door, `denoiser_model.py` for the other way: a denoiser trained on the data them
 Legend: n points, C channels, N windows, L points per window.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -29,6 +29,7 @@ from oddwave.detection.series.retrieval_scorer import Basis, RetrievalScorer
 from oddwave.detection.series.size_memory import PRIOR_LENGTH, SizeMemory
 from oddwave.detection.series.stream_scores import StreamScore, learnt_ranges, over_sizes, strongest
 from oddwave.detection.series.streams import (
+    ALIKE,
     Stream,
     WindowSet,
     cut_streams,
@@ -46,7 +47,10 @@ from oddwave.scoring.scorer import NearestDistance
 from oddwave.tensors.series_windows import join_windows, resample_windows
 from oddwave.training.loop import STATE_FILE
 
-__all__ = ["RetrievalModel"]
+__all__ = ["RetrievalModel", "seen_alone"]
+
+Layer = Mapping[str, list[Float[np.ndarray, " _"]]]  # of each stream: scores of its points, and their parts
+Tell = Callable[[int], None]
 
 _BLOCK_VALUES = 2**24  # of evidence held at once
 _EVIDENCE = 32  # values per point and channel of a block, about
@@ -57,7 +61,11 @@ _MOST_BASIS = 2048  # windows that what is usual is learnt from
 _MOST_ODDS = 256  # of them that the prior looks at
 
 
-def _seen(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Stream]:
+def _untold(done: int) -> None:
+    pass
+
+
+def seen_alone(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Stream]:
     """Return the streams with these channels alone."""
     if not streams or len(channels) == streams[0].values.shape[1]:
         return list(streams)
@@ -104,7 +112,7 @@ class RetrievalModel:
         with stage("remembering windows", job.show_progress) as report:
             for number, (channels, (size, stride)) in enumerate(product(self._views(), planned)):
                 report(number, len(planned) * len(self._views()))
-                cut = self._learnable(_seen(streams, channels), size, stride)
+                cut = self._learnable(seen_alone(streams, channels), size, stride)
                 if len(cut):
                     own = SizeMemory.fit(cut, size, stride, channels, panel=self.plan.panel, most=self._most)
                     own.basis = self._basis(own, streams)
@@ -133,30 +141,24 @@ class RetrievalModel:
 
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
         """
-        layers: dict[tuple[int, ...], list[dict[str, list[Float[np.ndarray, " _"]]]]] = {}
+        layers: dict[tuple[int, ...], list[Layer]] = {}
         total, done = sum(num_windows(streams, own.window_size, own.query_stride) for own in self.sizes), 0
         with stage("comparing windows", job.show_progress) as report:
             for own in self.sizes:
-                seen = _seen(streams, own.channels)
+                seen = seen_alone(streams, own.channels)
                 cut, told = self._cut(own, seen, self_join=self_join), partial(_further, report, done, total)
                 if len(cut):
-                    layer = self._layer(own, cut, seen, self_join=self_join, report=told)
-                    layers.setdefault(own.channels, []).append(layer)
+                    exclusion = self.left_out(own) if self_join else 0
+                    found = self.window_evidence(self.scorer(own), own, cut, exclusion=exclusion, report=told)
+                    layers.setdefault(own.channels, []).append(self.on_points(own, found, cut, seen))
                 done += len(cut)
-        count = len(self.plan.sizes)
-        return [
-            strongest(
-                [over_sizes(own, number, len(stream), count, _TEMPERATURE) for own in layers.values()]
-                or [over_sizes((), number, len(stream), count)]
-            ).in_range(self.ranges)
-            for number, stream in enumerate(streams)
-        ]
+        return [self.over_views(layers, number, len(stream)) for number, stream in enumerate(streams)]
 
     @one_thread()
     def remember(self, streams: Sequence[Stream]) -> None:
         """Add normal streams to the memories: the newest data are worth knowing."""
         for number, own in enumerate(self.sizes):
-            cut = self._learnable(_seen(streams, own.channels), own.window_size, own.stride)
+            cut = self._learnable(seen_alone(streams, own.channels), own.window_size, own.stride)
             if len(cut):
                 self.sizes[number] = own.extended(cut, self._most)
 
@@ -261,7 +263,7 @@ class RetrievalModel:
 
     def _basis(self, own: SizeMemory, streams: Sequence[Stream]) -> Basis:
         """Learn what is usual of the evidence, from the windows themselves, each compared with the others."""
-        cut = self._cut(own, _seen(streams, own.channels), self_join=True)
+        cut = self._cut(own, seen_alone(streams, own.channels), self_join=True)
         kept = np.unique(np.linspace(0, len(cut) - 1, min(len(cut), _MOST_BASIS)).round().astype(int))
         scorer = self._scorer(own, Basis.neutral(own.spaces or ("input",), len(own.channels)))
         exclusion = self.left_out(own)
@@ -284,7 +286,7 @@ class RetrievalModel:
         self, own: SizeMemory, cut: WindowSet
     ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor, Tensor, slice]]:
         """Yield windows, their vectors, groups and starts as tensors, as many at once as bounded memory holds."""
-        step = max(8, _BLOCK_VALUES // (len(own.channels) * PRIOR_LENGTH * _EVIDENCE))
+        step = max(ALIKE, _BLOCK_VALUES // (len(own.channels) * PRIOR_LENGTH * _EVIDENCE) // ALIKE * ALIKE)
         for first in range(0, len(cut), step):
             rows = slice(first, first + step)
             parts = (resample_windows(cut.windows[rows], PRIOR_LENGTH), cut.groups[rows], cut.starts[rows])
@@ -292,31 +294,47 @@ class RetrievalModel:
             vectors = {name: values.to(self.device) for name, values in own.vectors(cut.windows[rows]).items()}
             yield x.float(), vectors, groups, starts, rows
 
-    def _layer(
-        self,
-        own: SizeMemory,
-        cut: WindowSet,
-        streams: Sequence[Stream],
-        *,
-        self_join: bool,
-        report: Callable[[int], None],
-    ) -> dict[str, list[Float[np.ndarray, " _"]]]:
-        """Return, per stream, the scores of its points by one window size, and what each part of the evidence says."""
-        scorer, exclusion = self.scorer(own), self.left_out(own) if self_join else 0
+    def window_evidence(
+        self, scorer: RetrievalScorer, own: SizeMemory, cut: WindowSet, *, exclusion: int = 0, report: Tell = _untold
+    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]]:
+        """Return the window and the point evidence of completed windows; it depends on no other window beside them.
+
+        Matrix products round alike in whole groups of rows: the last group is filled up.
+        """
         windows, maps = np.zeros(len(cut)), np.zeros((len(cut), PRIOR_LENGTH), np.float32)
         with torch.inference_mode():
             for x, vectors, groups, starts, rows in self._blocks(own, cut):
-                found = scorer(x, vectors, groups, starts, exclusion)
-                windows[rows], maps[rows] = found.score.cpu().numpy(), found.map.cpu().numpy()
-                report(rows.start + len(x))
+                count = len(x)
+                more = torch.arange(count + -count % ALIKE).clamp(max=count - 1)
+                whole = {name: values[more] for name, values in vectors.items()}
+                found = scorer(x[more], whole, groups[more], starts[more], exclusion)
+                windows[rows], maps[rows] = found.score[:count].cpu().numpy(), found.map[:count].cpu().numpy()
+                report(rows.start + count)
         if not (np.isfinite(windows).all() and np.isfinite(maps).all()):
             raise DataError(
                 "a score is not finite: the data hold values that cannot be computed with, or the model is damaged "
                 "(see `oddwave verify`)"
             )
+        return windows, maps
+
+    def on_points(
+        self,
+        own: SizeMemory,
+        found: tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]],
+        cut: WindowSet,
+        streams: Sequence[Stream],
+    ) -> Layer:
+        """Return, per stream, the scores of its points by one window size, and what each part of the evidence says."""
+        windows, maps = found
         layer = {"window": points_from_windows(windows, cut, streams, own.window_size)}
         if self.plan.panel:
             return {**layer, "score": layer["window"]}
         layer["point"] = points_from_maps(maps, cut, streams, own.window_size)
         layer["score"] = [window + point for window, point in zip(layer["window"], layer["point"], strict=True)]
         return layer
+
+    def over_views(self, layers: Mapping[tuple[int, ...], Sequence[Layer]], number: int, n: int) -> StreamScore:
+        """Return the scores of one stream's n points over all window sizes and views of the channels."""
+        count = len(self.plan.sizes)
+        views = [over_sizes(own, number, n, count, _TEMPERATURE) for own in layers.values()]
+        return strongest(views or [over_sizes((), number, n, count)]).in_range(self.ranges)

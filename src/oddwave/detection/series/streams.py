@@ -15,6 +15,7 @@ from oddwave.scoring.aggregate import window_to_point
 from oddwave.tensors.series_windows import resample_windows, window_starts
 
 __all__ = [
+    "ALIKE",
     "Stream",
     "WindowSet",
     "at_rest",
@@ -25,6 +26,7 @@ __all__ = [
     "rare_channels",
 ]
 
+ALIKE = 16  # rows: in matrix products of whole such groups a row does not depend on how many there are
 MAX_MISSING_SHARE = 0.5  # of a window's points
 _KNOWN_SHARE = 0.5  # of what a resampled point covers
 _BLOCK_VALUES = 2**22
