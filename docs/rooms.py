@@ -60,6 +60,7 @@ WORDS = {  # what a room holds, for the drawing
 # Single modules beside the rooms: the doors, and everything else on the ground floor.
 SINGLE = {
     "detector": "detector",
+    "joint": "detector",
     "console": "console",
     "baselines": "public",
     "metrics": "public",

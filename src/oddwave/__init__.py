@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oddwave.errors import NotFittedError as NotFittedError
     from oddwave.errors import OddwaveError as OddwaveError
     from oddwave.errors import ShapeError as ShapeError
+    from oddwave.joint import JointDetector as JointDetector
     from oddwave.results import AudioEvent as AudioEvent
     from oddwave.results import AudioExcerpt as AudioExcerpt
     from oddwave.results import AudioResult as AudioResult
@@ -59,6 +60,7 @@ _HOMES = {
     "OddwaveError": "errors",
     "ImageResult": "results",
     "ImageRegion": "results",
+    "JointDetector": "joint",
     "ShapeError": "errors",
     "AudioEvent": "results",
     "AudioExcerpt": "results",
@@ -85,6 +87,7 @@ __all__ = [
     "DetectorConfig",
     "ImageRegion",
     "ImageResult",
+    "JointDetector",
     "MissingExtraError",
     "NotFittedError",
     "OddwaveError",
@@ -102,15 +105,17 @@ __all__ = [
 ]
 
 
-def load(directory: Path | str, *, device: str = "cpu", allow_external: bool = False) -> "Detector":
-    """Load a saved detector; see `Detector.load` for `device` and `allow_external`.
+def load(
+    directory: Path | str, *, modality: str | None = None, device: str = "cpu", allow_external: bool = False
+) -> "Detector":
+    """Load a saved detector, of a joint model that of one `modality`; see `Detector.load` for the other options.
 
     Raises:
         CheckpointError: the directory is missing, damaged, or holds something else.
     """
     from oddwave.detector import Detector
 
-    return Detector.load(directory, device=device, allow_external=allow_external)
+    return Detector.load(directory, modality=modality, device=device, allow_external=allow_external)
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,7 @@ __all__ = [
     "TrainingConfig",
     "Weight",
     "config_from_dict",
+    "foreign_sections",
     "preset",
 ]
 
@@ -348,7 +349,7 @@ class DetectorConfig(_Frozen):
         for text in overrides:
             path, value = parse_override(text)
             path = moved(path)
-            if path[0] in _foreign_sections(self.modality):
+            if path[0] in foreign_sections(self.modality):
                 raise _foreign(path, self.modality)
             assign(data, path, value)
         return config_from_dict(data)
@@ -382,7 +383,7 @@ def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
         raise ConfigError(f"setting '{where}': {first['msg']} (given: {_SHORT.repr(first['input'])})") from None
     except RecursionError:
         raise ConfigError("the settings are nested too deeply: give sections that hold plain values") from None
-    for section in _foreign_sections(config.modality):
+    for section in foreign_sections(config.modality):
         if getattr(config, section) != (usual := type(getattr(config, section))()):
             given = getattr(config, section).model_dump()
             key = next(name for name, value in given.items() if value != getattr(usual, name))
@@ -390,7 +391,7 @@ def config_from_dict(data: Mapping[str, Any]) -> DetectorConfig:
     return config
 
 
-def _foreign_sections(modality: str) -> tuple[str, ...]:
+def foreign_sections(modality: str) -> tuple[str, ...]:
     """Return the sections that are of other modalities alone."""
     return tuple(section for section, owners in _OWNERS.items() if modality not in owners)
 

@@ -253,19 +253,32 @@ class Detector:
         return save_detector(self.inner, Path(directory))
 
     @classmethod
-    def load(cls, directory: Path | str, *, device: str = "cpu", allow_external: bool = False) -> "Detector":
-        """Load what `save` wrote, to compute on `device`, whatever it was fitted on.
+    def load(
+        cls,
+        directory: Path | str,
+        *,
+        modality: str | None = None,
+        device: str = "cpu",
+        allow_external: bool = False,
+    ) -> "Detector":
+        """Load what `save` wrote, to compute on `device`, whatever it was fitted on; of a joint model, one `modality`.
 
         A model of images or audio may have been made with a frozen network that does not come with oddwave; it is
         fetched, or the file it names opened, with `allow_external` only: allow it where you know who made the model.
 
-        Raises: CheckpointError for a missing, damaged or foreign directory, and for such a network; ConfigError for a
-        device that cannot be used here.
+        Raises: CheckpointError for a missing, damaged or foreign directory, for such a network, and for a joint model
+        without `modality`; ConfigError for a device that cannot be used here.
         """
         from oddwave.detection.store import load_detector
 
+        path = Path(directory)
+        return cls.around(load_detector(path, modality=modality, device=device, allow_external=allow_external))
+
+    @classmethod
+    def around(cls, inner: "ModalityDetector") -> "Detector":
+        """Return the public door to a modality's own detector."""
         detector = cls.__new__(cls)
-        detector.inner = load_detector(Path(directory), device=device, allow_external=allow_external)
+        detector.inner = inner
         return detector
 
     @property

@@ -16,7 +16,7 @@ from oddwave.diffusion import make_schedule
 from oddwave.errors import CheckpointError
 from oddwave.stopping import Stopped, held_back, status_after, stops_as_interrupts
 from oddwave.training import TensorSource, TrainingConfig, TrainingInterrupted, run_with_progress, train
-from oddwave.training.checkpoint import load_training_state, save_training_state
+from oddwave.training.checkpoint import STATE_VERSION, load_training_state, save_training_state
 from oddwave.training.loop import STATE_FILE
 
 SCHEDULE = make_schedule("cosine", 100)
@@ -182,15 +182,17 @@ DAMAGES = {
     "a negative step": lambda s: s["progress"].update(step=-1),
     "a step of text": lambda s: s["progress"].update(step="4"),
     "a loss of text": lambda s: s["progress"].update(loss="low"),
-    "a balance of one": lambda s: s["progress"].update(balance=(1.0,)),
+    "a balance of one": lambda s: s["ports"][""].update(balance=(1.0,)),
     "a best that is none": lambda s: s["progress"].update(best=[1]),
     "no progress": lambda s: s.update(progress=None),
-    "a cursor beyond": lambda s: s["draws"].update(cursor=10**6),  # would never end
-    "a negative cursor": lambda s: s["draws"].update(cursor=-3),
-    "an order of other items": lambda s: s["draws"].update(order=torch.full((8,), 99)),
-    "an order of fractions": lambda s: s["draws"].update(order=torch.zeros(8)),
-    "a generator of another kind": lambda s: s["draws"].update(host=torch.zeros(3, dtype=torch.uint8)),
-    "no draws": lambda s: s.update(draws=7),
+    "a cursor beyond": lambda s: s["ports"][""]["draws"].update(cursor=10**6),  # would never end
+    "a negative cursor": lambda s: s["ports"][""]["draws"].update(cursor=-3),
+    "an order of other items": lambda s: s["ports"][""]["draws"].update(order=torch.full((8,), 99)),
+    "an order of fractions": lambda s: s["ports"][""]["draws"].update(order=torch.zeros(8)),
+    "a generator of another kind": lambda s: s["ports"][""]["draws"].update(host=torch.zeros(3, dtype=torch.uint8)),
+    "no ports": lambda s: s.pop("ports"),
+    "another port": lambda s: s.update(ports={"image": s["ports"][""]}),
+    "no draws": lambda s: s["ports"][""].update(draws=7),
 }
 
 
@@ -213,8 +215,8 @@ def test_a_state_of_another_form_is_refused_in_one_line(damage: str, tmp_path: P
 ENVELOPES = {
     "a list": [1],
     "no version": {"format": "oddwave-training-state"},
-    "no state": {"format": "oddwave-training-state", "version": 1},
-    "a state of text": {"format": "oddwave-training-state", "version": 1, "state": "x"},
+    "no state": {"format": "oddwave-training-state", "version": STATE_VERSION},
+    "a state of text": {"format": "oddwave-training-state", "version": STATE_VERSION, "state": "x"},
 }
 
 

@@ -15,6 +15,7 @@ from oddwave.cli import options as opt
 from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
+from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
 from oddwave.cli.verify import verify
 from oddwave.console import PlainGroup, print_facts
 from oddwave.version import __version__
@@ -23,6 +24,7 @@ __all__ = ["app"]
 
 # rich would double the time to the first word of help
 app = typer.Typer(cls=PlainGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+fit_app.command("joint")(fit_joint)
 app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
@@ -85,6 +87,7 @@ def score(
         str | None,
         typer.Option(metavar="FILE", help="Series: the rows right before DATA, so that a few new ones get verdicts."),
     ] = None,
+    modality: PartOf = None,
     device: opt.Device = None,
     allow_external: opt.AllowExternal = False,
     exit_code: opt.ExitCode = False,
@@ -107,15 +110,14 @@ def score(
         oddwave score parts.model "new/*.png" -o out --fdr 0.1
         oddwave score model today.csv -o out --false-alarms "1 per week"
         oddwave score parts.model new_parts/ -o out --exit-code --json -q
+        oddwave score joint.model pump.wav -o out --modality audio
     """
     from oddwave.report.outputs import require_writable
 
     asked, discoveries = opt.asked_for(alpha, threshold, flag, false_alarms, fdr, fdr_method)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
-    from oddwave.detector import Detector
-
-    detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
+    detector, _ = loaded(model, data, modality, device, allow_external)
     options |= {} if history is None else {"history": history}
     detector.inner.check(alpha)  # before files are read
     source = opt.read_new(detector, data, model, options)
@@ -194,26 +196,25 @@ def info(model: opt.Model) -> None:
     Example:
         oddwave info model
     """
-    from oddwave.detection.saved import read_saved
     from oddwave.report.facts import choices
 
-    saved = read_saved(model)
-    meta, config, constants = saved.meta, saved.config, saved.constants
-    kind = f", {meta['kind']}" if "kind" in meta else ""
-    print_facts(
-        {
-            "model": f"{model} ({config.modality}{kind})",
-            **saved.facts(),
-            "preset, seed": f"{config.preset}, {config.seed}",
-            **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(saved.choices) if each.chosen},
-            "threshold": f"{saved.threshold:.4g} at alpha {saved.alpha:.3g}",
-            "calibration": f"{len(constants['scores']):,} scores ({constants['source']})",
-            "smallest alpha": f"{saved.smallest_alpha:.2g}",
-            **({"added since": f"{len(meta['added'])} time(s)"} if meta.get("added") else {}),
-            "data fingerprint": str(meta["data_fingerprint"])[:16],
-            "oddwave": str(meta["package_version"]),
-        }
-    )
+    for saved in saved_models(model).values():
+        meta, config, constants = saved.meta, saved.config, saved.constants
+        kind = f", {meta['kind']}" if "kind" in meta else ""
+        print_facts(
+            {
+                "model": f"{model} ({config.modality}{kind})",
+                **saved.facts(),
+                "preset, seed": f"{config.preset}, {config.seed}",
+                **{each.name[0].lower() + each.name[1:]: each.chosen for each in choices(saved.choices) if each.chosen},
+                "threshold": f"{saved.threshold:.4g} at alpha {saved.alpha:.3g}",
+                "calibration": f"{len(constants['scores']):,} scores ({constants['source']})",
+                "smallest alpha": f"{saved.smallest_alpha:.2g}",
+                **({"added since": f"{len(meta['added'])} time(s)"} if meta.get("added") else {}),
+                "data fingerprint": str(meta["data_fingerprint"])[:16],
+                "oddwave": str(meta["package_version"]),
+            }
+        )
 
 
 @app.command()

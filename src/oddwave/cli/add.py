@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from oddwave.cli.joint import PartOf, loaded
 from oddwave.cli.options import (
     AllowExternal,
     DayFirst,
@@ -50,6 +51,7 @@ def add(
     no_header: NoHeader = False,
     kind: FittedKind = None,
     on_error: FittedOnError = None,
+    modality: PartOf = None,
     device: Device = None,
     allow_external: AllowExternal = False,
     quiet: Quiet = False,
@@ -65,20 +67,19 @@ def add(
         oddwave add parts.model good_parts_of_today/ --allow-flagged
         oddwave add pump.model healthy_june.csv -o pump.june.model
     """
-    from oddwave.detector import Detector
     from oddwave.report.outputs import require_writable
 
     options = reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     target = model if out is None else out
     require_writable(target, "model")
-    detector = Detector.load(model, device=device or "cpu", allow_external=allow_external)
+    detector, whole = loaded(model, data, modality, device, allow_external)
     fitted = dict(detector.read_options)
     threshold = detector.threshold_
     source = read_new(detector, data, model, options, learn=True)
     added = detector.add(source, allow_flagged=allow_flagged, show_progress=not quiet)
     detector.read_options.clear()
     detector.read_options.update(fitted)  # how these data were read says nothing of the next ones
-    detector.save(target)
+    whole.save(target)
     say(f"Added {added.num_items:,}: {added.num_remembered:,} parts remembered, {added.num_calibration:,} calibrate.")
     num_scores = len(detector.decision_scores_)
     say(f"Threshold {detector.threshold_:.4g}, before {threshold:.4g}, from {num_scores:,} held-back normals' scores.")

@@ -64,6 +64,7 @@ __all__ = [
     "listed",
     "out_option",
     "print_fitted",
+    "print_learnt",
     "read_for",
     "read_new",
     "reading_options",
@@ -174,12 +175,16 @@ def configured(
     config_file: Path | None,
     modality: "Modality" = "series",
     device: str | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> "DetectorConfig":
-    """Preset, then the settings file, then --seed and --device, then --set: the later one wins."""
+    """Preset, then the settings file (or what it was `given` as), then --seed and --device, then --set.
+
+    The later one wins.
+    """
     from oddwave.config import config_from_dict, preset
     from oddwave.overrides import read_toml
 
-    given = read_toml(config_file) if config_file else {}
+    given = dict(given) if given is not None else read_toml(config_file) if config_file else {}
     name = preset_name or str(given.pop("preset", "balanced"))
     if given.pop("modality", modality) != modality:
         raise ConfigError(f"settings file '{config_file}' is not for modality '{modality}': leave 'modality' out of it")
@@ -308,11 +313,16 @@ def tell(
 
 
 def print_fitted(detector: "Detector", out: Path, notes: list[str]) -> None:
+    print_learnt(detector, notes)
+    say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
+
+
+def print_learnt(detector: "Detector", notes: list[str], lead: str = "Learnt. ") -> None:
+    """Say what a detector learnt from, and its threshold."""
     assert detector.calibration is not None
-    say("Learnt. " + "; ".join(f"{name}: {value}" for name, value in detector.inner.facts().items()) + ".")
+    say(lead + "; ".join(f"{name}: {value}" for name, value in detector.inner.facts().items()) + ".")
     say(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of held-back normals.")
     print_notes(notes)
-    say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
 
 
 def check_on_error(on_error: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+from oddwave.cli.joint import saved_models
 from oddwave.cli.options import AllowExternal, Model
 
 __all__ = ["verify"]
@@ -20,8 +21,11 @@ def verify(model: Model, allow_external: AllowExternal = False) -> None:
     from oddwave.detection.model_folder import read_model
     from oddwave.detector import Detector
 
-    detector = Detector.load(model, allow_external=allow_external)
-    _, files = read_model(model)
+    about, files = read_model(model)
+    parts = list(about["ports"]) if saved_models(model).keys() - {""} else [None]
+    detectors = [Detector.load(model, modality=each, allow_external=allow_external) for each in parts]
+    width = max(17, *map(len, files))
     for name, content in sorted(files.items()):
-        print(f"{name:<17} {len(content):>15,} bytes  sha256 {sha256(content).hexdigest()[:16]}  as saved")
-    print(f"{model} is whole: {detector.config.modality}, made with oddwave {detector.meta['package_version']}")
+        print(f"{name:<{width}} {len(content):>15,} bytes  sha256 {sha256(content).hexdigest()[:16]}  as saved")
+    modalities = " and ".join(detector.config.modality for detector in detectors)
+    print(f"{model} is whole: {modalities}, made with oddwave {detectors[0].meta['package_version']}")

@@ -32,7 +32,7 @@ from oddwave.files import (
 )
 from oddwave.folders import WAIT_S, at_work
 
-__all__ = ["FORMAT_VERSION", "read_model", "write_model"]
+__all__ = ["FORMAT_VERSION", "read_meta", "read_model", "write_model"]
 
 FORMAT_VERSION = 4
 _FORMAT = "oddwave model"
@@ -78,12 +78,12 @@ def read_model(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     Raises:
         CheckpointError: a file is missing, damaged, no ordinary file, or of another version.
     """
-    meta = _read_meta(directory)
+    meta = read_meta(directory)
     for attempt in range(_TRIES):
         try:
             files = _read_files(directory, meta)
         except CheckpointError:
-            again = _read_meta(directory)
+            again = read_meta(directory)
             if again == meta:  # no writer came between: it is damaged
                 raise
             meta = again
@@ -105,7 +105,8 @@ def _write_data(folder: Path, files: Mapping[str, bytes]) -> None:
     flush_folder(folder)
 
 
-def _read_meta(directory: Path) -> dict[str, Any]:
+def read_meta(directory: Path) -> dict[str, Any]:
+    """Read what meta.json says, without the files that it names. Raises: as `read_model`."""
     if not directory.is_dir():
         raise CheckpointError(f"model directory '{directory}' does not exist: give the folder that `oddwave fit` wrote")
     path = directory / META_FILE

@@ -76,6 +76,10 @@ class TensorFile:
                 )
         return tensors
 
+    def every(self) -> dict[str, Tensor]:
+        """Return all tensors as they are, to be put together with others and checked then. Raises: as `checked`."""
+        return self._load()
+
     def _check_shape(self, name: str, wanted: Expected, sides: dict[str, int]) -> None:
         dtype, shape = self.table[name]
         fits = len(shape) == len(wanted.shape) and dtype == wanted.dtype

@@ -5,6 +5,8 @@
     config.json         every setting, and under "choices" what was chosen automatically, with the evidence
     calibration.json    calibration scores, and the modality's constants: standardising, fusion weights, plan, scale
 
+A joint model holds several of these around one network (`joint_parts.py`).
+
 `alpha` is not baked in: thresholds follow from the calibration scores when a verdict is asked for.
 
 A model comes from anywhere, so nothing in it is believed: the files must be those that were saved (`model_folder.py`),
@@ -24,14 +26,17 @@ from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig, config_from_dict
 from oddwave.detection.base import ModalityDetector
 from oddwave.detection.device import chosen_device
+from oddwave.detection.joint_fit import JointNetwork
+from oddwave.detection.joint_parts import Model, is_joint, joined, network_of, part, parts_of
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
 from oddwave.detection.model_json import digest_of
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
 from oddwave.detection.saved import MODEL_FILES, SEAL, checked, mismatch
 from oddwave.errors import CheckpointError
 from oddwave.registry import detector_class
+from oddwave.version import __version__
 
-__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "save_detector"]
+__all__ = ["FORMAT_VERSION", "MODEL_FILES", "load_detector", "load_joint", "save_detector", "save_joint"]
 
 _ABOUT_THE_FILE = (SEAL, "modality", "read_options")
 _OWN_NETWORKS = ("efficientnet_lite0", "efficientnet_lite2")  # whose weights are installed as packages
@@ -44,6 +49,22 @@ def save_detector(detector: ModalityDetector, directory: Path) -> Path:
         NotFittedError: there is nothing to save yet.
         CheckpointError: the directory cannot be written, or a value lies beyond what a model may hold.
     """
+    write_model(directory, *_model_of(detector, directory))
+    return directory
+
+
+def save_joint(network: JointNetwork, detectors: Mapping[str, ModalityDetector], directory: Path) -> Path:
+    """Write several detectors and the one network that is theirs, as `save_detector` does.
+
+    Raises: as `save_detector`, and CheckpointError where a detector has got another network since.
+    """
+    models = {modality: _model_of(detector, directory) for modality, detector in detectors.items()}
+    write_model(directory, *joined(network.net, network.names, models, __version__))
+    return directory
+
+
+def _model_of(detector: ModalityDetector, directory: Path) -> Model:
+    """Return what is saved of a detector. Raises: as `save_detector`."""
     calibration = detector.fitted_calibration()
     tensors, constants = detector.state()
     constants |= {
@@ -64,19 +85,53 @@ def save_detector(detector: ModalityDetector, directory: Path) -> Path:
         checked(meta, files, directory)
     except CheckpointError as error:
         raise CheckpointError(f"this model would not load again, and is not saved: {error}") from None
-    write_model(directory, meta, files)
-    return directory
+    return meta, files
 
 
-def load_detector(directory: Path, *, device: str = "cpu", allow_external: bool = False) -> ModalityDetector:
+def load_detector(
+    directory: Path, *, modality: str | None = None, device: str = "cpu", allow_external: bool = False
+) -> ModalityDetector:
     """Read a model directory back, onto a device of the caller's choice: the saved one need not exist here.
+
+    `modality` says which part of a joint model is meant.
 
     Raises:
         ConfigError: the device cannot be used here.
         CheckpointError: a file is missing, damaged, of another format version or an unknown modality, or the model asks
-            for a network from elsewhere and `allow_external` was not given.
+            for a network from elsewhere and `allow_external` was not given; it is not of `modality`, or a joint one and
+            none was named.
     """
     meta, files = read_model(directory)
+    if is_joint(meta):
+        return _detector_of(part(meta, files, directory, modality), directory, device, allow_external)
+    if modality not in (None, meta.get("modality")):
+        raise CheckpointError(
+            f"{directory} is a model for {meta.get('modality')!r:.40}, not for {modality!r:.40}: leave modality out, "
+            "it is for joint models"
+        )
+    return _detector_of((meta, files), directory, device, allow_external)
+
+
+def load_joint(
+    directory: Path, *, device: str = "cpu", allow_external: bool = False
+) -> tuple[JointNetwork, dict[str, ModalityDetector]]:
+    """Read a joint model back: its network, and the detectors by modality. Raises: as `load_detector`."""
+    meta, files = read_model(directory)
+    if not is_joint(meta):
+        raise CheckpointError(
+            f"{directory} holds a model for {meta.get('modality')!r:.40}, expected a joint one: load it with "
+            "oddwave.load, or make one with `oddwave fit joint`"
+        )
+    names = {modality: own["network"] for modality, own in meta["ports"].items()}
+    detectors = {
+        modality: _detector_of(part(meta, files, directory, modality), directory, device, allow_external)
+        for modality in parts_of(meta, files, directory)
+    }
+    return JointNetwork(network_of(meta, files, directory), names), detectors
+
+
+def _detector_of(model: Model, directory: Path, device: str, allow_external: bool) -> ModalityDetector:
+    meta, files = model
     saved = checked(meta, files, directory)
     here = config_from_dict({"device": device}).device
     chosen_device(here)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from oddwave.nets.blocks import conv, zeroed
 
-__all__ = ["PortedConv", "SharedInput", "SharedOutput", "input_layer", "output_layer"]
+__all__ = ["PortedConv", "SharedInput", "SharedOutput", "input_layer", "of_port", "output_layer"]
+
+_KEY = "port_"
 
 
 class PortedConv(nn.Module):
@@ -83,6 +85,14 @@ def output_layer(ports: Mapping[str, int], port_width: int, width: int, *, grid_
     return PortedConv(ports, width, grid_dims=grid_dims, kernel_size=3, entering=False, zero=True)
 
 
+def of_port(state: Mapping[str, Tensor], port: str, name: str) -> dict[str, Tensor]:
+    """Return the weights of a network with several ports that one of them uses, its own under another port's `name`."""
+    mine, other = f".{_key(port)}.", f".{_KEY}"
+    return {
+        key.replace(mine, f".{_key(name)}."): weight for key, weight in state.items() if mine in key or other not in key
+    }
+
+
 def _key(port: str) -> str:
     """Name of a port's layer; the prefix keeps ports called "keys" or "type" from hiding a module's own attributes."""
-    return f"port_{port}"
+    return f"{_KEY}{port}"

@@ -7,7 +7,7 @@ Read next `pyramid.py`, `attention.py`, `adapter.py`, `embedding.py`: the additi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from oddwave.errors import ConfigError, ShapeError
-from oddwave.nets.adapter import input_layer, output_layer
+from oddwave.nets.adapter import input_layer, of_port, output_layer
 from oddwave.nets.attention import GridAttention
 from oddwave.nets.blocks import Downsample, ResidualStack, Upsample, group_norm, reflect_pad, separate_draws
 from oddwave.nets.embedding import TimeEmbedding
@@ -159,6 +159,16 @@ class UNet(nn.Module):
         """The settings that this net was built from."""
         return self._config
 
+    def port_state(self, port: str) -> dict[str, Tensor]:
+        """Return what a net of the same settings and this port alone must load to compute what this one does there.
+
+        Raises:
+            ConfigError: an unknown port.
+        """
+        self._check_port(port)
+        (name,) = replace(self._config, in_channels=self._ports[port], ports=None).port_channels
+        return of_port(self.state_dict(), port, name)
+
     @property
     def feature_width(self) -> int:
         """D, the width of the features that `forward_with_features` returns."""
@@ -225,10 +235,7 @@ class UNet(nn.Module):
         return outputs
 
     def _check(self, x_t: Tensor, t: Tensor, port: str) -> None:
-        if port not in self._ports:
-            raise ConfigError(
-                f"port is {port!r}, expected one of {', '.join(self._ports)}; name one of the net's ports"
-            )
+        self._check_port(port)
         channels, dims = self._ports[port], self._config.grid_dims
         if x_t.ndim != dims + 2 or x_t.shape[1] != channels or 0 in x_t.shape[2:]:
             axes = ("L",) if dims == 1 else ("H", "W")
@@ -239,6 +246,12 @@ class UNet(nn.Module):
         if t.shape != x_t.shape[:1]:
             raise ShapeError(
                 f"t has shape {tuple(t.shape)}, expected ({x_t.shape[0]},); give one t for each item of x_t"
+            )
+
+    def _check_port(self, port: str) -> None:
+        if port not in self._ports:
+            raise ConfigError(
+                f"port is {port!r}, expected one of {', '.join(self._ports)}; name one of the net's ports"
             )
 
 

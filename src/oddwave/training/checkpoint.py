@@ -23,7 +23,7 @@ __all__ = [
     "tensor_bytes",
 ]
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 _STATE_FORMAT = "oddwave-training-state"
 _MOST_BYTES = 16 * 2**30
 

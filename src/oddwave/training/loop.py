@@ -5,8 +5,8 @@
 """
 
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
@@ -17,9 +17,10 @@ from oddwave.errors import ConfigError, OddwaveError
 from oddwave.stopping import held_back
 from oddwave.training.checkpoint import save_training_state
 from oddwave.training.draws import BatchSource
-from oddwave.training.run import Perceptual, TrainingRun, learning_rate_at
+from oddwave.training.ports import Perceptual, PortData
+from oddwave.training.run import TrainingRun, learning_rate_at
 
-__all__ = ["SECOND_FOLDER", "STATE_FILE", "TrainStep", "TrainingInterrupted", "train"]
+__all__ = ["SECOND_FOLDER", "STATE_FILE", "TrainStep", "TrainingInterrupted", "train", "train_ports"]
 
 STATE_FILE = "training_state.pt"
 SECOND_FOLDER = "second"  # of the checkpoint folder, where a second network is trained after the first
@@ -36,7 +37,7 @@ class TrainStep:
 
     `step` counts from 1 to `num_steps`; `val_loss` is None where no validation was due; `lr` is the rate the step was
     taken with; `seconds_left` is estimated from this session's own pace. After the one with `done` the network holds
-    the weights that score.
+    the weights that score. `of_ports` has the last loss and the last validation's loss of each port of a joint network.
     """
 
     step: int
@@ -46,6 +47,7 @@ class TrainStep:
     lr: float
     seconds_left: float
     done: bool
+    of_ports: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
 
 def train(
@@ -83,17 +85,35 @@ def train(
         TrainingInterrupted: on Ctrl-C (and, within `run_with_progress`, SIGTERM and SIGHUP), after saving.
         TrainingDivergedError: if the loss is no longer a number.
     """
-    if config.patience and validation is None:
+    own = PortData(data, validation, perceptual)
+    return train_ports(net, [own], schedule, config, checkpoint_dir=checkpoint_dir, resume=resume)
+
+
+def train_ports(
+    net: nn.Module,
+    ports: Sequence[PortData],
+    schedule: NoiseSchedule,
+    config: TrainingConfig,
+    *,
+    checkpoint_dir: Path | None = None,
+    resume: bool = False,
+) -> Generator[TrainStep, None, None]:
+    """Train a joint denoiser as `train` does: each step takes a batch of one port, and every round has all of them.
+
+    `config.num_steps` counts the steps of all ports together. Where L_feat acts, it does so at the ports that have a
+    perceptual network. Raises: as `train`.
+    """
+    if config.patience and any(port.validation is None for port in ports):
         raise ConfigError(
             f"patience={config.patience} needs validation data; give some, or patience=0 to train to the end"
         )
-    if config.feature_loss_weight and perceptual is None:
+    if config.feature_loss_weight and all(port.perceptual is None for port in ports):
         raise ConfigError(
             f"feature_loss_weight={config.feature_loss_weight} needs a perceptual network; give one, or 0"
         )
     if resume and checkpoint_dir is None:
         raise ConfigError("resume=True needs the checkpoint_dir that holds the state to go on from")
-    run = TrainingRun(net, data, schedule, config, validation, perceptual)
+    run = TrainingRun(net, ports, schedule, config)
     path = None if checkpoint_dir is None else Path(checkpoint_dir) / STATE_FILE
     if resume and path is not None:
         run.load(path)
@@ -141,6 +161,7 @@ def _report(run: TrainingRun, val_loss: float | None, seconds_per_step: float) -
         lr=learning_rate_at(run.step - 1, run.config),
         seconds_left=seconds_per_step * (run.config.num_steps - run.step),
         done=run.finished,
+        of_ports={port.name: (port.loss, port.val_loss) for port in run.ports if port.name is not None},
     )
 
 

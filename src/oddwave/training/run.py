@@ -7,7 +7,7 @@ Legend: B batch, C channels, ... the grid.
 
 import math
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,13 @@ from oddwave.errors import CheckpointError, OddwaveError
 from oddwave.stopping import held_back
 from oddwave.training.adamw import AdamW
 from oddwave.training.checkpoint import load_training_state, require_alike
-from oddwave.training.draws import BatchSource, TrainingDraws, item_shape, validation_draws
+from oddwave.training.draws import BatchSource, validation_draws
 from oddwave.training.ema import Ema
+from oddwave.training.ports import Perceptual, Port, PortData, port_of_step
 
-__all__ = ["Perceptual", "TrainingDivergedError", "TrainingRun", "computes_bfloat16", "learning_rate_at"]
+__all__ = ["TrainingDivergedError", "TrainingRun", "computes_bfloat16", "learning_rate_at"]
 
 _BALANCE_DECAY = 0.98  # running means of the two losses, over about the last 50 steps
-
-Perceptual = Callable[[Tensor], Tensor | Sequence[Tensor]]
-"""A frozen feature network: (B, C, ...) -> one tensor, or one per tap, each with B first; gradients pass through it."""
 
 
 class TrainingDivergedError(OddwaveError, ArithmeticError):
@@ -63,28 +61,22 @@ class TrainingRun:
     def __init__(
         self,
         net: nn.Module,
-        data: BatchSource,
+        ports: Sequence[PortData],
         schedule: NoiseSchedule,
         config: TrainingConfig,
-        validation: BatchSource | None,
-        perceptual: Perceptual | None,
     ) -> None:
-        self.net, self.data, self.schedule, self.config = net, data, schedule, config
-        self.validation, self.perceptual = validation, perceptual
+        self.net, self.schedule, self.config = net, schedule, config
         self.weights = [weight for weight in net.parameters() if weight.requires_grad]
         self.device, dtype = self.weights[0].device, self.weights[0].dtype
-        self.shape = item_shape(data, "training", dtype)
-        if validation is not None:
-            item_shape(validation, "validation", dtype)
-        self.draws = TrainingDraws(len(data), schedule.num_train_timesteps, config)
-        self.mixed = computes_bfloat16(config, len(self.shape) - 1, self.device)
-        if self.mixed and len(self.shape) == 3:
+        self.ports = [Port(given, schedule.num_train_timesteps, config, dtype) for given in ports]
+        grid_dims = len(self.ports[0].shape) - 1
+        self.mixed = computes_bfloat16(config, grid_dims, self.device)
+        if self.mixed and grid_dims == 2:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = AdamW(self.weights, config.weight_decay)
         self.ema = Ema(net, config.ema_decay)
         self.step = 0
         self.loss = math.nan
-        self.balance: tuple[float, float] | None = None  # running means of the noise error and the feature error
         self.validated = 0  # the step after which the last validation ran
         self.best_loss = math.inf
         self.best: dict[str, Tensor] | None = None
@@ -100,7 +92,7 @@ class TrainingRun:
     @property
     def validation_due(self) -> bool:
         """True if the present step calls for a validation that has not run yet."""
-        if self.validation is None or self.validated == self.step:
+        if self.validated == self.step or all(port.validation is None for port in self.ports):
             return False
         return self.step % self.config.validate_every == 0 or self.step == self.config.num_steps
 
@@ -113,10 +105,11 @@ class TrainingRun:
             TrainingDivergedError: if the loss or its gradient is not finite; the weights stay as they were.
         """
         rate = learning_rate_at(self.step, self.config)
+        port = self.ports[port_of_step(self.step, len(self.ports), self.config.seed or 0)]
         self.optimizer.zero_grad()
-        x0 = self._batch(self.data, self.draws.indices())
-        t = self.draws.timesteps().to(self.device)
-        loss, balance = self._loss(x0, t, self.draws.noise_like(x0))
+        x0 = self._batch(port.data, port.draws.indices())
+        t = port.draws.timesteps().to(self.device)
+        loss, balance = self._loss(port, x0, t, port.draws.noise_like(x0))
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.weights, self.config.gradient_clip, foreach=True)
         value = loss.item()
@@ -129,32 +122,40 @@ class TrainingRun:
             self.optimizer.step(rate)
             self.ema.update()
             self.step += 1
-            self.loss, self.balance = value, balance
-            self.draws.commit()
+            self.loss = port.loss = value
+            port.balance = balance
+            port.draws.commit()
 
     @torch.no_grad()
     def validate(self) -> float:
-        """Return the averaged weights' loss on held-out items, always with the same noise, and remember the best."""
-        assert self.validation is not None
-        source, averages = self.validation, self.ema.averages()
+        """Return the averaged weights' loss on held-out items, always with the same noise, and remember the best.
+
+        Of several ports it is the mean of theirs.
+        """
+        self.net.eval()
+        losses = {port: self._validated(port, port.validation) for port in self.ports if port.validation is not None}
+        self.net.train()
+        loss = sum(losses.values()) / len(losses)
+        with held_back():
+            for port, own in losses.items():
+                port.val_loss = own
+            self._judge(loss)
+        return loss
+
+    def _validated(self, port: Port, source: BatchSource) -> float:
+        averages, total, named = self.ema.averages(), 0.0, {} if port.name is None else {"port": port.name}
 
         def averaged_net(x_t: Tensor, t: Tensor) -> Tensor:
-            prediction: Tensor = torch.func.functional_call(self.net, averages, (x_t, t))
+            prediction: Tensor = torch.func.functional_call(self.net, averages, (x_t, t), named)
             return prediction
 
-        self.net.eval()
-        total = 0.0
         num_timesteps = self.schedule.num_train_timesteps
-        for indices, t, noise in validation_draws(len(source), self.shape, num_timesteps, self.config, self.device):
+        for indices, t, noise in validation_draws(len(source), port.shape, num_timesteps, self.config, self.device):
             x0 = self._batch(source, indices)
             with self._autocast():
                 losses, _ = diffusion_loss(averaged_net, x0, t, noise, self.schedule, self.config.prediction_type)
             total += losses.sum().item()
-        self.net.train()
-        loss = total / self.config.num_validation_draws
-        with held_back():
-            self._judge(loss)
-        return loss
+        return total / self.config.num_validation_draws
 
     def take_averages(self) -> None:
         """Put the weights that score into the net: with `patience` the best validated ones, else the last averages."""
@@ -170,7 +171,7 @@ class TrainingRun:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict(),
-            "draws": self.draws.state_dict(),
+            "ports": {port.name or "": port.state() for port in self.ports},
             "progress": {name: getattr(self, name) for name in _PROGRESS},
         }
 
@@ -187,7 +188,8 @@ class TrainingRun:
             for name, part in parts.items():
                 require_alike(state[name], part.state_dict(), name)
             self._require_progress(state["progress"])
-            self.draws.load_state_dict(state["draws"])  # checks by itself
+            for port in self.ports:
+                port.load(state["ports"][port.name or ""])  # checks by itself
             for name, part in parts.items():
                 part.load_state_dict(state[name])
             for name in _PROGRESS:
@@ -210,23 +212,19 @@ class TrainingRun:
         counts = [saved[name] for name in ("step", "validated", "num_worse")]
         if not all(type(count) is int and 0 <= count <= self.config.num_steps for count in counts):
             raise ValueError(f"its counters {reprlib.repr(counts)} are not within {self.config.num_steps} steps")
-        losses = [saved["loss"], saved["best_loss"], *(saved["balance"] or ())]
-        if not all(type(loss) is float for loss in losses) or len(losses) not in (2, 4):
+        if not all(type(saved[name]) is float for name in ("loss", "best_loss")):
             raise ValueError("its losses are no numbers")
         if saved["best"] is not None:
             require_alike(saved["best"], self.ema.state_dict(), "best")
 
     def _identity(self) -> dict[str, Any]:
-        num_validation = 0 if self.validation is None else len(self.validation)
-        return {
+        own = {
             **self.config.model_dump(exclude={"checkpoint_every", "checkpoint_seconds"}),
             "num_train_timesteps": self.schedule.num_train_timesteps,
-            "item_shape": list(self.shape),
-            "num_items": len(self.data),
-            "num_validation_items": num_validation,
-            "data_fingerprint": self.data.fingerprint(),
-            "validation_fingerprint": None if self.validation is None else self.validation.fingerprint(),
         }
+        for port in self.ports:
+            own |= port.identity()
+        return own
 
     def _batch(self, source: BatchSource, indices: Int[Tensor, " B"]) -> Float[Tensor, "B C ..."]:
         x0 = source.batch(indices).to(self.device, non_blocking=True)
@@ -236,18 +234,20 @@ class TrainingRun:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def _loss(
-        self, x0: Float[Tensor, "B C ..."], t: Int[Tensor, " B"], noise: Float[Tensor, "B C ..."]
+        self, port: Port, x0: Float[Tensor, "B C ..."], t: Int[Tensor, " B"], noise: Float[Tensor, "B C ..."]
     ) -> tuple[Float[Tensor, ""], tuple[float, float] | None]:
         """Return L_MSE + gamma L_feat and the running means that balance gamma."""
         with self._autocast():
-            losses, x0_hat = diffusion_loss(self.net, x0, t, noise, self.schedule, self.config.prediction_type)
+            losses, x0_hat = diffusion_loss(
+                port.into(self.net), x0, t, noise, self.schedule, self.config.prediction_type
+            )
         loss = losses.mean()
         low = t < self.config.feature_loss_max_t * self.schedule.num_train_timesteps
-        if self.perceptual is None or self.config.feature_loss_weight == 0.0 or not low.any():
-            return loss, self.balance
-        feature_loss = _feature_distance(self.perceptual, x0[low], x0_hat[low])
+        if port.perceptual is None or self.config.feature_loss_weight == 0.0 or not low.any():
+            return loss, port.balance
+        feature_loss = _feature_distance(port.perceptual, x0[low], x0_hat[low])
         now = (loss.item(), feature_loss.item())
-        means = now if self.balance is None else tuple(map(_running_mean, self.balance, now))
+        means = now if port.balance is None else tuple(map(_running_mean, port.balance, now))
         gamma = self.config.feature_loss_weight * means[0] / max(means[1], 1e-12)
         return loss + gamma * feature_loss, (means[0], means[1])
 
@@ -261,7 +261,7 @@ class TrainingRun:
             self.num_worse += 1
 
 
-_PROGRESS = ("step", "loss", "balance", "validated", "best_loss", "best", "num_worse")
+_PROGRESS = ("step", "loss", "validated", "best_loss", "best", "num_worse")
 
 
 def _feature_distance(perceptual: Perceptual, x0: Tensor, x0_hat: Tensor) -> Float[Tensor, ""]:

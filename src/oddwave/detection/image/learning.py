@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from oddwave.detection.denoiser import train_denoiser
 from oddwave.detection.image.terms import FEATURE_SCALE, MapTerms, distances_of
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.left_out import Chosen, LeftOut
@@ -30,8 +31,8 @@ from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
 from oddwave.training.adamw import AdamW
 from oddwave.training.draws import TensorSource
-from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainStep, train
-from oddwave.training.progress import run_with_progress
+from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainStep
+from oddwave.training.ports import PortData
 
 __all__ = ["DECODED_PX", "learn", "learn_background", "make_networks", "remember"]
 
@@ -209,19 +210,13 @@ def _train(terms: MapTerms, net: UNet, x0: Tensor, space: str, job: FitJob) -> T
     if space == "feature":
         config = config.model_copy(update={"feature_loss_weight": 0.0})
     count = len(x0) - max(1, round(_VALIDATION_SHARE * len(x0))) if len(x0) > 1 else 1
-    steps = train(
-        net,
+    data = PortData(
         TensorSource(x0[:count]),
-        terms.schedule,
-        config,
-        validation=TensorSource(x0[count:]) if count < len(x0) else None,
-        checkpoint_dir=job.checkpoint_dir,
-        resume=job.resume,
-        perceptual=terms.grid.network if config.feature_loss_weight else None,
+        TensorSource(x0[count:]) if count < len(x0) else None,
+        terms.grid.network if config.feature_loss_weight else None,
     )
-    last = run_with_progress(steps, f"training the denoiser ({space} space)", show=job.show_progress)
-    net.eval()
-    return last
+    title = f"training the denoiser ({space} space)"
+    return train_denoiser(net, data, terms.schedule, config, job, name=f"{space}_net", title=title)
 
 
 @torch.no_grad()

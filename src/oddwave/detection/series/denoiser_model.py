@@ -21,6 +21,7 @@ from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.choose import choose_fusion, choose_noise_levels
+from oddwave.detection.denoiser import train_denoiser
 from oddwave.detection.device import chosen_device
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.series.error_maps import DenoiserTerms
@@ -39,8 +40,7 @@ from oddwave.planted.series_windows import make_synthetic_windows
 from oddwave.scoring.fusion import Fusion
 from oddwave.tensors.representation import Representation
 from oddwave.training.draws import TensorSource
-from oddwave.training.loop import train
-from oddwave.training.progress import run_with_progress
+from oddwave.training.ports import PortData
 
 __all__ = ["DenoiserModel"]
 
@@ -243,17 +243,9 @@ class DenoiserModel:
             training.append(encoded[:kept])
             validation.append(encoded[kept:])
         held_out = torch.cat(validation)
-        steps = train(
-            self.net,
-            TensorSource(torch.cat(training)),
-            self.schedule,
-            self.config.training_settings,
-            validation=TensorSource(held_out) if len(held_out) else None,
-            checkpoint_dir=job.checkpoint_dir,
-            resume=job.resume,
-        )
-        last = run_with_progress(steps, "training the denoiser", show=job.show_progress)
-        self.net.eval()
+        data = PortData(TensorSource(torch.cat(training)), TensorSource(held_out) if len(held_out) else None)
+        title, settings = "training the denoiser", self.config.training_settings
+        last = train_denoiser(self.net, data, self.schedule, settings, job, name="net", title=title)
         self.evidence["training"] = {
             "num_steps": last.step,
             "loss": last.loss,
