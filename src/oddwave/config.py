@@ -45,7 +45,6 @@ _MOST = 1_000_000_000  # steps and counts that only cost time: more of them is a
 _MOST_LEVELS = 64
 _LARGEST_WINDOW = 1_000_000
 LONGEST_CLIP = 2**22  # samples: 4 minutes at 16 kHz
-_USUAL_RATE = 16_000
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -272,7 +271,7 @@ class AudioConfig(_Frozen):
     @property
     def rate_hz(self) -> int:
         """The sample rate; of "auto" 16000, until a fit has seen recordings and put theirs in its place."""
-        return _USUAL_RATE if self.sample_rate == "auto" else self.sample_rate
+        return 16_000 if self.sample_rate == "auto" else self.sample_rate
 
 
 class ReconstructionConfig(_Frozen):
