@@ -16,11 +16,11 @@ import pytest
 
 import oddwave.folders as folders
 from oddwave.detection.model_folder import read_model, write_model
+from oddwave.detection.training_folder import training_folder
 from oddwave.errors import CheckpointError
 from oddwave.files import read_json, write_bytes_atomic
 from oddwave.folders import at_work, atomic_directory
 from oddwave.report.outputs import write_outputs
-from oddwave.training.folder import training_folder
 
 
 def fill(target: Path, mark: str, *names: str) -> None:

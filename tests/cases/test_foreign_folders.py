@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from oddwave.cli import app
 from oddwave.detection.model_folder import read_model, write_model
+from oddwave.detection.training_folder import training_folder
 from oddwave.errors import CheckpointError
 from oddwave.files import require_own
 from oddwave.folders import at_work, atomic_directory
 from oddwave.report.outputs import require_writable, write_outputs
-from oddwave.training.folder import training_folder
 
 SMALL = (
     "--preset=fast",

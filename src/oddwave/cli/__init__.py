@@ -178,7 +178,7 @@ def detect(
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, series = opt.read_for(config, data, options)
-    from oddwave.training.folder import training_folder
+    from oddwave.detection.training_folder import training_folder
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, **asked, show_progress=not quiet, checkpoint_dir=folder, resume=resume)

@@ -195,7 +195,7 @@ def _learn(
 
 
 def _fit(detector: "Detector", data: Any, out: Path, resume: bool, quiet: bool) -> None:
-    from oddwave.training.folder import training_folder
+    from oddwave.detection.training_folder import training_folder
 
     with training_folder(out, resume) as folder:
         detector.fit(data, show_progress=not quiet, checkpoint_dir=folder, resume=resume)

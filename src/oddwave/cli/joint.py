@@ -95,8 +95,8 @@ def _learn(
     quiet: bool,
 ) -> None:
     """Fit, save, and say what was learnt; `notes` are those on the series."""
+    from oddwave.detection.training_folder import training_folder
     from oddwave.joint import JointDetector
-    from oddwave.training.folder import training_folder
 
     joint = JointDetector(configs, read_options=reading)
     with training_folder(out, resume) as folder:

@@ -1,6 +1,6 @@
 """Where a training keeps its state while it runs: the result's own hidden folder, gone once the result is there.
 
-Read `loop.py` next: it saves the state.
+Read `training/loop.py` next: it saves the state.
 """
 
 import warnings
