@@ -1,18 +1,21 @@
 """The scorer of images by retrieval: two distances from normal images, each in the units that normals have, added.
 
-    memory     distance of each patch to the nearest remembered one, wherever that was
+    memory     distance of each patch to the nearest remembered one m, wherever that was, times w_m = 2 r / (r_m + r)
     position   Mahalanobis distance, from the Gaussian at the same place, of the features less their mean around it
     map        sum over both of (d - usual d) / (usual deviation of d), on the common map
 
-"Usual" is over healthy images that were compared with the others: of the memory one number for all places, of the
-Gaussians one for each place, drawn towards the common one where images are few. Patches are the frozen network's
-features at strides 8 and 16, as they come; Gaussians see all of its taps, standardised per channel, on a coarser grid,
-less the mean over 7 x 7 places: what a place adds to its surroundings, as a denoiser's residual would tell it.
-Nothing is trained. Read `retrieval_model.py` next: where all of it comes from.
+r_m is the mean distance of m to its own five nearest in other images, r their median: what is far from everything
+normal counts for less where normal patches are far from each other, too. "Usual" is over healthy images that were
+compared with the others: of the memory one number for all places, of the Gaussians one for each place, drawn towards
+the common one where images are few. Patches are the frozen network's features at strides 8 and 16, as they come;
+Gaussians see all of its taps, standardised per channel, on a coarser grid, less the mean over 7 x 7 places: what a
+place adds to its surroundings, as a denoiser's residual would tell it. Nothing is trained. Read `patch_memory.py` and
+`retrieval_model.py` next: where all of it comes from.
 
-Source: Roth et al. 2022 (PatchCore) and Defard et al. 2021 (PaDiM) for the two distances; their sum in units of
-cross-fitted normals is ours. Legend: B squares, C channels, S side of a square, D channels of the feature grid, d of
-a patch, G side of the grid, g of the coarser one, N normal squares, M side of the common map.
+Source: Roth et al. 2022 (PatchCore) and Defard et al. 2021 (PaDiM) for the two distances, Breunig et al. 2000 for the
+weights; the sum in units of cross-fitted normals is ours. Legend: B squares, C channels, S side of a square, D
+channels of the feature grid, d of a patch, G side of the grid, g of the coarser one, N normal squares, M side of the
+common map.
 """
 
 from collections.abc import Mapping
