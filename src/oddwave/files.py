@@ -22,6 +22,7 @@ from typing import Any, Literal, NoReturn
 from oddwave.errors import CheckpointError
 
 __all__ = [
+    "MEDIA",
     "META_FILE",
     "MODEL_NOTE",
     "OWNER_FILE",
@@ -50,6 +51,7 @@ REPLACING_NOTE = "replacing.json"  # in there: what is being replaced, and by wh
 MODEL_NOTE = "model.json"  # in there: the data of a model that are being made or removed
 META_FILE = "meta.json"
 RESULT_FILES = ("scores.csv", "events.csv", "clips.csv", "summary.json", "report.html")
+MEDIA = ("audio", "annotated")  # what a summary calls the folders of files beside it
 FolderKind = Literal["model", "results", "unfinished"]
 _MARKS: dict[FolderKind, tuple[str, bytes]] = {
     "model": (META_FILE, b'"format": "oddwave model"'),
@@ -80,7 +82,7 @@ def own_entries(folder: Path) -> frozenset[str]:
     if kind == "model":
         return frozenset(entry.name for entry in folder.iterdir())
     if kind == "results":
-        return frozenset({OWN_FOLDER, *RESULT_FILES, *_audio_folder(folder)})
+        return frozenset({OWN_FOLDER, *RESULT_FILES, *_media_folders(folder)})
     return frozenset({OWN_FOLDER}) if kind else frozenset()
 
 
@@ -142,12 +144,14 @@ def _noted(folder: Path) -> set[str]:
     return names
 
 
-def _audio_folder(folder: Path) -> tuple[str, ...]:
+def _media_folders(folder: Path) -> tuple[str, ...]:
+    """Return the folders of audio and of annotated images that belong to results."""
     try:
-        name = json.loads((folder / "summary.json").read_bytes())["audio"]["folder"]
+        summary = json.loads((folder / "summary.json").read_bytes())
+        names = [summary[kind]["folder"] for kind in MEDIA if kind in summary]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
-    return (name,) if isinstance(name, str) else ()
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def _head(path: Path) -> bytes:

@@ -134,6 +134,22 @@ def test_spaces_and_non_latin_letters_come_through_to_every_file(work: Path, tmp
         assert "größe №7" in (out / name).read_text(encoding="utf-8"), name
 
 
+def test_flagged_images_are_copied_and_drawn_on_where_that_is_asked_for(work: Path, tmp_path: Path) -> None:
+    out, rejects = tmp_path / "out", tmp_path / "rejects"
+    asked = ("score", work / "model", work / "new", "-o", out, ALPHA, "-q", "--annotate", "--copy-flagged", rejects)
+    for _ in range(2):
+        succeeded(run(*asked))
+        assert names(out) == sorted([*FILES, "annotated"])
+        copy, drawn = (folder / "Prüfung 検査" / "größe №7.png" for folder in (rejects, out / "annotated"))
+        assert copy.read_bytes() == (work / "new" / "Prüfung 検査" / "größe №7.png").read_bytes() != drawn.read_bytes()
+        assert names(rejects) == ["Prüfung 検査", "flagged.json"]
+    line = refused(
+        run("score", work / "model", work / "new", "-o", tmp_path / "x", "--copy-flagged", work / "new" / "y")
+    )
+    assert "lies within the data" in line
+    assert names(tmp_path) == ["out", "rejects"]
+
+
 def test_info_says_what_the_model_was_trained_on(work: Path) -> None:
     shown = succeeded(run("info", work / "model"))
     for words in ("(image)", "14 images of 1 channel(s)", "64 x 64 px", "all 14 images", "0.067"):
@@ -365,6 +381,14 @@ def test_readings_do_not_go_into_a_image_model(work: Path, readings: Path, tmp_p
     line = refused(run("score", work / "model", readings, "-o", tmp_path / "out", ALPHA))
     assert "readings.csv' is no image in a format that can be read" in line
     assert "model is a model of images" in line
+    assert names(tmp_path) == []
+
+
+def test_only_images_are_drawn_on_and_tables_are_copied_whole(readings: Path, tmp_path: Path) -> None:
+    line = refused(run("detect", readings, "-o", tmp_path / "out", "--annotate"))
+    assert "--annotate draws on images, and these are time series: leave it out" in line
+    line = refused(run("detect", readings, "-o", tmp_path / "out", "--copy-flagged", readings.parent))
+    assert "it holds the data" in line
     assert names(tmp_path) == []
 
 

@@ -83,13 +83,12 @@ def score(
     no_header: opt.NoHeader = False,
     kind: opt.FittedKind = None,
     on_error: opt.FittedOnError = None,
-    history: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Series: the rows right before DATA, so that a few new ones get verdicts."),
-    ] = None,
+    history: opt.History = None,
     modality: PartOf = None,
     device: opt.Device = None,
     allow_external: opt.AllowExternal = False,
+    annotate: opt.Annotate = False,
+    copy_flagged: opt.CopyFlagged = None,
     exit_code: opt.ExitCode = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -109,7 +108,7 @@ def score(
         oddwave score model last_five_rows.csv -o out --history yesterday.csv
         oddwave score parts.model "new/*.png" -o out --fdr 0.1
         oddwave score model today.csv -o out --false-alarms "1 per week"
-        oddwave score parts.model new_parts/ -o out --exit-code --json -q
+        oddwave score parts.model new_parts/ -o out --copy-flagged rejects --exit-code --json -q
         oddwave score joint.model pump.wav -o out --modality audio
     """
     from oddwave.report.outputs import require_writable
@@ -118,11 +117,12 @@ def score(
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, _ = loaded(model, data, modality, device, allow_external)
+    more = opt.check_copies(annotate, copy_flagged, detector.config.modality, data, out)
     options |= {} if history is None else {"history": history}
     detector.inner.check(alpha)  # before files are read
     source = opt.read_new(detector, data, model, options)
     result = detector.score(source, **asked, show_progress=not quiet)
-    files = opt.written(result, data, out, quiet, **discoveries)
+    files = opt.written(result, data, out, quiet, **more, **discoveries)
     opt.tell(result, files, source.notes, exit_code, as_json, **discoveries)
 
 
@@ -152,6 +152,8 @@ def detect(
     kind: opt.Kind = "auto",
     on_error: opt.OnError = None,
     resume: opt.Resume = False,
+    annotate: opt.Annotate = False,
+    copy_flagged: opt.CopyFlagged = None,
     exit_code: opt.ExitCode = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
@@ -177,12 +179,13 @@ def detect(
     config = opt.configured(preset, seed, settings, config_file, opt.detectable(modality), device)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
+    more = opt.check_copies(annotate, copy_flagged, modality, data, out)
     detector, series = opt.read_for(config, data, options)
     from oddwave.detection.training_folder import training_folder
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, **asked, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = opt.written(result, data, out, quiet, **discoveries)
+        files = opt.written(result, data, out, quiet, **more, **discoveries)
     opt.tell(result, files, series.notes, exit_code, as_json, **discoveries)
 
 

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AllowExternal",
     "Alpha",
+    "Annotate",
     "Columns",
     "ConfigFile",
+    "CopyFlagged",
     "Data",
     "DataModality",
     "DayFirst",
@@ -41,6 +43,7 @@ __all__ = [
     "FittedOnError",
     "FittedTimestamp",
     "Flag",
+    "History",
     "Json",
     "Kind",
     "Model",
@@ -57,6 +60,7 @@ __all__ = [
     "Threshold",
     "Timestamp",
     "asked_for",
+    "check_copies",
     "check_on_error",
     "check_reading",
     "configured",
@@ -147,6 +151,18 @@ OnError = Annotated[
 ]
 AllowExternal = Annotated[
     bool, typer.Option("--allow-external", help="Let the model load a frozen network that did not come with oddwave.")
+]
+Annotate = Annotated[
+    bool,
+    typer.Option("--annotate", help="Images: also write each flagged one with heat map and boxes, to OUT/annotated."),
+]
+CopyFlagged = Annotated[
+    Path | None,
+    typer.Option("--copy-flagged", metavar="DIR", parser=_folder, help="Also copy the flagged files to this folder."),
+]
+History = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Series: the rows right before DATA, so that a few new ones get verdicts."),
 ]
 ExitCode = Annotated[bool, typer.Option("--exit-code", help="End with status 1 where something was found.")]
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json, and nothing else, on standard output.")]
@@ -286,12 +302,32 @@ def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tu
     return Detector(config, read_options={**options, "kind": series.kind}), series
 
 
-def written(result: "DetectionResult", data: str, out: Path, quiet: bool, **fdr: Any) -> list[Path]:
-    """Write the files of a run and return their paths."""
+def check_copies(annotate: bool, copies: Path | None, modality: str, data: str, out: Path) -> dict[str, Any]:
+    """Return what is to be written beside the usual files. Raises: ConfigError, CheckpointError where it cannot be."""
+    if annotate and modality != "image":
+        raise ConfigError(f"--annotate draws on images, and these are {subject_of(modality)}: leave it out")
+    if copies is not None:
+        from oddwave.sources.flagged import check_copies
+
+        check_copies(data, copies, out=out)
+    return {"annotate": annotate, "copies": copies}
+
+
+def written(
+    result: "DetectionResult", data: str, out: Path, quiet: bool, *, copies: Path | None = None, **asked: Any
+) -> list[Path]:
+    """Write the files of a run, and then copies of the flagged ones; return the paths of the former."""
     from oddwave.report.outputs import write_outputs
 
     with stage("writing the report", not quiet):
-        return write_outputs(result, out, title=f"Anomalies in {Path(data).name}", **fdr)
+        files = write_outputs(result, out, title=f"Anomalies in {Path(data).name}", **asked)
+    if copies is not None:
+        from oddwave.sources.flagged import copy_flagged
+
+        copied = copy_flagged(result, data, copies, out=out)
+        if not quiet:
+            say(f"Copied {len(copied):,} flagged file(s) to {copies}", to=sys.stderr)
+    return files
 
 
 def tell(

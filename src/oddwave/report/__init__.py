@@ -4,18 +4,19 @@ Read `build.py` first (it assembles the page), then `kinds/` (what each kind of 
 numbers become words); `templates/` holds the pages.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oddwave.report.build import render_report as render_report
     from oddwave.report.build import write_report as write_report
+    from oddwave.report.outputs import write_outputs as write_outputs
 
-__all__ = ["render_report", "write_report"]
+_ROOMS = {"render_report": "build", "write_outputs": "outputs", "write_report": "build"}
+__all__ = ["render_report", "write_outputs", "write_report"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from oddwave.report import build
-
-    return getattr(build, name)
+    return getattr(import_module(f"oddwave.report.{_ROOMS[name]}"), name)

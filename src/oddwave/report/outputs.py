@@ -17,13 +17,13 @@ import math
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from oddwave.errors import CheckpointError, MissingExtraError
+from oddwave.errors import CheckpointError, ConfigError, MissingExtraError
 from oddwave.files import cannot, file_table, require_free, require_own
 from oddwave.folders import atomic_directory
 from oddwave.report.build import render_report
@@ -50,20 +50,26 @@ def write_outputs(
     title: str | None = None,
     fdr: float | None = None,
     fdr_method: Literal["bh", "by"] = "bh",
+    annotate: bool = False,
 ) -> list[Path]:
     """Write all files of a scoring run, all of them or none, and return their paths; older ones are replaced.
 
-    With `fdr`, summary.json also names the items that are discoveries at this false discovery rate. Without jinja2 and
+    With `fdr`, summary.json also names the items that are discoveries at this false discovery rate. With `annotate`,
+    a folder "annotated" holds every flagged image with its heat map and boxes drawn on. Without jinja2 and
     plotly the report is left out, with a warning; the rest does not need them.
 
     Raises:
         CheckpointError: the folder cannot be written, is a model, or holds files of these names that are not oddwave's;
             what was there before is untouched.
+        ConfigError: `annotate` is asked for results that are no images.
     """
     kind, own = kind_of(result), own_entries(folder)
+    if annotate and kind.annotated is None:
+        raise ConfigError(f"annotate draws on images, these are {kind.items}: leave it out")
     require_free(folder, (*OUTPUT_FILES, *(name for each in KINDS.values() for name in each.tables)))
     media = free_name(folder, kind.media.folder, own) if kind.media else None
-    summary = summary_of(result, media_folder=media)
+    drawn = free_name(folder, kind.annotated.folder, own) if annotate and kind.annotated else None
+    summary = summary_of(result, media_folder=media, annotated_folder=drawn)
     if fdr is not None:
         found = [item.id for item in result.discoveries(fdr, method=fdr_method)]
         told = {"rate": fdr, "method": fdr_method, "items": found, "expected_false": fdr * len(found)}
@@ -85,10 +91,13 @@ def write_outputs(
             _write_table(beside / name, table.columns, table.rows(result))
         if kind.media and media:
             kind.media.write(result, beside / media, False)
+        if kind.annotated and drawn:
+            kind.annotated.write(result, beside / drawn, False)
+            _drop_unwritten(summary, kind.annotated.folder, beside)
         summary["files"] = file_table(beside)  # by which a reader knows that all of them are of one run
         (beside / "summary.json").write_text(summary_text(summary), encoding="utf-8", newline="\n")
         written = {entry.name for entry in beside.iterdir()}
-    return [folder / name for name in (*OUTPUT_FILES, *kind.tables, media) if name in written]
+    return [folder / name for name in (*OUTPUT_FILES, *kind.tables, media, drawn) if name in written]
 
 
 def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
@@ -112,10 +121,13 @@ def require_writable(folder: Path, holds: Literal["model", "results"] | None = N
         cannot("write", folder, error)
 
 
-def summary_of(result: DetectionResult, *, media_folder: str | None = None) -> dict[str, Any]:
+def summary_of(
+    result: DetectionResult, *, media_folder: str | None = None, annotated_folder: str | None = None
+) -> dict[str, Any]:
     """Return what was found and on what it rests, as JSON knows it: numbers that are not finite become null.
 
-    `media_folder` is where the files of its media, such as the audio of recordings, lie if they were written.
+    `media_folder` is where the files of its media, such as the audio of recordings, lie if they were written, and
+    `annotated_folder` where annotated images do.
     """
     kind = kind_of(result)
     tone, headline, detail = verdict_sentences(result)
@@ -154,6 +166,8 @@ def summary_of(result: DetectionResult, *, media_folder: str | None = None) -> d
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
     if kind.media:
         summary[kind.media.folder] = _add_media(kind.media, summary["items"], result, media_folder)
+    if kind.annotated and annotated_folder:
+        summary[kind.annotated.folder] = _add_media(kind.annotated, summary["items"], result, annotated_folder)
     plain = _plain(summary)
     assert isinstance(plain, dict)
     return plain
@@ -178,6 +192,15 @@ def _add_media(
         entry[media.folder] = {part: f"{folder}/{name}" for part, name in files.get(entry["id"], {}).items()}
     names = [name for own in files.values() for name in own.values()]
     return {"folder": folder if names else None, "files": names}
+
+
+def _drop_unwritten(summary: dict[str, Any], folder: str, beside: Path) -> None:
+    """Take from a summary what could not be drawn: images may have gone since they were scored."""
+    told = summary[folder]
+    told["files"] = [name for name in told["files"] if (beside / str(told["folder"]) / name).is_file()]
+    told["folder"] = told["folder"] if told["files"] else None
+    for item in summary["items"]:
+        item[folder] = {part: name for part, name in item[folder].items() if (beside / name).is_file()}
 
 
 def _item_summary(item: AnyResult) -> dict[str, Any]:
@@ -230,18 +253,22 @@ def own_entries(folder: Path) -> tuple[str, ...]:
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         kind = KINDS[summary["kind"]]
-        if kind.media is None:
-            return tuple(kind.tables)
-        media, files = summary[kind.media.folder]["folder"], set(summary[kind.media.folder]["files"])
+        told = [summary[each.folder] for each in (kind.media, kind.annotated) if each and each.folder in summary]
+        folders = [(own["folder"], set(own["files"])) for own in told]
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    if not isinstance(media, str) or Path(media).name != media:
-        return tuple(kind.tables)
+    return (*kind.tables, *(name for name, files in folders if _is_unchanged(folder, name, files)))
+
+
+def _is_unchanged(folder: Path, name: Any, files: Collection[str]) -> bool:
+    """Return whether a folder of media holds nothing but what its summary names."""
+    if not isinstance(name, str) or Path(name).name != name:
+        return False
     try:
-        unchanged = {entry.name for entry in (folder / media).iterdir()} <= files
+        place = folder / name
+        return {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()} <= set(files)
     except OSError:
-        unchanged = False
-    return (*kind.tables, *([media] if unchanged else []))
+        return False
 
 
 def free_name(folder: Path, wanted: str, own: Sequence[str]) -> str:

@@ -96,6 +96,7 @@ class ReportKind:
     item_summary: Callable[[Any], dict[str, Any]] = lambda item: {}
     tables: Mapping[str, Table] = field(default_factory=dict)  # file name -> table
     media: Media | None = None
+    annotated: Media | None = None  # files that are written where they are asked for
 
     @property
     def nouns(self) -> str:

@@ -5,15 +5,28 @@ Read `image_words.py` next: how regions and wavelet bands become words.
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from oddwave.report.kinds.base import FINDING_COLUMNS, ReportKind, finding_fields
+from oddwave.report.kinds.base import FINDING_COLUMNS, Media, ReportKind, finding_fields
 from oddwave.report.kinds.image_words import place_text
 from oddwave.report.kinds.views import peak_parts
 from oddwave.report.wording import peaks_sentence
 from oddwave.results import DetectionResult, ImageResult
 
 __all__ = ["IMAGE"]
+
+
+def _annotated_names(result: DetectionResult) -> dict[str, dict[str, str]]:
+    from oddwave.report.kinds.image_annotated import ANNOTATED  # opens Pillow
+
+    return ANNOTATED.names(result)
+
+
+def _write_annotated(result: DetectionResult, folder: Path, only_linked: bool) -> None:
+    from oddwave.report.kinds.image_annotated import ANNOTATED  # opens Pillow
+
+    ANNOTATED.write(result, folder, only_linked)
 
 
 def _content(result: DetectionResult, _: str | None) -> dict[str, Any]:
@@ -59,4 +72,5 @@ IMAGE = ReportKind(
     event_columns=(*FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px"),
     event_rows=_region_rows,
     item_summary=_summary,
+    annotated=Media("annotated", _annotated_names, lambda result: False, _write_annotated),
 )

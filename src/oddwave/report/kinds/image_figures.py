@@ -89,10 +89,19 @@ def _opacity(values: Float[np.ndarray, "*shape"], scale: MapScale) -> Float[np.n
     return np.asarray(np.square(np.clip(values, 0.0, full) / full))
 
 
-def heat_map(anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale: MapScale) -> Image.Image:
-    """Return an anomaly map as an overlay of `size` (width, height): values interpolated first, then coloured."""
+def heat_map(
+    anomaly_map: Float[np.ndarray, "h w"], size: tuple[int, int], scale: MapScale, rows: tuple[int, int] | None = None
+) -> Image.Image:
+    """Return an anomaly map as an overlay of `size` (width, height): values interpolated first, then coloured.
+
+    With `rows`, only those from the first to before the second come back.
+    """
+    width, height = size
+    first, end = rows or (0, height)
+    share = anomaly_map.shape[0] / height
+    box = (0.0, first * share, float(anomaly_map.shape[1]), end * share)
     values = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=scale.top, neginf=0.0)
-    smooth = np.asarray(Image.fromarray(values).resize(size, _BILINEAR))
+    smooth = np.asarray(Image.fromarray(values).resize((width, end - first), _BILINEAR, box=box))
     ramp = colour_ramp()
     place = np.clip(smooth, 0.0, scale.top) / scale.top * (len(ramp) - 1)
     alpha = np.round(255 * _opacity(smooth, scale)).astype(np.uint8)
