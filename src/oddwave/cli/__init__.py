@@ -17,6 +17,7 @@ from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
 from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
 from oddwave.cli.verify import verify
+from oddwave.cli.watch import watch
 from oddwave.console import PlainGroup, print_facts
 from oddwave.version import __version__
 
@@ -29,6 +30,7 @@ app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
 app.command()(verify)
+app.command()(watch)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,7 +1,7 @@
 """Events of a stream that is still being measured, by the rule of the batch path, each with an id that stays.
 
-Points above the threshold that lie near one another are a cluster; what happens in one says nothing of another. Each
-time points settle, the events of the last cluster are found anew (`find_events`) and told apart from those that are
+Points above the threshold that lie near one another are a cluster; what happens in one says nothing of another. With
+each flagged point the events of the last cluster are found anew (`find_events`) and told apart from those that are
 known: by overlap, else as the nearest. A cluster is over, and its events closed, when more points than join two events
 have settled behind it.
 
@@ -48,16 +48,31 @@ class EventTracker:
         With `finished` none follow, and everything that is open closes.
         """
         changes = Changes()
-        self._times = np.concatenate([self._times, times])
-        self._scores = np.concatenate([self._scores, settled.scores])
-        self._points = np.concatenate([self._points, settled.points])
-        while self._one_cluster(changes, finished=finished):
-            pass
+        flags = self.calibration.labels(settled.scores, Rule(self.rule.alpha)) > 0
+        place = 0
+        while place < len(settled):  # within a cluster point by point: what is told does not depend on how many come
+            until = place + 1
+            if not len(self._scores) and not flags[place]:
+                later = np.flatnonzero(flags[place:])
+                until = place + int(later[0]) if len(later) else len(settled)
+            part = slice(place, until)
+            self._scores = np.concatenate([self._scores, settled.scores[part]])
+            self._points = np.concatenate([self._points, settled.points[part]])
+            self._times = np.concatenate([self._times, times[part]])
+            while self._one_cluster(changes, news=bool(flags[place])):
+                pass
+            place = until
+        if finished:
+            while self._one_cluster(changes, finished=True):
+                pass
         changes.updated = [event for event in changes.updated if event.id not in {e.id for e in changes.closed}]
         return changes
 
-    def _one_cluster(self, changes: Changes, *, finished: bool) -> bool:
-        """Look at the first cluster of what is held; return whether it is over, so that another may follow."""
+    def _one_cluster(self, changes: Changes, *, news: bool = True, finished: bool = False) -> bool:
+        """Look at the first cluster of what is held; return whether it is over, so that another may follow.
+
+        Without `news`, a flagged point, nothing but its end may have come.
+        """
         labels = self.calibration.labels(self._scores, Rule(self.rule.alpha))
         flagged = np.flatnonzero(labels > 0)
         if not len(flagged):
@@ -72,7 +87,8 @@ class EventTracker:
         whole = finished or bool(len(breaks)) or len(labels) - 1 - last > self.max_gap
         cut = last >= self.limit
         stop = self.limit if cut else last + 1
-        self._match(self._found(stop, labels), changes)
+        if news or finished or cut:
+            self._match(self._found(stop, labels), changes)
         if not (whole or cut):
             return False
         self._end_cluster(changes, self._base + stop - 1, goes_on=cut)

@@ -1,0 +1,192 @@
+"""Alarms: an event is posted to a URL or given to a command, once; again later where that fails, then put by.
+
+A thread of its own delivers, so that a slow receiver holds nothing up. What is delivered is noted at once beside the
+state; a receiver that must not see an alarm twice, even after a power cut between the two, finds the event's id in the
+header Idempotency-Key.
+"""
+
+import contextlib
+import json
+import queue
+import shlex
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from oddwave.errors import ConfigError
+from oddwave.visible import visible
+from oddwave.watch.telling import Teller
+
+__all__ = ["Alarms", "command_of", "webhook_of"]
+
+Send = Callable[[Mapping[str, Any]], None]  # raises OSError, with the reason
+_TRIES, _FIRST_S, _LONGEST_S, _TIMEOUT_S = 6, 1.0, 60.0, 10.0
+
+
+def webhook_of(url: str) -> Send:
+    """Return what posts a record as JSON. Raises: ConfigError for what is no http or https address."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"--webhook {visible(url)[:80]!r} is no address: expected https://host/path")
+
+    def send(record: Mapping[str, Any]) -> None:
+        body = json.dumps(record, ensure_ascii=False).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(record["id"])}
+        request = urllib.request.Request(url, body, headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                answer.read(2**16)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise OSError(f"the webhook answered {error.code}") from error
+        except (OSError, ValueError, urllib.error.URLError) as error:
+            raise OSError(f"the webhook cannot be reached ({error})") from error
+        except Exception as error:  # http.client's own kinds
+            raise OSError(f"the webhook's answer cannot be read ({type(error).__name__})") from error
+
+    return send
+
+
+def command_of(text: str) -> Send:
+    """Return what runs a command, no shell between, with the record as JSON on its input. Raises: ConfigError."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--exec {visible(text)[:80]!r} cannot be taken apart ({error}): mind the quotes") from error
+    if not words:
+        raise ConfigError("--exec is empty: give a command, such as --exec 'notify --urgent'")
+
+    def send(record: Mapping[str, Any]) -> None:
+        body = json.dumps(record, ensure_ascii=False).encode()
+        try:
+            done = subprocess.run(words, input=body, capture_output=True, timeout=_LONGEST_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"the command took longer than {_LONGEST_S:g} s") from error
+        except (OSError, ValueError) as error:
+            raise OSError(f"the command cannot be run ({error})") from error
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip().splitlines()
+            raise OSError(f"the command ended with status {done.returncode}" + (f": {told[-1][:120]}" if told else ""))
+
+    return send
+
+
+class Alarms:
+    """Delivers each record to every receiver; `sent` is a file of what is delivered, `dead` of what could not be."""
+
+    def __init__(
+        self,
+        receivers: Mapping[str, Send],
+        teller: Teller,
+        *,
+        sent: Path | None,
+        dead: Path,
+        first_s: float = _FIRST_S,
+        tries: int = _TRIES,
+    ) -> None:
+        self.receivers, self.teller, self._sent, self._dead = dict(receivers), teller, sent, dead
+        self.first_s, self.tries = first_s, tries
+        self._done: set[str] = set(_noted(sent))
+        self.pending: dict[str, dict[str, Any]] = {}  # what was given and is not settled, by its key
+        self._queue: queue.Queue[str] = queue.Queue()
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a record; an event that was delivered before is not delivered again."""
+        for name in self.receivers:
+            key = f"{name} {record['id']}"
+            with self._lock:
+                if key in self._done or key in self.pending:
+                    continue
+                self.pending[key] = dict(record)
+            self._queue.put(key)
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """Return what is not settled yet, each record once."""
+        with self._lock:
+            return list({record["id"]: record for record in self.pending.values()}.values())
+
+    def finish(self, patience_s: float) -> None:
+        """Wait for what is under way, at most so long; what is left stays pending."""
+        until = time.monotonic() + patience_s
+        while self.pending and time.monotonic() < until:
+            time.sleep(0.02)
+        self._stop.set()
+
+    def bury(self) -> None:
+        """Put by what is pending: nothing will try it again."""
+        with self._lock:
+            left, self.pending = list(self.pending.items()), {}
+        for key, record in left:
+            self._give_up(key, record, "the watch ended before it was delivered")
+
+    def _work(self) -> None:
+        due: list[tuple[float, int, str]] = []
+        while not self._stop.is_set():
+            with contextlib.suppress(queue.Empty):
+                due.append((time.monotonic(), 0, self._queue.get(timeout=0.05)))
+            now = time.monotonic()
+            for entry in [entry for entry in due if entry[0] <= now]:
+                due.remove(entry)
+                again = self._try(entry[2], entry[1] + 1)
+                if again is not None:
+                    due.append((time.monotonic() + again, entry[1] + 1, entry[2]))
+
+    def _try(self, key: str, number: int) -> float | None:
+        """Deliver one; return after how many seconds to try again, None where it is settled."""
+        with self._lock:
+            record = self.pending.get(key)
+        if record is None:
+            return None
+        try:
+            self.receivers[key.partition(" ")[0]](record)
+        except OSError as error:
+            if number < self.tries:
+                self.teller.note("alarm", f"{error}: event {record['id']} is tried again")
+                return float(min(_LONGEST_S, self.first_s * 2.0 ** (number - 1)))
+            self._give_up(key, record, str(error))
+        else:
+            self._settle(key)
+        return None
+
+    def _settle(self, key: str) -> None:
+        with self._lock:
+            self.pending.pop(key, None)
+            self._done.add(key)
+        if self._sent is not None:
+            _append(self._sent, {"key": key}, self.teller)
+
+    def _give_up(self, key: str, record: Mapping[str, Any], why: str) -> None:
+        _append(self._dead, {**record, "receiver": key.partition(" ")[0], "reason": why}, self.teller)
+        self.teller.fault("dead", f"{why}: event {record['id']} is put by in {self._dead}")
+        self._settle(key)
+
+
+def _append(path: Path, record: Mapping[str, Any], teller: Teller) -> None:
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+    except OSError as error:
+        teller.fault("note", f"cannot write {path} ({error.strerror})")
+
+
+def _noted(path: Path | None) -> Sequence[str]:
+    """Return what a file says was delivered; a line cut short by a kill counts for nothing."""
+    if path is None or not path.exists():
+        return []
+    found = []
+    for line in path.read_bytes().splitlines():
+        try:
+            found.append(str(json.loads(line)["key"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

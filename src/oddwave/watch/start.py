@@ -1,0 +1,134 @@
+"""From what a person asks for to a watch that runs: source, outputs, receivers of alarms, and the state of before."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from oddwave.calibration.budget import Asked
+from oddwave.detector import Detector
+from oddwave.errors import CheckpointError, ConfigError
+from oddwave.sources.series.dates import is_date_text, parse_text_times
+from oddwave.stream.session import StreamModel
+from oddwave.watch.alarms import Alarms, Send, command_of, webhook_of
+from oddwave.watch.output import LineFile, LinePrinter
+from oddwave.watch.rows import RowReader
+from oddwave.watch.run import RowWatch, WatchOptions, read_watch_state
+from oddwave.watch.sources import FileSource, LineSource, StandardInput
+from oddwave.watch.telling import Teller
+
+__all__ = ["Asking", "started"]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What a person asks for; `reading` says how rows are read, `asked` what is anomalous."""
+
+    model: Path
+    source: str
+    out: Path | None = None
+    scores: Path | None = None
+    state: Path | None = None
+    once: bool = False
+    since: str | None = None
+    webhook: str | None = None
+    command: str | None = None
+    alert_on: Any = "opened"
+    dead_letter: Path | None = None
+    every: float = 1.0
+    reading: Mapping[str, Any] | None = None
+    asked: Mapping[str, Any] | None = None
+    device: str = "cpu"
+    allow_external: bool = False
+
+    def receivers(self) -> dict[str, Send]:
+        """Return who is given alarms. Raises: ConfigError."""
+        found: dict[str, Send] = {}
+        if self.webhook is not None:
+            found["webhook"] = webhook_of(self.webhook)
+        if self.command is not None:
+            found["exec"] = command_of(self.command)
+        return found
+
+    def options(self) -> WatchOptions:
+        """Return how the watch runs. Raises: ConfigError for a `since` that is no time."""
+        since = None
+        if self.since is not None:
+            if not is_date_text(self.since):
+                raise ConfigError(f"--since {self.since!r:.60} is no time: expected one such as 2026-01-31T12:00")
+            since = int(parse_text_times([self.since]).times.astype("datetime64[ns]").astype(np.int64)[0])
+        return WatchOptions(self.state, self.alert_on, since, self.every, once=self.once)
+
+
+@contextmanager
+def started(asking: Asking, say: Callable[[str], None]) -> Iterator[Any]:
+    """Make ready everything that a watch needs, and let go of it in the end.
+
+    Raises: ConfigError, CheckpointError, DataError for what cannot be had.
+    """
+    options, receivers, teller = asking.options(), asking.receivers(), Teller(say)
+    detector = Detector.load(asking.model, device=asking.device, allow_external=asking.allow_external)
+    with _alone(asking.state):
+        known = read_watch_state(asking.state)
+        base = asking.state or Path("oddwave-watch")
+        dead = asking.dead_letter or base.with_name(f"{base.name}.dead.jsonl")
+        sent = asking.state.with_name(f"{asking.state.name}.sent") if asking.state else None
+        alarms = Alarms(receivers, teller, sent=sent, dead=dead)
+        model = StreamModel(detector.inner, Asked(**(asking.asked or {})))
+        numbers = known[1] if known else {}
+        out = LinePrinter(sys.stdout) if asking.out is None else LineFile(asking.out, teller, numbers.get("out"))
+        scores = LineFile(asking.scores, teller, numbers.get("scores")) if asking.scores else None
+        reader = _reader(asking, detector, model, teller)
+        source = _source(asking, teller, numbers.get("position"))
+        try:
+            yield RowWatch(model, source, reader, out, alarms, teller, options, scores, known)
+        finally:
+            alarms.finish(0.0)
+            source.close()
+            out.close()
+            if scores:
+                scores.close()
+
+
+def _reader(asking: Asking, detector: Detector, model: StreamModel, teller: Teller) -> RowReader:
+    """Return the reader of rows: as the model's own data were read, unless told otherwise."""
+    said = {name: value for name, value in (asking.reading or {}).items() if value is not None}
+    fitted = {name: detector.read_options.get(name) for name in ("timestamp", "delimiter", "decimal", "day_first")}
+    day_first = fitted["day_first"] if fitted["day_first"] is not None else detector.meta.get("day_first")
+    known = {**fitted, "day_first": day_first}
+    timestamp = known["timestamp"]
+    given = {**known, "timestamp": None if timestamp is None else str(timestamp), **said}
+    name = "stream" if asking.source == "-" else Path(asking.source).stem or "stream"
+    return RowReader(model.channel_names, teller, **given, name=name)
+
+
+def _source(asking: Asking, teller: Teller, position: Mapping[str, Any] | None) -> LineSource:
+    if asking.source == "-":
+        return StandardInput(sys.stdin.buffer, teller)
+    return FileSource(Path(asking.source), teller, position)
+
+
+@contextmanager
+def _alone(state: Path | None) -> Iterator[None]:
+    """Keep two watches from sharing a state. Raises: CheckpointError."""
+    if state is None:
+        yield
+        return
+    lock = FileLock(state.with_name(f"{state.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CheckpointError(
+            f"another watch uses {state}: end it first, or give this one a state of its own"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot write beside {state} ({error.strerror}): give another place for it") from error
+    try:
+        yield
+    finally:
+        lock.release()

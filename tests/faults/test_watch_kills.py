@@ -1,0 +1,65 @@
+"""A watch that is killed at random moments: every row is settled once, every event told of once and alarmed once."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from oddwave.config import preset
+from oddwave.detector import Detector
+
+pytestmark = pytest.mark.faults
+
+ROWS, KILLS = 100_000, 100
+
+
+def test_a_hundred_kills_over_a_hundred_thousand_rows(waves, tmp_path, record_property):
+    config = preset("balanced").with_overrides(["series.window_sizes=[64, 96]", "scoring.memory_size=60"])
+    detector = Detector(config).fit(waves(1200))
+    detector.save(tmp_path / "model")
+    values, drawn = waves(ROWS, seed=9), random.Random(7)
+    faults = [300 + 900 * number for number in range(110)]
+    for start in faults:
+        values[start : start + 30] += 4.0
+    source = tmp_path / "rows.csv"
+    source.write_text("flow\n" + "\n".join(f"{value:.6f}" for value in values[:, 0]) + "\n")
+    taker = tmp_path / "take.py"
+    taker.write_text("import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + chr(10))")
+    names = ("events", "scores", "state", "alarms")
+    events, scores, state, alarms = (tmp_path / name for name in names)
+    command = [sys.executable, "-m", "oddwave", "watch", tmp_path / "model", source, "-o", events, "--scores", scores]
+    command += ["--state", state, "--exec", f"{sys.executable} {taker} {alarms}", "--every", "0.05"]
+    kills, before = 0, -1
+    while kills < KILLS and (not scores.exists() or scores.stat().st_size != before):
+        before = scores.stat().st_size if scores.exists() else -1
+        process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE)
+        until = time.monotonic() + 120
+        while not (tmp_path / "state.lock").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(drawn.uniform(2.0, 12.0))
+        process.kill()
+        process.wait()
+        assert b"Traceback" not in process.stderr.read()
+        kills += 1
+    subprocess.run([str(word) for word in [*command, "--once"]], check=True, timeout=3000)
+    settled = [json.loads(line)["point"] for line in scores.read_text().splitlines()]
+    assert settled == list(range(ROWS - 96))
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [record["seq"] for record in told] == list(range(1, len(told) + 1))
+    opened = [record["id"] for record in told if record["change"] == "opened"]
+    assert len(set(opened)) == len(opened)
+    assert sorted(opened) == sorted(record["id"] for record in told if record["change"] == "closed")
+    given = [json.loads(line)["id"] for line in alarms.read_text().splitlines()]
+    assert sorted(set(given)) == sorted(opened)
+    peaks = np.array([record["peak"] for record in told if record["change"] == "closed"])
+    found = sum(bool(((peaks >= start - 30) & (peaks <= start + 60)).any()) for start in faults)
+    twice = len(given) - len(set(given))
+    record_property(
+        "faults", f"| watch, {kills} kills over {ROWS:,} rows | {len(opened)} events, {twice} alarms twice |"
+    )
+    assert twice <= 1  # a kill between the delivery and its note
+    assert found >= 108
