@@ -203,6 +203,8 @@ class RowWatch:
         """Bring everything to the disk, the state last: it never knows of more than what is written."""
         written = self.out.flush() and (self.scores is None or self.scores.flush())
         if not written or self.options.state is None:
+            if written:
+                self.source.saved()
             return written
         arrays: dict[str, np.ndarray] = {}
         told: list[dict[str, Any]] = []
@@ -226,6 +228,7 @@ class RowWatch:
             self.teller.note("state", f"{error}: kept, tried again")
             return False
         self._saved_at, self._changed = time.monotonic(), False
+        self.source.saved()
         return True
 
 

@@ -41,6 +41,10 @@ class LineSource(Protocol):
         """Return where to go on after what was taken."""
         ...
 
+    def saved(self) -> None:
+        """Hear that what was taken is safe."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -149,6 +153,9 @@ class FileSource:
         own = os.fstat(self._file.fileno())
         return {"offset": self._offset, "inode": own.st_ino, "head": _head(self._file, min(self._offset, _HEAD))}
 
+    def saved(self) -> None:
+        pass
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -204,6 +211,9 @@ class StandardInput:
 
     def position(self) -> dict[str, Any]:
         return {}
+
+    def saved(self) -> None:
+        pass
 
     def close(self) -> None:
         """The thread ends with the process."""

@@ -15,6 +15,7 @@ from oddwave.detector import Detector
 from oddwave.errors import CheckpointError, ConfigError
 from oddwave.sources.series.dates import is_date_text, parse_text_times
 from oddwave.stream.session import StreamModel
+from oddwave.visible import visible
 from oddwave.watch.alarms import Alarms, Send, command_of, webhook_of
 from oddwave.watch.output import LineFile, LinePrinter
 from oddwave.watch.rows import RowReader
@@ -84,7 +85,7 @@ def started(asking: Asking, say: Callable[[str], None]) -> Iterator[Any]:
         out = LinePrinter(sys.stdout) if asking.out is None else LineFile(asking.out, teller, numbers.get("out"))
         scores = LineFile(asking.scores, teller, numbers.get("scores")) if asking.scores else None
         reader = _reader(asking, detector, model, teller)
-        source = _source(asking, teller, numbers.get("position"))
+        source = _source(asking, teller, model, options.since, numbers.get("position"))
         try:
             yield RowWatch(model, source, reader, out, alarms, teller, options, scores, known)
         finally:
@@ -103,14 +104,34 @@ def _reader(asking: Asking, detector: Detector, model: StreamModel, teller: Tell
     known = {**fitted, "day_first": day_first}
     timestamp = known["timestamp"]
     given = {**known, "timestamp": None if timestamp is None else str(timestamp), **said}
-    name = "stream" if asking.source == "-" else Path(asking.source).stem or "stream"
+    remote = "://" in asking.source
+    given.setdefault("series", "series" if remote else None)
+    name = "stream" if remote or asking.source == "-" else Path(asking.source).stem or "stream"
     return RowReader(model.channel_names, teller, **given, name=name)
 
 
-def _source(asking: Asking, teller: Teller, position: Mapping[str, Any] | None) -> LineSource:
+def _source(
+    asking: Asking, teller: Teller, model: StreamModel, since: int | None, position: Mapping[str, Any] | None
+) -> LineSource:
+    scheme, colon, _ = asking.source.partition("://")
     if asking.source == "-":
         return StandardInput(sys.stdin.buffer, teller)
-    return FileSource(Path(asking.source), teller, position)
+    if not colon:
+        return FileSource(Path(asking.source), teller, position)
+    names = model.channel_names
+    if scheme in ("mqtt", "mqtts"):
+        from oddwave.watch.mqtt import MqttSource
+
+        session = str(asking.state.resolve()) if asking.state else None
+        return MqttSource(
+            asking.source, names, teller, session=session, timestamp=(asking.reading or {}).get("timestamp")
+        )
+    if scheme in ("http", "https", "prometheus+http", "prometheus+https"):
+        from oddwave.watch.prometheus import PrometheusSource
+
+        first, back = None if since is None else since / 1e9, 2 * model.online.longest
+        return PrometheusSource(asking.source, names, teller, first=first, back=back, known=position)
+    raise ConfigError(f"{visible(asking.source)[:80]!r}: expected -, a file, a folder, mqtt://host/topic or http://...")
 
 
 @contextmanager
