@@ -16,6 +16,7 @@ from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
 from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
+from oddwave.cli.serve import serve
 from oddwave.cli.verify import verify
 from oddwave.cli.watch import watch
 from oddwave.console import PlainGroup, print_facts
@@ -29,6 +30,7 @@ fit_app.command("joint")(fit_joint)
 app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
+app.command()(serve)
 app.command()(verify)
 app.command()(watch)
 

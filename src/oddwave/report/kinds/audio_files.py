@@ -19,7 +19,7 @@ from oddwave.report.kinds.base import Media
 from oddwave.report.kinds.views import ranked
 from oddwave.results import AudioExcerpt, AudioResult, DetectionResult
 
-__all__ = ["AUDIO_FILES", "AudioPlan", "embedded_part", "loudness_db", "part_names", "plan_audio"]
+__all__ = ["AUDIO_FILES", "AudioPlan", "embedded_part", "loudness_db", "part_names", "plan_audio", "wav_bytes"]
 
 EMBEDDED_BYTES = 12_000_000  # of the page, for all audio in it
 PARTS = ("input", "normal", "odd")

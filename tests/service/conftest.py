@@ -1,0 +1,97 @@
+"""Tiny fitted models behind a client that speaks to the application in this process."""
+
+import importlib.util
+import io
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from oddwave.detector import Detector
+from oddwave.service.app import make_app
+from oddwave.service.history import History
+from oddwave.service.limits import Limits
+from oddwave.service.models import load_models
+
+
+def _tiny():
+    path = Path(__file__).parents[1] / "faults" / "tiny_models.py"
+    spec = importlib.util.spec_from_file_location("tiny_models", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tiny = _tiny()
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory):
+    """Two saved models: "pump" of two channels, "parts" of images."""
+    folder = tmp_path_factory.mktemp("models")
+    tiny.fitted("stream").save(folder / "pump")
+    tiny.fitted("retrieved").save(folder / "parts")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detectors(model_folders):
+    """The same models as detectors, to compare with."""
+    return {name: Detector.load(model_folders / name) for name in ("pump", "parts")}
+
+
+@pytest.fixture
+def images():
+    """Four images, the second with a bright square."""
+    found = tiny.gratings(4, 1)
+    found[1][8:20, 8:20] = 0.95
+    return found
+
+
+@pytest.fixture
+def waves():
+    """Rows of two channels, with a step in the first."""
+    values = tiny.waves(60, 1)
+    values[30:36, 0] += 2.0
+    return values
+
+
+@pytest.fixture(scope="session")
+def png():
+    """Turn an array in [0, 1] into the bytes of a PNG file."""
+
+    def encoded(values):
+        buffer = io.BytesIO()
+        Image.fromarray(np.round(255 * values).astype(np.uint8)).save(buffer, "png")
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def serve(model_folders, tmp_path_factory):
+    """Open a client of a service: `with serve("pump", token=..., max_rows=...) as client`."""
+
+    @contextmanager
+    def opened(*names, history=True, url=None, spool=None, keep_s=None, token=None, hosts=frozenset(), **limits):
+        bounds, folder = Limits(**limits), tmp_path_factory.mktemp("service")
+        models = load_models([str(model_folders / name) for name in names or ("pump", "parts")], bounds)
+        kept = None
+        if history:
+            kept = History(url or str(folder / "history.db"), spool or folder / "spool.jsonl", keep_s)
+        app = make_app(models, bounds, token=token, history=kept, hosts=hosts)
+        with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+            client.service = app.service
+            yield client
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def client(serve):
+    """One for all tests of a module: others' requests are in its history."""
+    with serve() as opened:
+        yield opened
