@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from oddwave.cli import options as opt
+from oddwave.cli import outcome
 from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.fit import fit_app
@@ -121,13 +122,13 @@ def score(
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
     detector, _ = loaded(model, data, modality, device, allow_external)
-    more = opt.check_copies(annotate, copy_flagged, detector.config.modality, data, out)
+    more = outcome.check_copies(annotate, copy_flagged, detector.config.modality, data, out)
     options |= {} if history is None else {"history": history}
     detector.inner.check(alpha)  # before files are read
     source = opt.read_new(detector, data, model, options)
     result = detector.score(source, **asked, show_progress=not quiet)
-    files = opt.written(result, data, out, quiet, **more, **discoveries)
-    opt.tell(result, files, source.notes, exit_code, as_json, **discoveries)
+    files = outcome.written(result, data, out, quiet, **more, **discoveries)
+    outcome.tell(result, files, source.notes, exit_code, as_json, **discoveries)
 
 
 @app.command()
@@ -183,14 +184,14 @@ def detect(
     config = opt.configured(preset, seed, settings, config_file, opt.detectable(modality), device)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
     require_writable(out, "results")
-    more = opt.check_copies(annotate, copy_flagged, modality, data, out)
+    more = outcome.check_copies(annotate, copy_flagged, modality, data, out)
     detector, series = opt.read_for(config, data, options)
     from oddwave.detection.training_folder import training_folder
 
     with training_folder(out, resume) as folder:
         result = detector.detect(series, **asked, show_progress=not quiet, checkpoint_dir=folder, resume=resume)
-        files = opt.written(result, data, out, quiet, **more, **discoveries)
-    opt.tell(result, files, series.notes, exit_code, as_json, **discoveries)
+        files = outcome.written(result, data, out, quiet, **more, **discoveries)
+    outcome.tell(result, files, series.notes, exit_code, as_json, **discoveries)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oddwave.cli import options as opt
+from oddwave.cli import outcome
 from oddwave.console import PlainGroup
 from oddwave.registry import MODALITIES
 
@@ -84,7 +85,7 @@ def fit_series(
     require_writable(out, "model")
     detector, series = opt.read_for(config, data, options)
     _fit(detector, series, out, resume, quiet)
-    opt.print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
+    outcome.print_fitted(detector, out, [*series.notes, *(note for item in series.items for note in item.notes)])
 
 
 @fit_app.command("image")
@@ -191,7 +192,7 @@ def _learn(
 
     detector = Detector(config, read_options={"on_error": on_error or "skip", **reading})
     _fit(detector, data, out, resume, quiet)
-    opt.print_fitted(detector, out, detector.meta.get("warnings", []))
+    outcome.print_fitted(detector, out, detector.meta.get("warnings", []))
 
 
 def _fit(detector: "Detector", data: Any, out: Path, resume: bool, quiet: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oddwave.cli import options as opt
+from oddwave.cli import outcome
 from oddwave.console import say
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _learn(
     for modality in joint.modalities:
         detector = joint.detector(modality)
         own = notes if modality == "series" else detector.meta.get("warnings", [])
-        opt.print_learnt(detector, own, f"Learnt {opt.subject_of(modality)}. ")
+        outcome.print_learnt(detector, own, f"Learnt {opt.subject_of(modality)}. ")
     say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
 
 

@@ -3,21 +3,17 @@
 None of this imports torch; what does is imported inside the functions. Read `__init__.py` for the commands.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oddwave.console import exit_status, print_found, print_notes, say
 from oddwave.errors import CheckpointError, ConfigError, DataError
-from oddwave.progress import stage
 
 if TYPE_CHECKING:
     from oddwave.config import DetectorConfig, Modality
     from oddwave.detector import Detector
-    from oddwave.results import DetectionResult
 
 __all__ = [
     "AllowExternal",
@@ -60,22 +56,17 @@ __all__ = [
     "Threshold",
     "Timestamp",
     "asked_for",
-    "check_copies",
     "check_on_error",
     "check_reading",
     "configured",
     "detectable",
     "listed",
     "out_option",
-    "print_fitted",
-    "print_learnt",
     "read_for",
     "read_new",
     "reading_options",
     "seed_numbers",
     "subject_of",
-    "tell",
-    "written",
 ]  # fmt: skip
 
 Data = Annotated[
@@ -300,65 +291,6 @@ def read_for(config: "DetectorConfig", data: str, options: dict[str, Any]) -> tu
     from oddwave.detector import Detector
 
     return Detector(config, read_options={**options, "kind": series.kind}), series
-
-
-def check_copies(annotate: bool, copies: Path | None, modality: str, data: str, out: Path) -> dict[str, Any]:
-    """Return what is to be written beside the usual files. Raises: ConfigError, CheckpointError where it cannot be."""
-    if annotate and modality != "image":
-        raise ConfigError(f"--annotate draws on images, and these are {subject_of(modality)}: leave it out")
-    if copies is not None:
-        from oddwave.sources.flagged import check_copies
-
-        check_copies(data, copies, out=out)
-    return {"annotate": annotate, "copies": copies}
-
-
-def written(
-    result: "DetectionResult", data: str, out: Path, quiet: bool, *, copies: Path | None = None, **asked: Any
-) -> list[Path]:
-    """Write the files of a run, and then copies of the flagged ones; return the paths of the former."""
-    from oddwave.report.outputs import write_outputs
-
-    with stage("writing the report", not quiet):
-        files = write_outputs(result, out, title=f"Anomalies in {Path(data).name}", **asked)
-    if copies is not None:
-        from oddwave.sources.flagged import copy_flagged
-
-        copied = copy_flagged(result, data, copies, out=out)
-        if not quiet:
-            say(f"Copied {len(copied):,} flagged file(s) to {copies}", to=sys.stderr)
-    return files
-
-
-def tell(
-    result: "DetectionResult",
-    files: Sequence[Path],
-    notes: Sequence[str],
-    exit_code: bool,
-    as_json: bool,
-    **fdr: Any,
-) -> None:
-    """Print what was found, and end with the exit status that says it in short."""
-    print_found(result, files, notes, to=sys.stderr if as_json else None, **fdr)
-    if as_json:
-        summary = next(path for path in files if path.name == "summary.json")
-        typer.echo(summary.read_bytes(), nl=False)  # JSON is UTF-8, whatever the terminal is
-    status = exit_status(result, tell_found=exit_code)
-    if status:
-        raise typer.Exit(status)
-
-
-def print_fitted(detector: "Detector", out: Path, notes: list[str]) -> None:
-    print_learnt(detector, notes)
-    say(f"Model: {out}    next: oddwave score {out} NEW_DATA -o OUT")
-
-
-def print_learnt(detector: "Detector", notes: list[str], lead: str = "Learnt. ") -> None:
-    """Say what a detector learnt from, and its threshold."""
-    assert detector.calibration is not None
-    say(lead + "; ".join(f"{name}: {value}" for name, value in detector.inner.facts().items()) + ".")
-    say(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of held-back normals.")
-    print_notes(notes)
 
 
 def check_on_error(on_error: str | None) -> None:
