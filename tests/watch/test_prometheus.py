@@ -94,7 +94,7 @@ def test_time_series_are_channels_by_name_or_label(prometheus):
         ((200, {"status": "success"}), "no answer"),
         (
             (200, {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": 3}]}}),
-            "metric",
+            "none of the model's channels",
         ),
         ((200, []), "no answer"),
     ],

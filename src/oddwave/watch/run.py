@@ -58,7 +58,7 @@ class RowWatch:
     options: WatchOptions
     scores: LineFile | None = None
     known: tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None = None
-    seen: Callable[["RowWatch", Sequence[StreamUpdate]], None] | None = None
+    seen: Callable[[Sequence[SeriesStream], Sequence[StreamUpdate]], None] | None = None
     streams: dict[str, SeriesStream] = field(default_factory=dict)
     seq: int = 0
     num_rows: int = 0
@@ -144,7 +144,7 @@ class RowWatch:
                 if change != "updated" or event.id in peaks:
                     self._write_event(stream, change, event)
         if self.seen:
-            self.seen(self, updates)
+            self.seen(streams, updates)
 
     def _write_event(self, stream: SeriesStream, change: str, event: StreamEvent) -> None:
         if self._is_old(event.end_time):

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from oddwave.sources.series.dates import is_date_text, parse_text_times
 from oddwave.stream.session import StreamModel
 from oddwave.visible import visible
 from oddwave.watch.alarms import Alarms, Send, command_of, webhook_of
+from oddwave.watch.folder import FolderWatch, read_folder_state
 from oddwave.watch.output import LineFile, LinePrinter
 from oddwave.watch.rows import RowReader
 from oddwave.watch.run import RowWatch, WatchOptions, read_watch_state
@@ -74,26 +75,45 @@ def started(asking: Asking, say: Callable[[str], None]) -> Iterator[Any]:
     """
     options, receivers, teller = asking.options(), asking.receivers(), Teller(say)
     detector = Detector.load(asking.model, device=asking.device, allow_external=asking.allow_external)
-    with _alone(asking.state):
-        known = read_watch_state(asking.state)
+    folder = asking.source != "-" and "://" not in asking.source and Path(asking.source).is_dir()
+    if not folder and detector.config.modality != "series":
+        raise ConfigError(f"this model is of {detector.config.modality}: give a folder where its files arrive")
+    with _alone(asking.state), ExitStack() as undo:
+        known: Any = read_folder_state(asking.state) if folder else read_watch_state(asking.state)
+        numbers = (known if folder else known[1]) if known else {}
         base = asking.state or Path("oddwave-watch")
         dead = asking.dead_letter or base.with_name(f"{base.name}.dead.jsonl")
         sent = asking.state.with_name(f"{asking.state.name}.sent") if asking.state else None
-        alarms = Alarms(receivers, teller, sent=sent, dead=dead)
-        model = StreamModel(detector.inner, Asked(**(asking.asked or {})))
-        numbers = known[1] if known else {}
-        out = LinePrinter(sys.stdout) if asking.out is None else LineFile(asking.out, teller, numbers.get("out"))
+        asked, model = dict(asking.asked or {}), None
+        if not folder:
+            model = StreamModel(detector.inner, Asked(**asked))
+        out = _output(asking, teller, numbers.get("out"), live=not folder)
+        undo.callback(out.close)
         scores = LineFile(asking.scores, teller, numbers.get("scores")) if asking.scores else None
+        if scores:
+            undo.callback(scores.close)
+        alarms = Alarms(receivers, teller, sent=sent, dead=dead)
+        undo.callback(alarms.finish, 0.0)
+        if model is None:
+            detector.inner.check(Asked(**asked))
+            yield FolderWatch(detector, Path(asking.source), out, alarms, teller, options, asked, scores, known)
+            return
         reader = _reader(asking, detector, model, teller)
         source = _source(asking, teller, model, options.since, numbers.get("position"))
-        try:
-            yield RowWatch(model, source, reader, out, alarms, teller, options, scores, known)
-        finally:
-            alarms.finish(0.0)
-            source.close()
-            out.close()
-            if scores:
-                scores.close()
+        undo.callback(source.close)
+        seen = getattr(out, "seen", None)
+        yield RowWatch(model, source, reader, out, alarms, teller, options, scores, known, seen)
+
+
+def _output(asking: Asking, teller: Teller, offset: int | None, *, live: bool) -> Any:
+    """Return where events go: a file, a live view on a terminal, else lines that are printed."""
+    if asking.out is not None:
+        return LineFile(asking.out, teller, offset)
+    if live and sys.stdout.isatty():
+        from oddwave.watch.live import LiveView
+
+        return LiveView()
+    return LinePrinter(sys.stdout)
 
 
 def _reader(asking: Asking, detector: Detector, model: StreamModel, teller: Teller) -> RowReader:
