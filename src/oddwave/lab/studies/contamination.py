@@ -37,12 +37,12 @@ __all__ = ["main", "with_faulty"]
 
 _ALPHA, _SHARES = 0.05, (0.0, 0.01, 0.05, 0.1, 0.2)
 _POINTS, _TEST_RATE, _WINDOW = 3000, 0.1, 48
-_ITEMS, _TEST_ITEMS, _SIDE_PX, _DURATION_S = 80, 40, 96, 4.0
+_ITEMS, _TEST_ITEMS, _SIDE_PX, _DURATION_S = 80, 40, 192, 4.0
 _CALIBRATION_SHARE = 0.3
 _RIVALS = ("knn", "isolation_forest")
 _LIGHTER: dict[str, tuple[str, ...]] = {
     "series": (),
-    "image": ("image.size_px=128", "training.num_steps=50"),
+    "image": ("image.size_px=192",),
     "audio": ("training.num_steps=50", "audio.num_background=100"),
 }
 
@@ -115,7 +115,7 @@ _CASES: dict[str, Callable[[float, int], Case]] = {"series": series_case, "image
 
 
 def own(case: Case, modality: str, *, trim: bool) -> dict[str, float]:
-    """Measure oddwave, preset `fast`; of images and recordings with less training, so that the study takes minutes."""
+    """Measure oddwave, preset `fast`; of images smaller ones, of recordings with less training, so that it takes minutes."""
     config = preset("fast", modality).with_overrides([f"calibration.trim={str(trim).lower()}", *_LIGHTER[modality]])
     started = time.process_time()
     detector = Detector(config).fit(case.train)
