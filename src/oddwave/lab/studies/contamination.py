@@ -74,18 +74,19 @@ def series_case(share: float, seed: int) -> Case:
     return Case(train[:, None], clean[:, None], planted.values, planted.gt_label, lambda x: x)
 
 
-def image_case(share: float, seed: int) -> Case:
+def image_case(share: float, seed: int, side_px: int = _SIDE_PX) -> Case:
     """Return images of the demo's drawn part."""
     kinds, num = list(GEAR_DEFECTS), _ITEMS + 2 * _TEST_ITEMS
-    good = [draw_part(np.random.default_rng([seed, 1, n]), _SIDE_PX).image for n in range(num)]
-    bad = [draw_part(np.random.default_rng([seed, 1, n]), _SIDE_PX, kinds[n % len(kinds)]).image for n in range(num)]
+    good = [draw_part(np.random.default_rng([seed, 1, n]), side_px).image for n in range(num)]
+    bad = [draw_part(np.random.default_rng([seed, 1, n]), side_px, kinds[n % len(kinds)]).image for n in range(num)]
     train = with_faulty(good[:_ITEMS], bad[:_ITEMS], share, seed)
     clean, faulty = good[_ITEMS : _ITEMS + _TEST_ITEMS], bad[_ITEMS + _TEST_ITEMS :]
     return Case(train, clean, [*clean, *faulty], np.repeat([0, 1], _TEST_ITEMS), _small_images)
 
 
 def _small_images(images: list[np.ndarray]) -> np.ndarray:
-    cells = np.stack(images).mean(3).reshape(len(images), 16, _SIDE_PX // 16, 16, _SIDE_PX // 16) / 255.0
+    cell = len(images[0]) // 16
+    cells = np.stack(images).mean(3).reshape(len(images), 16, cell, 16, cell) / 255.0
     return np.asarray(cells.mean((2, 4)).reshape(len(images), 1, -1))
 
 
@@ -115,7 +116,7 @@ _CASES: dict[str, Callable[[float, int], Case]] = {"series": series_case, "image
 
 
 def own(case: Case, modality: str, *, trim: bool) -> dict[str, float]:
-    """Measure oddwave, preset `fast`; of images smaller ones, of recordings with less training, so that it takes minutes."""
+    """Measure oddwave, preset `fast`; of recordings with less training, so that it takes minutes."""
     config = preset("fast", modality).with_overrides([f"calibration.trim={str(trim).lower()}", *_LIGHTER[modality]])
     started = time.process_time()
     detector = Detector(config).fit(case.train)
