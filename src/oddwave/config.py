@@ -222,6 +222,8 @@ class ImageConfig(_Frozen):
     `method` is "retrieval" (remembered patches, and a Gaussian per place: nothing is trained), or "denoiser", trained
     on the images themselves.
     `augment` adds turned or mirrored copies of the training images: only for parts that may lie in any direction.
+    `foreground` is what a part that is found on a background is used for ("auto": marking regions off it; "on": nothing
+    else counts).
     """
 
     method: Literal["retrieval", "denoiser"] = "retrieval"
@@ -231,6 +233,7 @@ class ImageConfig(_Frozen):
         default=None, ge=32, le=100_000, description="side of the tiles of large images; none: no tiles"
     )
     tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
+    foreground: Literal["auto", "off", "on"] = "auto"
     augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
     max_images: int = Field(
         default=1000, ge=2, le=10_000_000, description="training images kept; more are thinned evenly"

@@ -104,7 +104,8 @@ class ImageRegion:
     """A connected part of an image above the pixel threshold, in the image's own pixels; right and bottom excluded.
 
     `score` is the highest value of the anomaly map in it, `p_value` that peak's conformal p-value among the highest
-    peaks of normal images.
+    peaks of normal images. `on_part` says whether it lies on the part that images show on a background, None where no
+    part is known.
     """
 
     item: str
@@ -118,6 +119,7 @@ class ImageRegion:
     score: float
     p_value: float
     strength: Strength = UNKNOWN
+    on_part: bool | None = None
 
 
 class Judged:
@@ -243,7 +245,8 @@ class ImageResult(Judged):
     """One image: one score, and where in it. An image that could not be judged has NaN for a score and an `error`.
 
     `anomaly_map` covers the whole image, in deviations of normal images; `reconstruction` is the normal version
-    (values in [0, 1], covering the whole image too), made for the most abnormal images only.
+    (values in [0, 1], covering the whole image too), made for the most abnormal images only. `part` says where the part
+    lies, where images show one on a background.
     """
 
     id: str
@@ -260,6 +263,7 @@ class ImageResult(Judged):
     notes: tuple[str, ...] = ()
     error: str = ""
     strength: Strength = UNKNOWN  # of the item as a whole
+    part: Bool[np.ndarray, "h3 w3"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

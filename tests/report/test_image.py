@@ -455,9 +455,20 @@ def test_files_have_a_row_per_image_and_per_region(tmp_path: Path) -> None:
     header, first, _ = (tmp_path / "events.csv").read_text().splitlines()
     assert header == (
         "item,start,end,peak,score,p_value,left_px,top_px,right_px,bottom_px,peak_x_px,peak_y_px,area_px,"
-        "p_tail,p_tail_low,p_tail_high,deviations"
+        "on_part,p_tail,p_tail_low,p_tail_high,deviations"
     )
-    assert first == "b.png,0 20,7 31,3 25,5.0,0.02,0,20,8,32,3,25,90,,,,"
+    assert first == "b.png,0 20,7 31,3 25,5.0,0.02,0,20,8,32,3,25,90,,,,,"
+
+
+def test_regions_off_the_part_are_named_so_and_the_part_is_outlined() -> None:
+    seen = image("b.png", 9.0, regions=2)
+    told = replace(seen, events=tuple(replace(each, on_part=k > 0) for k, each in enumerate(seen.events)))
+    page = render_report(result_of(replace(told, part=np.eye(8, dtype=bool))))
+    assert visible(page).count("at x 0, y 20, off the part") >= 1
+    assert "at x 10, y 20, off the part" not in visible(page)
+    assert "The blue line surrounds the part" in visible(page)
+    assert 'alt="Outline of the part"' in page
+    assert "blue line" not in visible(render_report(result_of(seen)))
 
 
 def test_summary_names_failures_regions_and_bands() -> None:

@@ -227,6 +227,7 @@ class RetrievalImageConstants(Constants):
     frame: FrameForm
     grids: tuple[GridSide, GridSide]
     num_squares: Count
+    foreground: Number | None = None
     perceptual_sha256: Digest
     peaks: Scores
     digests: Annotated[list[Digest], Field(max_length=2_000_000)]

@@ -21,6 +21,7 @@ from oddwave.detection.adding import Extension, Taken, held_back
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged
 from oddwave.detection.drift import usual_traits
 from oddwave.detection.image.explain import find_regions, normal_version, repair_share, wavelet_shares
+from oddwave.detection.image.foreground import marked
 from oddwave.detection.image.grid_choice import choose_grids, with_grids
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.model import ImageModel
@@ -118,6 +119,8 @@ class ImageDetector(MapDetector):
         model.evidence["frame"] = {"chosen": frame.to_dict(), "why": why}
         scored = model.fit(items, job)
         self.model = model
+        if self.config.image.foreground == "on" and model.foreground is None:
+            notes.append("image.foreground is on, but no part on a background was found: all of each image counts")
         alike = len(items) - model.evidence["training"]["num_groups"]
         if alike:
             notes.append(
@@ -229,6 +232,8 @@ class ImageDetector(MapDetector):
         if isinstance(pixels, ImageFailure):
             return result
         squares = cut_image(pixels, model.frame, self.config.image, model.roi)
+        part = model.part_in(squares.tensors) if isinstance(model, RetrievalModel) else None
+        result = result if part is None else marked(result, part, model.frame)
         share = repair_share(scored.anomaly_map, self._peak_threshold(rule))
         shown, change = normal_version(model.shows, model.frame, pixels, squares, share)
         return replace(result, reconstruction=shown, bands=wavelet_shares(change, result.size[0] / shown.shape[0]))
@@ -281,7 +286,9 @@ class ImageDetector(MapDetector):
         }
 
     def _not_monitored(self, data: ImageSet, items: Sequence[AnyResult]) -> tuple[str, ...]:
-        outside = ("what lies outside the region of interest",) if self._image_model.roi is not None else ()
+        model = self._image_model
+        outside = ["what lies outside the region of interest"] * (model.roi is not None)
+        outside += ["what lies off the part"] * (isinstance(model, RetrievalModel) and model.only_part)
         return (*outside, *super()._not_monitored(data, items))
 
 

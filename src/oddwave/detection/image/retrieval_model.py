@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
+from oddwave.detection.image.foreground import Foreground, OnPart, found_part, on_part
 from oddwave.detection.image.near_copies import near_copy_groups
 from oddwave.detection.image.normal_copies import NormalCopies, small_copy
 from oddwave.detection.image.patch_memory import LeftOutMemories, Pool, patch_memory
@@ -86,6 +87,7 @@ class RetrievalModel:
     frame: ImageFrame
     roi: Bool[np.ndarray, "h w"] | None = None
     learnt: Learnt | None = None
+    foreground: Foreground | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -123,7 +125,9 @@ class RetrievalModel:
         started = time.process_time()
         seen = self.look(items, job, few=len(items) < FEWEST_IMAGES)
         took = round(time.process_time() - started, 2)
-        scored = self.learn(seen, job)
+        self.foreground, found = found_part(items, self.cutter, self.grid, self.device)
+        self.evidence |= {"foreground": found} if found else {}
+        scored = self.learn(on_part(seen, self.foreground) if self.foreground and self.only_part else seen, job)
         self.evidence["training"]["features_cpu_s"] = took
         return scored
 
@@ -154,7 +158,20 @@ class RetrievalModel:
 
     def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
         """Score images one after another: see `score_images`."""
-        return score_images(items, self.cutter, self.scorer, self.device)
+        scorer = OnPart(self.scorer, self.foreground) if self.foreground and self.only_part else self.scorer
+        return score_images(items, self.cutter, scorer, self.device)
+
+    def part_in(self, squares: Float[np.ndarray, "1 C S S"]) -> Bool[np.ndarray, "G G"] | None:
+        """Return where the part lies in an image that is one square, on the grid of its features; None without one."""
+        if self.foreground is None:
+            return None
+        part: np.ndarray = self.foreground.of(self._features(torch.from_numpy(squares)))[0]
+        return part
+
+    @property
+    def only_part(self) -> bool:
+        """Whether what lies off the part does not count."""
+        return self.foreground is not None and self.config.image.foreground == "on"
 
     @torch.inference_mode()
     def judge(self, seen: Seen) -> list[ScoredImage]:

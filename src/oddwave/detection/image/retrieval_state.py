@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from oddwave.detection.image.foreground import Foreground
 from oddwave.detection.image.normal_copies import COPY_PX, MOST_COPIES, NormalCopies
 from oddwave.detection.image.retrieval_model import Learnt, RetrievalModel
 from oddwave.detection.image.retrieval_scorer import NAMES, Usual, patch_channels
@@ -37,7 +38,10 @@ def retrieval_state(model: RetrievalModel) -> State:
         tensors[f"usual_{name}.unit"] = torch.from_numpy(own.unit.astype(np.float32))
     if model.roi is not None:
         tensors["roi"] = torch.from_numpy(model.roi.astype(np.uint8))
+    if model.foreground is not None:
+        tensors["foreground"] = model.foreground.weights.float()
     return tensors, {
+        "foreground": None if model.foreground is None else model.foreground.threshold,
         "frame": model.frame.to_dict(),
         "grids": list(model.config.maps.grids),
         "num_squares": learnt.num_squares,
@@ -56,7 +60,8 @@ def restore_retrieval(model: RetrievalModel, file: TensorFile, constants: dict[s
             f"the weights of '{model.config.maps.perceptual:.80}' are not those that the model was fitted with: "
             "install the version of oddwave that it was made with, or fit it again"
         )
-    tensors = file.checked(_expected(model, monitored))
+    part = constants.get("foreground")
+    tensors = file.checked(_expected(model, monitored, part is not None))
     memory = {key: tensors[f"memory.{key}"].numpy() for key in ("vectors", "groups", "starts", "center", "scale")}
     memory["weights"] = tensors["memory.weights"].numpy()
     gaussian = {key: tensors[f"gaussian.{key}"] for key in ("mean", "whitening")}
@@ -73,11 +78,13 @@ def restore_retrieval(model: RetrievalModel, file: TensorFile, constants: dict[s
         usual,
         NormalCopies(tensors["copies"]),
     )
+    if part is not None:
+        model.foreground = Foreground(tensors["foreground"], float(part))
     if monitored:
         model.roi = tensors["roi"].numpy().astype(bool)
 
 
-def _expected(model: RetrievalModel, monitored: bool) -> dict[str, Expected]:
+def _expected(model: RetrievalModel, monitored: bool, shows_part: bool) -> dict[str, Expected]:
     width, (_, side) = model.grid.width, model.config.maps.grids
     copy_px = min(COPY_PX, model.frame.size_px)
     expected = {
@@ -91,6 +98,8 @@ def _expected(model: RetrievalModel, monitored: bool) -> dict[str, Expected]:
     for name in NAMES:
         expected[f"usual_{name}.centre"] = Expected("F32", (MAP_SIZE, MAP_SIZE))
         expected[f"usual_{name}.unit"] = Expected("F32", (MAP_SIZE, MAP_SIZE), _SMALLEST)
+    if shows_part:
+        expected["foreground"] = Expected("F32", (width,))
     if monitored:
         expected["roi"] = Expected("U8", ("height", "width"), 0, 1, LARGEST_ROI_PX)
     return expected

@@ -16,6 +16,8 @@ from oddwave.results import DetectionResult, ImageResult
 
 __all__ = ["IMAGE"]
 
+_BOX_COLUMNS = ("left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px", "on_part")
+
 
 def _annotated_names(result: DetectionResult) -> dict[str, dict[str, str]]:
     from oddwave.report.kinds.image_annotated import ANNOTATED  # opens Pillow
@@ -69,7 +71,7 @@ IMAGE = ReportKind(
         "The contact sheet and the switches need JavaScript, which is off. The verdict, the most abnormal images with "
         "their heat maps, and the tables are complete without it."
     ),
-    event_columns=(*FINDING_COLUMNS, "left_px", "top_px", "right_px", "bottom_px", "peak_x_px", "peak_y_px", "area_px"),
+    event_columns=(*FINDING_COLUMNS, *_BOX_COLUMNS),
     event_rows=_region_rows,
     item_summary=_summary,
     annotated=Media("annotated", _annotated_names, lambda result: False, _write_annotated),

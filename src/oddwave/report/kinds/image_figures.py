@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, features
+from PIL import Image, ImageFilter, features
 
 from oddwave.report import wording
 from oddwave.results import DetectionResult
@@ -34,6 +34,7 @@ __all__ = [
     "interpolated",
     "map_legend",
     "map_scale",
+    "outline",
     "shown",
     "signed_colours",
     "thumbnail",
@@ -174,6 +175,18 @@ def signed_colours(values: Float[np.ndarray, "h w"], full: float) -> Image.Image
     equal, above, below = np.array([236.0] * 3), np.array([196.0, 78.0, 0.0]), np.array([0.0, 92.0, 160.0])
     colours = equal + strength * (np.where(values[..., None] > 0, above, below) - equal)
     return Image.fromarray(np.round(colours).astype(np.uint8))
+
+
+def outline(part: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Return the edge of a part (h, w) as an overlay of `size` (width, height), light upon dark."""
+    mask = Image.fromarray(np.asarray(part, np.uint8) * 255).resize(size, _BILINEAR).point([0] * 128 + [255] * 128)
+    wide = mask.filter(ImageFilter.MaxFilter(5))
+    edge = np.asarray(mask.filter(ImageFilter.MaxFilter(3))) != np.asarray(mask)
+    ring = np.asarray(wide) != np.asarray(mask.filter(ImageFilter.MinFilter(3)))
+    drawn = np.zeros((size[1], size[0], 4), np.uint8)
+    drawn[ring] = (0, 0, 0, 110)
+    drawn[edge] = (120, 220, 255, 255)
+    return Image.fromarray(drawn)
 
 
 def thumbnail(image: Image.Image) -> str:

@@ -23,6 +23,7 @@ from oddwave.report.kinds.image_figures import (
     heat_map,
     map_legend,
     map_scale,
+    outline,
     shown,
     thumbnail,
 )
@@ -148,7 +149,8 @@ def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale, *, small: bo
         drawn, full = difference(pixels, item.reconstruction, size)
         gap = encoded(drawn)
     unmade = _SMALLER if small else "No normal version was made of this image."
-    hints = ["" if normal else unmade, channels_text(num_channels)]
+    lined = "" if item.part is None else "The blue line surrounds the part; regions off it are named so."
+    hints = ["" if normal else unmade, channels_text(num_channels), lined]
     return {
         "width": size[0],
         "height": size[1],
@@ -156,6 +158,7 @@ def _layers(item: ImageResult, pixels: np.ndarray, scale: MapScale, *, small: bo
         "normal": normal,
         "difference": gap,
         "heat": encoded(heat_map(item.anomaly_map, size, scale), quality) if item.anomaly_map.size else "",
+        "outline": "" if item.part is None else encoded(outline(item.part, size)),
         "difference_hint": (
             "Orange is brighter than normal, blue darker; full colour from a difference of "
             f"{wording.fixed_text(full, 2)} (1 is black to white)."

@@ -23,7 +23,8 @@ def wavelet_text(band: WaveletShare) -> str:
 def region_text(region: ImageRegion) -> str:
     """Return how large a region's box is and where its upper left corner lies: "40 x 12 px at x 120, y 34"."""
     width, height = region.right_px - region.left_px, region.bottom_px - region.top_px
-    return f"{width:,} x {height:,} px at x {region.left_px:,}, y {region.top_px:,}"
+    off = ", off the part" if region.on_part is False else ""
+    return f"{width:,} x {height:,} px at x {region.left_px:,}, y {region.top_px:,}{off}"
 
 
 def place_text(item: ImageResult) -> str:
