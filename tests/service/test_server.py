@@ -47,10 +47,10 @@ def started(model_folders, tmp_path):
 def test_it_ends_after_answering_what_it_accepted(started, model_folders, waves):
     address, process = started(str(model_folders / "pump"), f"more={model_folders / 'parts'}", "--history", "h.db")
     assert [model["name"] for model in httpx.get(f"{address}v1/models").json()] == ["pump", "more"]
-    body, answers = {"values": waves.tolist() * 200}, []
+    body, answers = {"values": waves.tolist() * 8}, []
 
     def ask():
-        answers.append(httpx.post(f"{address}v1/models/pump/score", json=body, timeout=60).status_code)
+        answers.append(httpx.post(f"{address}v1/models/pump/score", json=body, timeout=120).status_code)
 
     asking = [threading.Thread(target=ask) for _ in range(4)]
     for thread in asking:

@@ -25,7 +25,7 @@ from oddwave.report.verdict import calibration_sentences, verdict_sentences
 from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["TEMPLATES", "render_report", "write_report"]
 
 _LONGEST_NAME = 255  # bytes, of most file systems
 TEMPLATES = Path(__file__).parent / "templates"

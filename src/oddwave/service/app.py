@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from oddwave.errors import OddwaveError
+from oddwave.report.build import TEMPLATES
 from oddwave.service.azure import azure_routes
 from oddwave.service.history import History
 from oddwave.service.limits import Limits, ProblemError, problem_of
@@ -34,6 +35,7 @@ from oddwave.version import __version__
 __all__ = ["App", "make_app"]
 
 STATIC = Path(__file__).parent / "static"
+REPORT_STYLE = TEMPLATES / "report.css"  # the page looks like the report
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _log = logging.getLogger("oddwave.service")
 
@@ -159,7 +161,8 @@ def _page_routes(api: FastAPI, service: Service) -> None:
 
     @api.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
-        found = {path.name: path for path in STATIC.iterdir() if path.suffix in _TYPES}.get(name)
+        files = {path.name: path for path in (*STATIC.iterdir(), REPORT_STYLE) if path.suffix in _TYPES}
+        found = files.get(name)
         if found is None:
             raise ProblemError(404, "the page has no such file")
         return FileResponse(found, media_type=_TYPES[found.suffix], headers={"cache-control": "no-cache"})
