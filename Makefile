@@ -25,7 +25,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser test-faults prior bench bench-image bench-audio bench-ablation bench-quick figures docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults test-service prior bench bench-image bench-audio bench-ablation bench-quick figures docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -45,7 +45,7 @@ lint: $(READY)  ## check style, formatting and types
 	$(BIN)/mypy
 
 test-slow: $(READY)  ## run the tests that take more than a few seconds each
-	$(PYTEST) -n 2 --dist worksteal -m "slow and not real and not browser and not gpu and not faults"
+	$(PYTEST) -n 2 --dist worksteal -m "slow and not real and not browser and not gpu and not faults and not service"
 
 test-real: $(READY)  ## run the tests on real data sets (ODDWAVE_DATA, else ../shared/data)
 	$(DATA) $(PYTEST) -n 2 -m "real and not browser and not gpu"
@@ -55,6 +55,9 @@ test-browser: $(READY)  ## open the report in a real browser (needs Chromium, in
 
 test-faults: $(READY)  ## mutate models and inputs, kill processes while they write (minutes)
 	$(PYTEST) -n 2 -m faults
+
+test-service: $(READY)  ## keep a service's history in a real PostgreSQL (needs Debian's postgresql)
+	$(PYTEST) -m service -rs
 
 prior: $(READY)  ## train the prior of series from nothing into build/ (about an hour on two cores; may be stopped and resumed)
 	$(BIN)/python -m oddwave.lab.prior.train -o build/series_prior.safetensors
