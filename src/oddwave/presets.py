@@ -1,4 +1,4 @@
-"""The starting points of each modality: what differs from the defaults of `config.py`.
+"""The starting points of each modality: what differs from the defaults of `sections.py`.
 
 `fast` is for a first look, `balanced` for two processor cores, `accurate` for patience or a GPU. For series they differ
 in how many windows of how many lengths are remembered; for images and audio in the denoiser as well. `paper` is the
