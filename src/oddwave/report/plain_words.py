@@ -63,6 +63,7 @@ CHOICES = {
     "weights": "Weights of the terms",
     "top_share": "Share of the map that makes the score",
     "grids": "Feature-grid resolution",
+    "foreground": "Part on a background",
 }
 
 # The evidence for a choice, and the parts of a value; an empty word is left out
@@ -82,6 +83,11 @@ ENTRIES = {
     "aspect": "aspect ratio",
     "num_squares": "Training squares",
     "num_groups": "Images that are no near-copies of each other",
+    "area": "Share of the image",
+    "area_spread": "Spread of that share over images",
+    "at_border": "Share of the border that it touches",
+    "in_largest_piece": "Share of it in one piece",
+    "separation": "Variance between part and background",
     "num_windows": "Training windows",
     "num_validation_windows": "Validation windows",
     "features_cpu_s": "Processor time for features",
