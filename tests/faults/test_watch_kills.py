@@ -5,6 +5,8 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,17 @@ from oddwave.detector import Detector
 pytestmark = pytest.mark.faults
 
 ROWS, KILLS = 100_000, 100
+
+
+def wait_until_it_reads(number, path):
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        for opened in Path(f"/proc/{number}/fd").glob("*"):
+            with suppress(OSError):
+                if opened.readlink() == path:
+                    return
+        time.sleep(0.01)
+    raise AssertionError("the watch does not begin")
 
 
 def test_a_hundred_kills_over_a_hundred_thousand_rows(waves, tmp_path, record_property):
@@ -39,7 +52,8 @@ def test_a_hundred_kills_over_a_hundred_thousand_rows(waves, tmp_path, record_pr
             file.writelines(lines[kill * ROWS // KILLS : (kill + 1) * ROWS // KILLS])
         with (tmp_path / "said").open("ab") as said:
             process = subprocess.Popen([str(word) for word in command], stderr=said)
-            time.sleep(drawn.uniform(2.0, 12.0))  # reading the packages takes the first seconds
+            wait_until_it_reads(process.pid, source)
+            time.sleep(drawn.uniform(0.0, 2.0))
             process.kill()
             process.wait()
     subprocess.run([str(word) for word in [*command, "--once"]], check=True, timeout=3000)

@@ -22,7 +22,13 @@ from oddwave.cli import app
 from oddwave.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/tutorial_series.md", "docs/tutorial_images.md", "docs/tutorial_audio.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/tutorial_series.md",
+    "docs/tutorial_images.md",
+    "docs/tutorial_audio.md",
+    "docs/watch.md",
+)
 
 DEMO = {"docs/tutorial_series.md": "series", "docs/tutorial_images.md": "images"}  # elsewhere no file of it is used
 OUTSIDE = {  # commands other than oddwave's

@@ -4,7 +4,7 @@
 
 What was written beyond the last saved state is cut off at the next start and comes about again, so that a kill at any
 moment loses no row, judges none twice and tells of every event once. The state is saved whenever an event is told of,
-and else every few seconds. Read `folder.py` for files that arrive.
+and else every second or, where there is much of it, more rarely. Read `folder.py` for files that arrive.
 """
 
 import time
@@ -30,6 +30,7 @@ __all__ = ["RowWatch", "WatchOptions", "read_watch_state"]
 
 AlertOn = Literal["opened", "closed"]
 _MOST_SERIES, _MOST_WAITING, _MOST_STATE = 2000, 10_000, 2**31
+_SPARING = 20.0  # a state that takes long to write is written the more rarely
 _LOST = int(np.datetime64("NaT", "ns").astype(np.int64))
 
 
@@ -41,7 +42,7 @@ class WatchOptions:
     alert_on: AlertOn = "opened"
     since: int | None = None
     every_s: float = 1.0
-    save_every_s: float = 10.0
+    save_every_s: float = 1.0
     once: bool = False
 
 
@@ -66,7 +67,7 @@ class RowWatch:
 
     def __post_init__(self) -> None:
         """Go on from what is known. Raises: CheckpointError for the state of another model."""
-        self._saved_at, self._changed = time.monotonic(), False
+        self._saved_at, self._save_took, self._changed = time.monotonic(), 0.0, False
         if self.known is None:
             return
         arrays, numbers = self.known
@@ -105,7 +106,7 @@ class RowWatch:
         if chunk.lines:
             self.judge(self.reader.read(chunk.lines))
         self._changed |= bool(chunk.lines)
-        due = time.monotonic() - self._saved_at >= self.options.save_every_s
+        due = time.monotonic() - self._saved_at >= max(self.options.save_every_s, _SPARING * self._save_took)
         if self.out.waiting or (due and self._changed):
             self._save()
         return chunk.ended, bool(chunk.lines)
@@ -206,6 +207,7 @@ class RowWatch:
             if written:
                 self.source.saved()
             return written
+        begun = time.monotonic()
         arrays: dict[str, np.ndarray] = {}
         told: list[dict[str, Any]] = []
         for place, stream in enumerate(self.streams.values()):
@@ -228,6 +230,7 @@ class RowWatch:
             self.teller.note("state", f"{error}: kept, tried again")
             return False
         self._saved_at, self._changed = time.monotonic(), False
+        self._save_took = self._saved_at - begun
         self.source.saved()
         return True
 
