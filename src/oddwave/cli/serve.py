@@ -38,6 +38,9 @@ Keep = Annotated[
 SpoolFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Where the history waits while its database does not answer.")
 ]
+States = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where streams are kept.  [default: beside the history]")
+]
 AllowHost = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="Also be asked under this name; may be repeated.")
 ]
@@ -62,6 +65,7 @@ def serve(
     history: HistoryUrl = "oddwave_history.db",
     keep: Keep = None,
     spool: SpoolFile = None,
+    states: States = None,
     allow_host: AllowHost = None,
     root_path: RootPath = "",
     forwarded_from: ForwardedFrom = "127.0.0.1",
@@ -98,7 +102,8 @@ def serve(
     limits = Limits(max_body << 20, max_files, max_pixels * 1_000_000, float(max_duration), max_rows, max_waiting)
     listening, remembered = bound(host, port), _history(history, spool, keep)
     loaded = load_models(models, limits, device=device or "cpu", allow_external=allow_external)
-    app = make_app(loaded, limits, token=token, history=remembered, hosts=_hosts(host, allow_host or []))
+    hosts, folder = _hosts(host, allow_host or []), states or _beside(history)
+    app = make_app(loaded, limits, token=token, history=remembered, hosts=hosts, states=folder)
     for name, model in loaded.items():
         say(f"{name}: {model.modality}, threshold {model.about['threshold']:.4g}")
     shown = f"[{host}]" if ":" in host else host
@@ -121,7 +126,7 @@ def _history(url: str, spool: Path | None, keep: str | None) -> "History | None"
 
     keep_s = keep_seconds(keep)
     if url != "none":
-        return History(url, spool or _spool(url), keep_s)
+        return History(url, spool or _beside(url, "spool.jsonl"), keep_s)
     if keep is not None:
         raise ConfigError("--keep is given with --history none: there is nothing to forget")
     return None
@@ -134,8 +139,8 @@ def _hosts(host: str, more: Sequence[str]) -> frozenset[str]:
     return local_hosts([host, *more]) if more or is_loopback(host) else frozenset()
 
 
-def _spool(history: str) -> Path:
-    """Return where the history waits: beside its file, or in the current folder for a server's."""
-    if history.startswith("sqlite:///"):
-        history = history.removeprefix("sqlite:///")
-    return Path("oddwave_history.spool.jsonl") if "://" in history else Path(f"{history}.spool.jsonl")
+def _beside(history: str, ending: str = "streams") -> Path:
+    """Return what lies beside the history's file, or in the current folder where there is none."""
+    history = history.removeprefix("sqlite:///")
+    name = "oddwave_history" if "://" in history or history == "none" else history
+    return Path(f"{name}.{ending}")

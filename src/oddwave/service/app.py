@@ -28,8 +28,10 @@ from oddwave.service.models import ServedModel
 from oddwave.service.reports import HEADERS, Reports
 from oddwave.service.routes_history import history_routes
 from oddwave.service.routes_models import model_routes
+from oddwave.service.routes_streams import stream_routes
 from oddwave.service.scored import Service
 from oddwave.service.security import Guard, problem_response
+from oddwave.service.streams import Streams
 from oddwave.version import __version__
 
 __all__ = ["App", "make_app"]
@@ -58,10 +60,17 @@ def make_app(
     token: str | None = None,
     history: History | None = None,
     hosts: frozenset[str] = frozenset(),
+    states: Path | None = None,
 ) -> App:
-    """Return the application that serves models; `hosts` are the names it may be asked under, empty for any."""
+    """Return the application that serves models.
+
+    `hosts` are the names it may be asked under, empty for any; the states of streams lie in the folder `states`.
+    """
     limits = limits or Limits()
     service = Service(dict(models), limits, Measured(models), Reports(), history, began_s=time.monotonic())
+    service.streams |= {
+        name: Streams(model, limits, states) for name, model in models.items() if model.modality == "series"
+    }
     api = FastAPI(
         title="oddwave",
         version=__version__,
@@ -73,6 +82,7 @@ def make_app(
     _answer_errors(api)
 
     api.include_router(model_routes(service))
+    api.include_router(stream_routes(service))
     api.include_router(history_routes(service))
     api.include_router(azure_routes(service))
     _state_routes(api, service)

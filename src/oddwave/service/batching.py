@@ -51,10 +51,10 @@ class Judgement:
     unread: tuple[tuple[str, str], ...] = ()
 
 
-class Scoring(Future[Judgement]):
-    """A job on its way; cancelled, it is passed over unless it has begun."""
+class Scoring(Future[Any]):
+    """A job, or a call that touches the detector, on its way; cancelled, it is passed over unless it has begun."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job | Callable[[], Any]) -> None:
         super().__init__()
         self.job = job
 
@@ -77,8 +77,8 @@ class ScoringThread:
         self._thread = threading.Thread(target=self._run, name=f"oddwave-{self.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> Scoring:
-        """Queue a job. Raises: ProblemError (503) once the thread was told to stop."""
+    def submit(self, job: Job | Callable[[], Any]) -> Scoring:
+        """Queue a job or a call. Raises: ProblemError (503) once the thread was told to stop."""
         scoring = Scoring(job)
         with self._changed:
             if self._stopping:
@@ -123,26 +123,32 @@ class ScoringThread:
                 first = self.waiting.popleft()
                 if first.set_running_or_notify_cancel():
                     break
-            together, passed = [first], deque[Scoring]()
-            if self.detector.config.modality == "image" and first.job.may_be_shared:
-                num_items = len(first.job.sources)
-                while self.waiting:
-                    other = self.waiting.popleft()
-                    same = (other.job.asked, other.job.explain) == (first.job.asked, first.job.explain)
-                    fits = num_items + len(other.job.sources) <= self.limits.max_together
-                    if not (same and fits and other.job.may_be_shared):
-                        passed.append(other)
-                    elif other.set_running_or_notify_cancel():
-                        together.append(other)
-                        num_items += len(other.job.sources)
-                self.waiting = passed
+            return [first, *self._joining(first)]
+
+    def _joining(self, first: Scoring) -> list[Scoring]:
+        """Take those that may be scored with the first out of the queue."""
+        job, together, passed = first.job, list[Scoring](), deque[Scoring]()
+        if self.detector.config.modality != "image" or not isinstance(job, Job) or not job.may_be_shared:
             return together
+        num_items = len(job.sources)
+        while self.waiting:
+            other = self.waiting.popleft()
+            own = other.job
+            same = isinstance(own, Job) and (own.asked, own.explain) == (job.asked, job.explain) and own.may_be_shared
+            num_more = len(own.sources) if isinstance(own, Job) else 0
+            if not same or num_items + num_more > self.limits.max_together:
+                passed.append(other)
+            elif other.set_running_or_notify_cancel():
+                together.append(other)
+                num_items += num_more
+        self.waiting.extend(passed)
+        return together
 
     def _score(self, together: Sequence[Scoring]) -> None:
         """Score jobs and give each its own; what fails together is scored one by one."""
         if len(together) > 1:
             try:
-                judged = self._shared([scoring.job for scoring in together])
+                judged = self._shared([scoring.job for scoring in together if isinstance(scoring.job, Job)])
             except Exception as error:
                 _log.debug("%d jobs could not be scored together: %s", len(together), error)
             else:
@@ -152,7 +158,8 @@ class ScoringThread:
                 together = [own for own, judgement in zip(together, judged, strict=True) if judgement is None]
         for scoring in together:
             try:
-                scoring.set_result(self._alone(scoring.job))
+                job = scoring.job
+                scoring.set_result(self._alone(job) if isinstance(job, Job) else job())
             except BaseException as error:  # whatever it is, it belongs to this request
                 scoring.set_exception(error)
 

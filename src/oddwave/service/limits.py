@@ -76,6 +76,7 @@ class Limits:
     max_rows: int = 1_000_000
     max_waiting: int = 64
     max_together: int = 16
+    max_streams: int = 256
     body_s: float = 60.0
     stop_s: float = 30.0
 

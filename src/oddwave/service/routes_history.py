@@ -87,7 +87,8 @@ def history_routes(service: Service) -> APIRouter:
         sources = [] if service.history is None else await run_in_threadpool(latest, service.history.engine)
         models = [{**model.identity, **model.state, "threshold": model.about["threshold"]} for model in
                   service.models.values()]  # fmt: skip
-        return {"models": models, "sources": sources, "stopping": service.stopping}
+        fed = [{"model": name, **about} for name, own in service.streams.items() for about in own]
+        return {"models": models, "sources": sources, "streams": fed, "stopping": service.stopping}
 
     _verdict_route(router, service)
     return router

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -40,6 +40,7 @@ class Service:
     measured: Measured
     reports: Reports
     history: History | None = None
+    streams: dict[str, Any] = field(default_factory=dict)  # of each model of series, its open streams
     stopping: bool = False
     began_s: float = 0.0
 
@@ -119,7 +120,8 @@ async def _result(request: Request, model: ServedModel, job: Job) -> Judgement:
             await asyncio.wait({future})
         if not future.done() or future.cancelled():
             raise ProblemError(499, "the client went away before its turn came")
-        return future.result()
+        judgement: Judgement = future.result()
+        return judgement
     finally:
         leaving.cancel()
         with suppress(asyncio.CancelledError, Exception):

@@ -30,7 +30,7 @@ from starlette.requests import Request
 
 from oddwave.service.limits import Limits, ProblemError, safe_name
 
-__all__ = ["Uploads", "checked_json", "received"]
+__all__ = ["Uploads", "checked_json", "number_rows", "received"]
 
 _ENDINGS = {"text/csv": ".csv", "text/tab-separated-values": ".tsv", "text/plain": ".txt"}
 _FORMS = "multipart/form-data with files, JSON with 'columns', 'values' or 'items', or one file as the body"
@@ -171,7 +171,7 @@ def _write_table(name: str, table: Any, limits: Limits, uploads: Uploads) -> Non
     if not known:
         raise ProblemError(422, f'\'{name:.80}\' is not {{"columns": {{name: [...]}}}} or {{"values": [[...], ...]}}')
     if "values" in table:
-        values = _numbers(name, table["values"], limits)
+        values = number_rows(name, table["values"], limits)
         np.save(uploads.place(name, "series", ".npy"), values)
         return
     columns = _columns(name, table["columns"], limits)
@@ -181,7 +181,8 @@ def _write_table(name: str, table: Any, limits: Limits, uploads: Uploads) -> Non
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def _numbers(name: str, values: Any, limits: Limits) -> np.ndarray:
+def number_rows(name: str, values: Any, limits: Limits) -> np.ndarray:
+    """Return rows of numbers of JSON, NaN where they are null. Raises: ProblemError."""
     rows = len(values) if isinstance(values, list) else 0
     if rows > limits.max_rows:
         raise ProblemError(413, f"'{name:.80}' has {rows:,} rows, at most {limits.max_rows:,} are judged at once")

@@ -32,6 +32,16 @@ function idle(model) {
     h("p", { class: "word" }, "nothing judged yet"), h("p", {}, "Send data to the service, or ", h("a", { href: "#look" }, "have a look"), "."));
 }
 
+function fed(stream) {
+  const open = stream.open_events;
+  return h("article", { class: `card state ${open.length ? "odd" : "well"}` },
+    h("h2", {}, h("span", {}, stream.model), h("span", { class: "muted" }, `stream ${stream.name}`)),
+    h("p", { class: "word" }, open.length ? `${open.length} open event${open.length === 1 ? "" : "s"}` : "no open event"),
+    open.map((event) => h("p", {}, `Since ${event.start_time || `point ${event.start}`}, score ${number(event.score)}, p ${pValue(event.p_value)}.`)),
+    stream.drift && h("p", { class: "note" }, stream.drift),
+    h("p", { class: "small" }, `${stream.settled_points.toLocaleString("en")} points judged` + (stream.fed_ms ? `, fed ${ago(stream.fed_ms)}.` : ".")));
+}
+
 function busy(model) {
   const waiting = model.waiting ? `, ${model.waiting} waiting` : "";
   return h("li", {}, `${model.name}: ${model.in_flight} request${model.in_flight === 1 ? "" : "s"} on their way${waiting}` +
@@ -45,9 +55,9 @@ export async function now(main, view) {
     const told = await get("v1/now");
     const health = await get("health");
     if (!view.isHere()) return;
-    const known = new Set(told.sources.map((item) => item.model));
+    const known = new Set([...told.sources, ...told.streams].map((item) => item.model));
     const kept = health.history;
-    const cards = [...told.sources.sort((a, b) => b.label - a.label || b.received_ms - a.received_ms).map(state),
+    const cards = [...told.streams.map(fed), ...told.sources.sort((a, b) => b.label - a.label || b.received_ms - a.received_ms).map(state),
       ...told.models.filter((model) => !known.has(model.name)).map(idle)];
     place.replaceChildren(
       h("div", { class: "states" }, cards),
