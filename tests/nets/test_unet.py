@@ -220,3 +220,21 @@ def test_shapes_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         net(x[..., :0], t)
     with pytest.raises(ShapeError, match=r"t has shape \(1,\), expected \(3,\)"):
         net(x, t[:1])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("port", ["image", "audio"])
+def test_a_port_alone_computes_what_it_computes_in_the_joint_net(port, shared):
+    options = {"base_channels": 4, "channel_mult": (1, 2), "num_heads": 2, "shared_adapter": shared}
+    joint, alone = UNet(3, grid_dims=2, ports={"image": 3, "audio": 1}, **options), None
+    channels = joint.config.port_channels[port]
+    with torch.no_grad():
+        for number, weight in enumerate(joint.parameters()):
+            weight.normal_(std=0.1, generator=torch.Generator().manual_seed(number))
+    alone = UNet(channels, grid_dims=2, **options)
+    alone.load_state_dict(joint.port_state(port))  # all of it, and nothing more
+    x, t = torch.randn(2, channels, 9, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([3, 900])
+    assert torch.equal(joint(x, t, port), alone(x, t))
+    assert alone(x, t).abs().max() > 0
+    with pytest.raises(ConfigError, match=r"port is 'smell', expected one of image, audio"):
+        joint.port_state("smell")

@@ -3,7 +3,7 @@
 Each modality's own fit runs twice. The first time it stops where its denoiser would be trained, having said on what.
 Then one network with a port for each modality is trained on all of that, a batch of one modality after another. The
 second time each fit finds the network trained, takes the weights of its port, and goes on to its end: memories, choices
-and calibration are its own. What comes out are ordinary detectors, whose networks share all but their ports' weights.
+and calibration are its own. What comes out are ordinary detectors, whose networks are alike in all but their ports.
 
 `training.num_steps` counts the steps of each modality: every one has its items seen as often as by a fit of its own,
 at the same rates. Read `joint_parts.py` for what is saved.
@@ -179,8 +179,8 @@ class _Taught:
     def __call__(self, net: UNet, data: PortData, config: TrainingConfig, name: str) -> TrainStep:
         if data.data.fingerprint() != self.fingerprint:
             raise DataError(f"the data of {self.port} changed while they were learnt from: fit again when they rest")
-        net.load_state_dict(self.net.port_state(self.port), assign=True)
-        if name == "pixel_net":  # laid out as a restored one is: it then scores the same to the bit
+        net.load_state_dict(self.net.port_state(self.port))
+        if name == "pixel_net":  # laid out in memory as a restored one is: it then scores the same to the bit
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         loss, val_loss = self.last.of_ports[self.port]
         return replace(self.last, loss=loss if math.isfinite(loss) else self.last.loss, val_loss=val_loss)

@@ -86,9 +86,10 @@ def parts_of(meta: dict[str, Any], files: Mapping[str, bytes], directory: Path) 
     ports = _checked_meta(meta, directory).ports
     if unknown := sorted(ports.keys() - MODALITIES.keys()):
         raise CheckpointError(f"{directory} holds a model for {unknown[0]!r:.40}, expected {' or '.join(MODALITIES)}")
-    expected = sorted([_NETWORK, *(f"{modality}.{name}" for modality in ports for name in (_META, *MODEL_FILES))])
-    if sorted(files) != expected:
-        raise CheckpointError(f"{directory} holds {', '.join(sorted(files))}, expected {', '.join(expected)}")
+    expected = {_NETWORK, *(f"{modality}.{name}" for modality in ports for name in (_META, *MODEL_FILES))}
+    for name in sorted(expected ^ files.keys()):
+        where = "is missing" if name in expected else f"belongs to no joint model of {' and '.join(ports)}"
+        raise CheckpointError(f"{directory} is damaged: {name} {where}; copy or fit the model again")
     return {
         modality: (
             plain_json(files[f"{modality}.{_META}"], f"{directory}: {modality}.{_META}"),

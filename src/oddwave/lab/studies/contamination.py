@@ -33,7 +33,7 @@ from oddwave.lab.metrics import auroc
 from oddwave.lab.rivals import BASELINES
 from oddwave.lab.studies.healthy import healthy_stream
 
-__all__ = ["main", "with_faulty"]
+__all__ = ["Case", "audio_case", "image_case", "main", "series_case", "with_faulty"]
 
 _ALPHA, _SHARES = 0.05, (0.0, 0.01, 0.05, 0.1, 0.2)
 _POINTS, _TEST_RATE, _WINDOW = 3000, 0.1, 48
