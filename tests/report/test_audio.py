@@ -132,7 +132,11 @@ def read(path: Path) -> list[dict[str, str]]:
         (0, 95, 60, 1, 2, 8, "noise below 95 Hz from 1.0 s to 2.0 s, 8 dB above normal"),
         (80, 100, 90, 1, 2, np.inf, "a 90 Hz tone from 1.0 s to 2.0 s, where normally nothing is heard"),
         (2900, 3300, 3120, 2.4, 2.5, 14, "a 3.1 kHz blip at 2.45 s, 14 dB above normal"),
-        (700, 760, 730, 62, 3605.26, 0, "a 730 Hz tone from 1:02.0 min to 1:00:05.3 h, hardly off its normal level"),
+        (700, 760, 730, 62, 3605.26, 9, "a 730 Hz tone from 1:02.0 min to 1:00:05.3 h, 9 dB above normal"),
+        (700, 760, 730, 1, 8, 3, "louder sound between 700 and 760 Hz from 1.0 s to 8.0 s, 3 dB above normal"),
+        (700, 760, 730, 1, 2, 0, "unusual sound between 700 and 760 Hz from 1.0 s to 2.0 s, hardly off its normal level"),  # noqa: E501
+        (40, 8000, 300, 1, 8, 2, "louder sound at almost all frequencies from 1.0 s to 8.0 s, 2 dB above normal"),
+        (7500, 8000, 8000, 1, 8, 14, "noise between 7.5 and 8 kHz from 1.0 s to 8.0 s, 14 dB above normal"),
     ],
 )  # fmt: skip
 def test_events_are_said_in_plain_words(low, high, peak, start, end, level, words) -> None:

@@ -137,8 +137,9 @@ class Calibration:
         """Return whether a peak is rarer than alpha among the maxima of normal stretches of `num_blocks` blocks.
 
         B stretches tell nothing below 1 / (B + 1). Where alpha lies there, it is not confirmed: the peak must be above
-        all of them and, by their tail, more likely than not that rare; where there are too few for a tail, it must
-        stand out by more than their range.
+        all of them and, by their tail, more likely than not that rare (of stretches of several blocks: that rare in the
+        mean over all that the tail may be); where there are too few for a tail, it must stand out by more than their
+        range.
         """
         if rule.threshold is not None:
             return peak >= rule.threshold
@@ -147,10 +148,10 @@ class Calibration:
         if rule.alpha >= floor * (1.0 - _ROUNDING):
             return p_value <= rule.alpha * (1.0 + _ROUNDING)
         blocks = self._maxima(peak)
-        tail = Tail.fit(blocks)
+        tail = Tail.fit(blocks, num_blocks)
         if tail is None:
             return len(blocks) > 0 and peak > 2.0 * blocks.max() - blocks.min()
-        return p_value <= floor * (1.0 + _ROUNDING) and _any_of(num_blocks, tail.median(peak)) <= rule.alpha
+        return p_value <= floor * (1.0 + _ROUNDING) and tail.verdict(peak, num_blocks) <= rule.alpha
 
     def strength(self, peak: float, num_blocks: int = 1) -> Strength:
         """Return how far a peak lies beyond normal: see `Strength`.
@@ -167,7 +168,7 @@ class Calibration:
             num_normals=len(blocks),
             num_as_high=reached,
         )
-        tail = Tail.fit(blocks)
+        tail = Tail.fit(blocks, num_blocks)
         if tail is None:
             return own
         p_value = self.event_p_value(peak, num_blocks)
@@ -194,11 +195,10 @@ class Calibration:
         exact = threshold_of(np.sort(maxima)[::-1], rule.alpha)  # type: ignore[arg-type]
         if np.isfinite(exact) or (self.block_size == 1 and num_blocks == 1):
             return exact
-        highest, tail = float(self.blocks.max()), Tail.fit(self.blocks)
+        highest, tail = float(self.blocks.max()), Tail.fit(self.blocks, num_blocks)
         if tail is None:
             return 2.0 * highest - float(self.blocks.min())
-        of_one = -np.expm1(np.log1p(-rule.alpha) / num_blocks)  # any of the blocks may be the one
-        return float(max(np.nextafter(highest, np.inf), tail.score(of_one)))
+        return float(max(np.nextafter(highest, np.inf), tail.score(rule.alpha, num_blocks)))
 
     def _maxima(self, peak: float, num_blocks: int = 1) -> Float[np.ndarray, " b"]:
         """Return the maxima of normal stretches, without this very peak and its neighbours: no block judges itself.

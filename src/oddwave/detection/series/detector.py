@@ -164,7 +164,8 @@ class SeriesDetector(ModalityDetector):
         own = [below_fence(s) for s in ([np.concatenate(own)] if plan.panel else own)]
         own = own if plan.panel else without_odd_blocks(own, model.plan.block_size)
         source = "the data themselves, without their outliers"
-        self.calibration = replace(self._settled(data, scaler, model, own, source, streams), judges_itself=True)
+        known = self._settled(data, scaler, model, own, source, streams)
+        self.calibration = replace(known, judges_itself=plan.panel)
         return self._on_items(data.items, streams, scored)
 
     def plan(self, source: Any, *, held_back: float = 0.0) -> WindowPlan:

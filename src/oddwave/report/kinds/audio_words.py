@@ -25,6 +25,7 @@ _TONE_OCTAVES = 0.6  # a tone in a map is wider than the tone
 _WIDE_OCTAVES = 3.0
 _LOWEST_HZ = 20.0  # where hearing begins: a band from below it has no lower end worth naming
 _DROP_OUT_DB = -15.0
+_SLIGHT_DB = 6.0  # above normal: too little to tell a tone or noise of its own from louder sound
 _SMALL = 0.05
 
 
@@ -53,13 +54,22 @@ def _missing_text(event: AudioEvent, short: bool) -> str:
 
 
 def _added_text(event: AudioEvent, short: bool) -> str:
+    """Say what was added; what is hardly louder than normal is called no more than that, whatever its shape.
+
+    The highest row holds all that lies above the bands: what is loudest there is no tone that is known to be one.
+    """
     wide, narrow = _octaves(event) >= _WIDE_OCTAVES, _octaves(event) <= _TONE_OCTAVES
-    if narrow and event.low_hz > _LOWEST_HZ:
+    slight = event.level_db < _SLIGHT_DB and not short
+    louder = "unusual" if abs(event.level_db) < 0.5 else "louder"
+    in_bands = event.low_hz > _LOWEST_HZ and event.peak_hz < event.high_hz
+    if narrow and in_bands and not slight:
         return f"{wording.with_article(hertz_text(event.peak_hz))} {'blip' if short else 'tone'}"
-    if wide and event.throughout:
-        return "louder sound at almost all frequencies"
+    if wide and (event.throughout or slight):
+        return f"{louder} sound at almost all frequencies"
     if wide:
         return "a broadband click" if short else "broadband noise"
+    if slight:
+        return f"{louder} sound {band_text(event)}"
     return f"{'a click' if short else 'noise'} {band_text(event)}"
 
 
