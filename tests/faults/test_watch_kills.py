@@ -53,7 +53,7 @@ def test_a_hundred_kills_over_a_hundred_thousand_rows(waves, tmp_path, record_pr
         with (tmp_path / "said").open("ab") as said:
             process = subprocess.Popen([str(word) for word in command], stderr=said)
             wait_until_it_reads(process.pid, source)
-            time.sleep(drawn.uniform(0.0, 2.0))
+            time.sleep(drawn.uniform(0.0, 8.0))
             process.kill()
             process.wait()
     subprocess.run([str(word) for word in [*command, "--once"]], check=True, timeout=3000)

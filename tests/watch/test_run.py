@@ -1,6 +1,10 @@
 """`oddwave watch` over lines: what is told of, what survives, what is refused; rows as strangers write them."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from typer.testing import CliRunner
 
 from oddwave.cli import app
 from oddwave.detector import Detector
+from oddwave.watch.run import read_watch_state
 
 HEADER = "time,flow\n"
 
@@ -122,6 +127,8 @@ def test_bad_lines_are_told_of_and_passed_over(watched, csv_rows, waves, line, t
     ("arguments", "given", "told"),
     [
         (("-",), "time,speed,load\n2026-01-01,1,2\n", "the model's channels are flow"),
+        (("-", "--timestamp", "when"), "time,flow\n2026-01-01,1\n", "--timestamp"),
+        (("-", "--series", "pump"), "time,flow\n2026-01-01,1\n", "--series"),
         (("-", "--alert-on", "never"), "", "opened or closed"),
         (("-", "--since", "soon"), "", "--since"),
         (("-", "--webhook", "file:///etc/passwd"), "", "no address"),
@@ -163,3 +170,21 @@ def test_help_has_examples_and_answers_at_once():
     done = watch("--help")
     assert "Examples:" in done.stdout
     assert "mqtt://" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_watch_that_is_told_to_stop_saves_and_ends_well(watched, waves, csv_rows, tmp_path, number):
+    command = [sys.executable, "-m", "oddwave", "watch", watched, "-", "--state", tmp_path / "state", "--every", "0.05"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([str(word) for word in command], **pipes) as process:
+        process.stdin.write((HEADER + "\n".join(csv_rows(waves(60))) + "\n").encode())
+        process.stdin.flush()
+        until = time.monotonic() + 120
+        while not (tmp_path / "state").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 0
+        assert process.stderr.read() == b""
+    _, numbers = read_watch_state(tmp_path / "state")
+    assert numbers["streams"][0]["clock"]["count"] == 60

@@ -153,6 +153,9 @@ class RowReader:
         if any(place is None for place in places) and nameless and len(others) == len(self.channels):
             places = list(others)
         lacking = [c for c, place in zip(self.channels, places, strict=True) if place is None]
+        for option, column, place in (("timestamp", self.timestamp, clock), ("series", self.series, whose)):
+            if column is not None and place is None and first:
+                raise DataError(f"{option}={column!r} is none of the columns of '{self.name}': {listed_names(names)}")
         if lacking and first:
             raise DataError(
                 f"'{self.name}' has the columns {listed_names(names)}, the model's channels are "
@@ -163,13 +166,13 @@ class RowReader:
 
     def _clock_of(self, names: Sequence[str]) -> int | None:
         if self.timestamp is not None:
-            return place_of(self.timestamp, names)
+            return _named(self.timestamp, names)
         like = [n for n, name in enumerate(names) if name.strip().casefold() in _TIME_NAMES]
         free = [n for n in like if place_of(names[n], self.channels) is None]
         return free[0] if free else None
 
     def _whose_of(self, names: Sequence[str]) -> int | None:
-        return None if self.series is None else place_of(self.series, names)
+        return None if self.series is None else _named(self.series, names)
 
     def _series_name(self, place: int | None, cell: Any) -> str:
         return self.name if place is None or cell is None else str(cell)[:200].strip() or self.name
@@ -228,6 +231,12 @@ class RowReader:
         if known["columns"] is not None:
             self._take_columns(list(known["columns"]), list(known["columns"]))
             self._new_file = False
+
+
+def _named(column: str, names: Sequence[str]) -> int | None:
+    """Return the place of a column that is given by its name, or by its number from 0."""
+    place = place_of(column, names)
+    return int(column) if place is None and column.isdecimal() and int(column) < len(names) else place
 
 
 def _plain(text: str, decimal: str = ".") -> float:

@@ -109,7 +109,7 @@ class RowWatch:
         due = time.monotonic() - self._saved_at >= max(self.options.save_every_s, _SPARING * self._save_took)
         if self.out.waiting or (due and self._changed):
             self._save()
-        return chunk.ended, bool(chunk.lines)
+        return chunk.ended, chunk.more or bool(chunk.lines)
 
     def judge(self, rows: Sequence[Row]) -> None:
         """Hand rows to their streams, and tell of what comes of it."""

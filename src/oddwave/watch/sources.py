@@ -17,17 +17,21 @@ from oddwave.watch.telling import Teller
 
 __all__ = ["Chunk", "FileSource", "LineSource", "StandardInput"]
 
-_MOST_LINES, _MOST_BYTES, _LONGEST_LINE = 4096, 2**20, 2**20
+_MOST_LINES, _MOST_BYTES, _LONGEST_LINE = 1024, 2**13, 2**20  # little at a time: a kill costs no more than that
 _HEAD = 256
 
 
 @dataclass
 class Chunk:
-    """Lines that came; `new_file` says that the first of them begins a file, `ended` that none will follow."""
+    """Lines that came; `new_file` says that the first of them begins a file, `ended` that none will follow.
+
+    `more` says that there may be others already.
+    """
 
     lines: list[bytes] = field(default_factory=list)
     new_file: bool = False
     ended: bool = False
+    more: bool = False
 
 
 class LineSource(Protocol):
@@ -122,7 +126,7 @@ class FileSource:
         lines = self._lines.cut(content)
         self._offset = self._file.tell() - len(self._lines.rest) if self._file else 0
         new_file, self._new_file = self._new_file and bool(lines), self._new_file and not lines
-        return Chunk(lines, new_file)
+        return Chunk(lines, new_file, more=bool(content))
 
     def _replaced(self) -> bool:
         """Open what stands under the name now, where that is another file or a shorter one."""
@@ -178,21 +182,21 @@ class StandardInput:
 
     def __init__(self, stream: BinaryIO, teller: Teller) -> None:
         self._stream, self._teller = stream, teller
-        self._queue: queue.Queue[bytes | None] = queue.Queue(4 * _MOST_LINES)
+        self._queue: queue.Queue[bytes | None] = queue.Queue(16 * _MOST_LINES)
         self._first, self._ended = True, False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
+        """Read past Python's own buffer: its lock, held by a thread that waits, would not let the process end."""
+        lines, number = _Lines(self._teller), _number_of(self._stream)
         try:
-            while line := self._stream.readline(_LONGEST_LINE + 2):
-                if len(line) > _LONGEST_LINE + 1:
-                    self._teller.fault("long", f"a line is longer than {_LONGEST_LINE:,} bytes: passed over")
-                    while line and not line.endswith(b"\n"):
-                        line = self._stream.readline(_LONGEST_LINE)
-                    continue
-                self._queue.put(line)
+            while content := self._stream.read(_MOST_BYTES) if number is None else os.read(number, _MOST_BYTES):
+                for line in lines.cut(content):
+                    self._queue.put(line)
         except (OSError, ValueError):
             pass
+        if lines.rest:
+            self._queue.put(lines.rest)
         self._queue.put(None)
 
     def take(self) -> Chunk:
@@ -217,3 +221,10 @@ class StandardInput:
 
     def close(self) -> None:
         """The thread ends with the process."""
+
+
+def _number_of(stream: BinaryIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):  # no file, as in a test
+        return None
