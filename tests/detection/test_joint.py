@@ -209,6 +209,11 @@ REFUSED = {
         {"audio": "training.feature_loss_weight=2"},
         "weight is 1.0 for image and",
     ),
+    "unequal gammas behind one without": (
+        ["series", "image", "audio"],
+        {"audio": "training.feature_loss_weight=2"},
+        "feature_loss_weight is 1.0 for image and 2.0 for audio",
+    ),
 }
 
 

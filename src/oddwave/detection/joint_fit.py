@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -75,10 +76,10 @@ def check_joint(configs: Mapping[str, DetectorConfig]) -> None:
         ConfigError: fewer than two, a denoiser that does not see maps, or settings that differ.
     """
     if len(configs) < 2:
-        one = "".join(configs) or "MODALITY"
+        alone = "".join(configs) or "MODALITY"
         raise ConfigError(
             f"a joint model needs two modalities or more, {', '.join(configs) or 'none'} was given: give another, or "
-            f"use `oddwave fit {one}` with preset paper"
+            f"use `oddwave fit {alone}` with preset paper"
         )
     for modality, config in configs.items():
         for name, wanted in _NEEDED.get(modality, {}).items():
@@ -87,13 +88,12 @@ def check_joint(configs: Mapping[str, DetectorConfig]) -> None:
                     f"{name} is {given} for {modality}, but a joint model's network sees the item itself as a map: set "
                     f"{name}={wanted}, or take preset paper"
                 )
-    first, *others = configs
-    for name in _leaves(configs[first]):
-        for other in others:
-            own, its = _setting(configs[first], name), _setting(configs[other], name)
+    for one, other in combinations(configs, 2):
+        for name in _leaves(configs[one]):
+            own, its = _setting(configs[one], name), _setting(configs[other], name)
             if own != its and not (name in _OWN and 0 in (own, its)):
                 raise ConfigError(
-                    f"{name} is {own} for {first} and {its} for {other}: a joint model is one network, trained with "
+                    f"{name} is {own} for {one} and {its} for {other}: a joint model is one network, trained with "
                     "the same budget for each modality; set them alike"
                 )
 
