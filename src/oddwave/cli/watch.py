@@ -6,13 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oddwave.cli import options as opt
 from oddwave.console import EXIT_FOUND, EXIT_UNJUDGED, say
 from oddwave.errors import ConfigError
+
+if TYPE_CHECKING:
+    from oddwave.watch.start import Asking
 
 __all__ = ["watch"]
 
@@ -24,41 +27,50 @@ Source = Annotated[
         "http://host/api/v1/query_range?query=... (Prometheus).",
     ),
 ]
+Events = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write events there.  [default: standard output]")
+]
+Scores = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write every settled point there.")]
+State = Annotated[Path | None, typer.Option(metavar="FILE", help="Remember how far it is, and go on from there.")]
+Once = Annotated[bool, typer.Option("--once", help="Take what is there and stop: for cron, with --state.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Catch up: tell of nothing that ended before, such as 2026-01-31.")
+]
+Webhook = Annotated[
+    str | None, typer.Option(metavar="URL", help="Post each alarm there as JSON; tried again where that fails.")
+]
+Exec = Annotated[
+    str | None, typer.Option("--exec", metavar="CMD", help="Run this for each alarm, its JSON on standard input.")
+]
+AlertOn = Annotated[str, typer.Option(metavar="opened|closed", help="When an event is an alarm.")]
+DeadLetter = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Where alarms go that cannot be delivered.  [default: beside state]"),
+]
+Series = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column that says whose a row is: each is a stream of its own.")
+]
+Every = Annotated[float, typer.Option(metavar="SECONDS", help="How often to look for more.")]
+Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Tell of nothing but errors on standard error.")]
 
 
 def watch(
     model: opt.Model,
     source: Source,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write events there.  [default: standard output]")
-    ] = None,
-    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write every settled point there.")] = None,
-    state: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Remember how far it is, and go on from there next time.")
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Take what is there and stop: for cron, with --state.")] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Catch up: tell of nothing that ended before, such as 2026-01-31."),
-    ] = None,
+    out: Events = None,
+    scores: Scores = None,
+    state: State = None,
+    once: Once = False,
+    since: Since = None,
     alpha: opt.Alpha = None,
     threshold: opt.Threshold = None,
     false_alarms: opt.FalseAlarms = None,
-    webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="Post each alarm there as JSON; tried again where that fails.")
-    ] = None,
-    exec_command: Annotated[
-        str | None, typer.Option("--exec", metavar="CMD", help="Run this for each alarm, its JSON on standard input.")
-    ] = None,
-    alert_on: Annotated[str, typer.Option(metavar="opened|closed", help="When an event is an alarm.")] = "opened",
-    dead_letter: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Where alarms go that cannot be delivered.  [default: beside state]"),
-    ] = None,
-    series: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column that says whose a row is: each is a stream of its own.")
-    ] = None,
-    every: Annotated[float, typer.Option(metavar="SECONDS", help="How often to look for more.")] = 1.0,
+    webhook: Webhook = None,
+    exec_command: Exec = None,
+    alert_on: AlertOn = "opened",
+    dead_letter: DeadLetter = None,
+    series: Series = None,
+    every: Every = 1.0,
     timestamp: opt.FittedTimestamp = None,
     delimiter: opt.FittedDelimiter = None,
     decimal: opt.Decimal = None,
@@ -67,7 +79,7 @@ def watch(
     device: opt.Device = None,
     allow_external: opt.AllowExternal = False,
     exit_code: opt.ExitCode = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell of nothing but errors on standard error.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Judge what arrives, as it arrives, and tell of events as they open, change and close.
 
@@ -85,24 +97,28 @@ def watch(
         oddwave watch pump.model mqtt://broker/plant/pump7 --false-alarms "1 per week"
         oddwave watch web.model "http://prometheus:9090/api/v1/query_range?query=rate(requests[5m])&step=60"
     """
-    from oddwave.watch.start import Asking, started
+    from oddwave.watch.start import Asking
 
-    if alert_on not in ("opened", "closed"):
-        raise ConfigError(f"--alert-on {alert_on!r:.40}: expected opened or closed")
-    if not 0.01 <= every <= 86400.0:
-        raise ConfigError(f"--every {every:g}: expected seconds from 0.01 to 86400")
-    reading: dict[str, Any] = {
-        "timestamp": timestamp,
-        "delimiter": delimiter,
-        "decimal": decimal,
-        "day_first": day_first,
-        "series": series,
+    reading = {
+        "timestamp": timestamp, "delimiter": delimiter, "decimal": decimal, "day_first": day_first, "series": series,
         "header": not no_header,
-    }
+    }  # fmt: skip
+    asked = {"alpha": alpha, "threshold": threshold, "false_alarms": false_alarms}
     asking = Asking(
         model, source, out, scores, state, once, since, webhook, exec_command, alert_on, dead_letter, every, reading,
-        {"alpha": alpha, "threshold": threshold, "false_alarms": false_alarms}, device or "cpu", allow_external,
+        asked, device or "cpu", allow_external,
     )  # fmt: skip
+    _run(asking, exit_code, quiet)
+
+
+def _run(asking: "Asking", exit_code: bool, quiet: bool) -> None:
+    """Watch until told to stop, and end with the exit status that says what came of it."""
+    from oddwave.watch.start import started
+
+    if asking.alert_on not in ("opened", "closed"):
+        raise ConfigError(f"--alert-on {asking.alert_on!r:.40}: expected opened or closed")
+    if not 0.01 <= asking.every <= 86400.0:
+        raise ConfigError(f"--every {asking.every:g}: expected seconds from 0.01 to 86400")
 
     def tell(text: str) -> None:
         if not quiet:

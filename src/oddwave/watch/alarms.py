@@ -23,7 +23,7 @@ from oddwave.errors import ConfigError
 from oddwave.visible import visible
 from oddwave.watch.telling import Teller
 
-__all__ = ["Alarms", "command_of", "webhook_of"]
+__all__ = ["Alarms", "Send", "command_of", "webhook_of"]
 
 Send = Callable[[Mapping[str, Any]], None]  # raises OSError, with the reason
 _TRIES, _FIRST_S, _LONGEST_S, _TIMEOUT_S = 6, 1.0, 60.0, 10.0
