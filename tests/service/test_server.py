@@ -65,7 +65,7 @@ def test_it_ends_after_answering_what_it_accepted(started, model_folders, waves)
     for thread in asking:
         thread.join()
     assert answers == [200] * 4
-    process.wait(60)
+    assert process.wait(60) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)
 

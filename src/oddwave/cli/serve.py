@@ -74,7 +74,7 @@ def serve(
     max_pixels: MaxPixels = 50,
     max_duration: MaxDuration = 3600,
     max_rows: MaxRows = 1_000_000,
-    max_waiting: MaxWaiting = 64,
+    max_waiting: MaxWaiting = 8,
     device: Device = None,
     allow_external: AllowExternal = False,
 ) -> None:

@@ -74,7 +74,7 @@ class Limits:
     max_pixels: int = 50_000_000
     max_duration_s: float = 3600.0
     max_rows: int = 1_000_000
-    max_waiting: int = 64
+    max_waiting: int = 8
     max_together: int = 16
     max_streams: int = 256
     body_s: float = 60.0

@@ -17,7 +17,7 @@ from oddwave.service.app import App
 
 __all__ = ["bound", "run_service"]
 
-_MOST_CONNECTIONS = 2_000
+_MOST_FILES = 65_536  # connections and all else that is open, where the system allows so many
 _NOTICE_S = 0.3  # so that those who ask whether it is ready see that it is not
 _log = logging.getLogger("oddwave.service")
 
@@ -54,7 +54,6 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         self._service.stopping = True
-        self._captured_signals.append(sig)
         self._loop.call_soon_threadsafe(self._begin_to_end)
 
     def _begin_to_end(self) -> None:
@@ -75,7 +74,6 @@ def run_service(app: App, listening: socket.socket, *, root_path: str = "", forw
     options: dict[str, Any] = {
         "root_path": root_path,
         "forwarded_allow_ips": forwarded_from,
-        "limit_concurrency": _MOST_CONNECTIONS,
         "timeout_graceful_shutdown": int(app.service.limits.stop_s) + 1,
         "timeout_keep_alive": 15,
         "h11_max_incomplete_event_size": 64 << 10,
@@ -85,5 +83,18 @@ def run_service(app: App, listening: socket.socket, *, root_path: str = "", forw
         "lifespan": "on",
         "ws": "none",
     }
-    listening.listen(2048)
+    _raise_limit_of_files()
+    listening.listen(4096)
     _Server(uvicorn.Config(app, **options), app).run(sockets=[listening])
+
+
+def _raise_limit_of_files() -> None:
+    """Let as many connections be open as the system allows; those beyond what may wait are then told so."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if 0 <= soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
