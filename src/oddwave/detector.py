@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from oddwave.calibration.conformal import Calibration
     from oddwave.detection.adding import Added
     from oddwave.detection.base import ModalityDetector
+    from oddwave.detection.corrections import Mark
     from oddwave.stream.session import SeriesStream
 
 __all__ = ["Detector"]
@@ -130,6 +131,46 @@ class Detector:
             DataError: the data cannot be read, have other channels, were learnt from, or nothing of them can be added.
         """
         return self.inner.add(source, allow_flagged=allow_flagged, show_progress=show_progress)
+
+    def feedback(
+        self,
+        source: Any,
+        *,
+        verdict: str,
+        item: str | None = None,
+        event: int | None = None,
+        note: str = "",
+        alpha: float | None = None,
+        threshold: float | None = None,
+    ) -> "Mark":
+        """Say of a finding whether it was a "false-alarm", "real" or "unsure"; `undo_feedback` takes it back.
+
+        The finding is an `item` by its id, or the `event` of this number (from 1; over all items in their order, or of
+        the item), under the alpha or the threshold it was found with. A false alarm joins what is normal, in an overlay
+        beside what was learnt: what is like it scores as it would without it, all else as before, and its own scores
+        join the calibration. It may weigh a tenth of what was learnt at most. The other verdicts are listed only, in
+        `corrections`. Save the model to keep it.
+
+        Raises:
+            NotFittedError: the detector has not been fitted.
+            ConfigError: the verdict, the note or the number is none.
+            DataError: the data cannot be read, nothing was found there, or corrections would weigh too much.
+        """
+        from oddwave.detection.feedback import give_feedback
+
+        asked = Asked(alpha, threshold)
+        return give_feedback(self.inner, source, verdict=verdict, item=item, event=event, note=note, asked=asked)
+
+    def undo_feedback(self, number: int) -> "Mark":
+        """Take feedback back: all scores are to the last bit what they were without. Raises: DataError, ConfigError."""
+        from oddwave.detection.feedback import undo_feedback
+
+        return undo_feedback(self.inner, number)
+
+    @property
+    def corrections(self) -> "tuple[Mark, ...]":
+        """All feedback that was given and not undone, the oldest first."""
+        return self.inner.corrections.marks
 
     def score(
         self,

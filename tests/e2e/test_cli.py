@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,37 @@ def test_add_extends_a_model_in_place_or_beside_it(work: Path, tmp_path: Path) -
     in_place = run("add", tmp_path / "june", july, "-q", "--allow-flagged")
     assert in_place.exit_code == 0, in_place.stderr
     assert len(json.loads((tmp_path / "june" / "meta.json").read_text())["added"]) == 2
+
+
+def test_feedback_is_kept_listed_and_taken_back(work: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(work / "model", tmp_path / "model")
+    assert "No feedback was given" in run("feedback", model, "--list").stdout
+    before = oddwave.load(model).decision_function(work / "today.csv")
+    same = ("--event", 1, "--verdict", "false-alarm", "--note", "door", "--threshold", 0.5 * np.nanmax(before))
+    given = run("feedback", model, work / "today.csv", *same)
+    assert given.exit_code == 0, given.stderr
+    assert "Kept: 1 " in given.stdout
+    assert "--undo 1" in given.stdout
+    assert np.nanmax(oddwave.load(model).decision_function(work / "today.csv")) < np.nanmax(before)
+    listed = run("feedback", model, "--list").stdout
+    assert "false-alarm" in listed
+    assert "door" in listed
+    assert run("feedback", model, "--undo", 1).exit_code == 0
+    np.testing.assert_array_equal(oddwave.load(model).decision_function(work / "today.csv"), before)
+
+
+def test_feedback_without_sense_is_refused_before_anything_is_read(work: Path) -> None:
+    for given, wanted in (
+        ((), "give one of"),
+        (("--list", "--undo", 1), "give one of"),
+        ((work / "today.csv",), "--verdict"),
+        (("--verdict", "real"), "DATA"),
+        (("--undo", 1), "no correction 1"),
+        ((work / "today.csv", "--event", 1, "--verdict", "fine"), "false-alarm, real, unsure"),
+    ):
+        done = run("feedback", work / "model", *given)
+        assert done.exit_code == 2, given
+        assert wanted in done.stderr, given
 
 
 def test_detect_needs_one_file_and_leaves_no_training_folder(work: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from oddwave.cli import options as opt
 from oddwave.cli import outcome
 from oddwave.cli.add import add
 from oddwave.cli.bench import bench
+from oddwave.cli.feedback import feedback
 from oddwave.cli.fit import fit_app
 from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
 from oddwave.cli.serve import serve
@@ -31,6 +32,7 @@ fit_app.command("joint")(fit_joint)
 app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
+app.command()(feedback)
 app.command()(serve)
 app.command()(verify)
 app.command()(watch)

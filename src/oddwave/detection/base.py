@@ -11,7 +11,7 @@ on the items beside it, nor on whether it is explained. Read `series/detector.py
 Legend: N scores of one item, R rows of a source.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, final
 
@@ -25,13 +25,15 @@ from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Added, Extension, Taken, added_record, fingerprints, joined, sorted_out
+from oddwave.detection.corrected import Corrected
+from oddwave.detection.corrections import Corrections
 from oddwave.detection.device import chosen_device
 from oddwave.detection.drift import items_drift
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.detection.model_tensors import TensorFile
 from oddwave.detection.read_options import check_read_options
 from oddwave.detection.scored import EXPLAIN, Explain, Scored, Unjudged, check_explain
-from oddwave.errors import ConfigError, DataError, NotFittedError
+from oddwave.errors import ConfigError, DataError
 from oddwave.progress import progress
 from oddwave.records import AnyResult, Drift, Kind
 from oddwave.registry import room_of
@@ -46,7 +48,7 @@ NO_SCORE = "got no score, the model gives NaN: fit it again"
 Alpha = float | Asked | None  # a rate, or what was asked for instead
 
 
-class ModalityDetector(ABC):
+class ModalityDetector(Corrected):
     """A fitted (or not yet fitted) detector of one modality, with its calibration and what is known of its making.
 
     `decision_scores_` are the scores of the calibration normals (after `detect`, of the data themselves); `meta` is
@@ -186,7 +188,7 @@ class ModalityDetector(ABC):
     def fit(self, source: Any, job: FitJob = QUIET) -> None:
         """Learn from normal data alone, and calibrate by how they score when left out. Raises: DataError."""
         data = self._read(source, learn=True)
-        self.calibration = self._learn(data, job)
+        self.calibration, self.corrections = self._learn(data, job), Corrections()
         self.decision_scores_ = self.calibration.scores
         self.meta |= self._common_meta(data.fingerprint)
 
@@ -215,7 +217,7 @@ class ModalityDetector(ABC):
 
         Raises: NotFittedError; DataError where nothing can be read, judged or added, or the data were learnt from.
         """
-        calibration, rule = self.fitted_calibration(), self._rule(Asked(), None)
+        calibration, rule = self.learnt_calibration(), self._rule(Asked(), None)
         data, before = self._read_more(source), list(self.meta.get("added", ()))
         if data.fingerprint in fingerprints(self.meta):
             raise DataError("these very data were learnt from: give others to add")
@@ -312,13 +314,6 @@ class ModalityDetector(ABC):
         return calibration.threshold(Rule(max(self.config.calibration.alpha, calibration.smallest_alpha)))
 
     @final
-    def fitted_calibration(self) -> Calibration:
-        """Return the calibration. Raises: NotFittedError."""
-        if self.calibration is None:
-            raise NotFittedError("this detector has learnt nothing yet: call fit or detect, or load a saved model")
-        return self.calibration
-
-    @final
     def check(self, alpha: Alpha, explain: Explain = "none") -> Asked:
         """Return what is asked for; refused before any work where it cannot be met. Raises: as `score`."""
         check_explain(explain)
@@ -352,6 +347,7 @@ class ModalityDetector(ABC):
         if self.needs_normals:
             raise DataError(self.needs_normals)
         data = self._read(source, learn=True)
+        self.corrections = Corrections()  # what was said of another model's findings
         scored = self._learn_itself(data, job)
         self.meta |= self._common_meta(data.fingerprint)
         self.decision_scores_ = np.concatenate([own.rows for own in scored])

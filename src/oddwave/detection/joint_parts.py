@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from oddwave.detection.model_json import digest_of, plain_json, validated
-from oddwave.detection.saved import MODEL_FILES, SEAL, SavedModel, checked, mismatch
+from oddwave.detection.saved import CORRECTION_FILES, MODEL_FILES, SEAL, SavedModel, checked, mismatch
 from oddwave.errors import CheckpointError, OddwaveError
 from oddwave.registry import MODALITIES
 
@@ -87,13 +87,18 @@ def parts_of(meta: dict[str, Any], files: Mapping[str, bytes], directory: Path) 
     if unknown := sorted(ports.keys() - MODALITIES.keys()):
         raise CheckpointError(f"{directory} holds a model for {unknown[0]!r:.40}, expected {' or '.join(MODALITIES)}")
     expected = {_NETWORK, *(f"{modality}.{name}" for modality in ports for name in (_META, *MODEL_FILES))}
-    for name in sorted(expected ^ files.keys()):
+    corrections = {f"{modality}.{name}" for modality in ports for name in CORRECTION_FILES}
+    for name in sorted((expected ^ files.keys()) - corrections):
         where = "is missing" if name in expected else f"belongs to no joint model of {' and '.join(ports)}"
         raise CheckpointError(f"{directory} is damaged: {name} {where}; copy or fit the model again")
     return {
         modality: (
             plain_json(files[f"{modality}.{_META}"], f"{directory}: {modality}.{_META}"),
-            {name: files[f"{modality}.{name}"] for name in MODEL_FILES},
+            {
+                name: files[f"{modality}.{name}"]
+                for name in (*MODEL_FILES, *CORRECTION_FILES)
+                if f"{modality}.{name}" in files
+            },
         )
         for modality in ports
     }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from oddwave.config import DetectorConfig
+from oddwave.detection.corrections import Correction, Corrections, CorrectionsForm, Mark
 from oddwave.detection.model_agreement import check_agreement
 from oddwave.detection.model_folder import read_model
 from oddwave.detection.model_json import digest_of, plain_json, validated
@@ -19,9 +20,10 @@ from oddwave.detection.model_schema import SavedSettings, schemas_of
 from oddwave.errors import CheckpointError
 from oddwave.registry import MODALITIES, room_of
 
-__all__ = ["MODEL_FILES", "SEAL", "SavedModel", "checked", "mismatch", "read_saved"]
+__all__ = ["CORRECTION_FILES", "MODEL_FILES", "SEAL", "SavedModel", "checked", "mismatch", "read_saved"]
 
 MODEL_FILES = ("model.safetensors", "config.json", "calibration.json")
+CORRECTION_FILES = ("corrections.json", "corrections.safetensors")  # where a model was given feedback
 SEAL = "facts_sha256"  # of everything else in meta.json
 
 
@@ -33,6 +35,7 @@ class SavedModel:
     config: DetectorConfig
     choices: dict[str, Any]
     constants: dict[str, Any]
+    corrections: tuple[Mark, ...] = ()
 
     @property
     def alpha(self) -> float:
@@ -52,7 +55,9 @@ class SavedModel:
 
         own = self.constants
         scores, blocks = (np.array(own[name], float) for name in ("scores", "blocks"))
-        return Calibration(scores, blocks, own["block_size"], own["source"]).threshold(Rule(self.alpha))
+        learnt = Calibration(scores, blocks, own["block_size"], own["source"])
+        said = Corrections(tuple(Correction(mark) for mark in self.corrections))
+        return said.calibrated(learnt).threshold(Rule(self.alpha))
 
     def facts(self) -> dict[str, str]:
         """Describe in a few words what the model was trained on and how, in the modality's own `facts.py`."""
@@ -75,7 +80,7 @@ def checked(meta: dict[str, Any], files: Mapping[str, bytes], directory: Path) -
     if modality not in MODALITIES:
         known = " or ".join(MODALITIES)
         raise CheckpointError(f"{directory} holds a model for {modality!r:.40}, expected one for {known}")
-    if sorted(files) != sorted(MODEL_FILES):
+    if sorted(files) not in (sorted(MODEL_FILES), sorted((*MODEL_FILES, *CORRECTION_FILES))):
         raise CheckpointError(f"{directory} holds {', '.join(sorted(files))}, expected {', '.join(MODEL_FILES)}")
     facts = {key: value for key, value in meta.items() if key != SEAL}
     if digest_of(facts) != meta.get(SEAL):
@@ -88,9 +93,12 @@ def checked(meta: dict[str, Any], files: Mapping[str, bytes], directory: Path) -
         check_agreement(about, config, saved)
     except ValueError as error:
         raise mismatch(directory, error) from None
-    return SavedModel(
-        meta, config.settings(), config.choices, plain_json(files["calibration.json"], "calibration.json")
-    )
+    given = files.get("corrections.json")
+    form = None if given is None else validated(CorrectionsForm, given, f"{directory}: corrections.json")
+    if form is not None and (fault := form.fault()):
+        raise mismatch(directory, ValueError(fault))
+    constants = plain_json(files["calibration.json"], "calibration.json")
+    return SavedModel(meta, config.settings(), config.choices, constants, () if form is None else tuple(form.marks))
 
 
 def mismatch(directory: Path, error: Exception) -> CheckpointError:

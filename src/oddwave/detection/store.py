@@ -4,6 +4,7 @@
     model.safetensors   network weights (EMA) and the memories
     config.json         every setting, and under "choices" what was chosen automatically, with the evidence
     calibration.json    calibration scores, and the modality's constants: standardising, fusion weights, plan, scale
+    corrections.*       where people gave feedback: what they said, and what is known of false alarms (`corrections.py`)
 
 A joint model holds several of these around one network (`joint_parts.py`).
 
@@ -16,20 +17,23 @@ is saved.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from oddwave.calibration.conformal import Calibration
 from oddwave.config import DetectorConfig, config_from_dict
 from oddwave.detection.base import ModalityDetector
+from oddwave.detection.corrections import Correction, Corrections, Mark
 from oddwave.detection.device import chosen_device
 from oddwave.detection.joint_fit import JointNetwork
 from oddwave.detection.joint_parts import Model, is_joint, joined, network_of, part, parts_of
 from oddwave.detection.model_folder import FORMAT_VERSION, read_model, write_model
-from oddwave.detection.model_json import digest_of
+from oddwave.detection.model_json import digest_of, plain_json
 from oddwave.detection.model_tensors import TensorFile, tensor_bytes
 from oddwave.detection.saved import MODEL_FILES, SEAL, checked, mismatch
 from oddwave.errors import CheckpointError
@@ -65,7 +69,7 @@ def save_joint(network: JointNetwork, detectors: Mapping[str, ModalityDetector],
 
 def _model_of(detector: ModalityDetector, directory: Path) -> Model:
     """Return what is saved of a detector. Raises: as `save_detector`."""
-    calibration = detector.fitted_calibration()
+    calibration = detector.learnt_calibration()
     tensors, constants = detector.state()
     constants |= {
         "scores": calibration.scores.tolist(),
@@ -81,6 +85,12 @@ def _model_of(detector: ModalityDetector, directory: Path) -> Model:
         "config.json": _json_bytes({**settings, "choices": detector.choices}),
         "calibration.json": _json_bytes(constants),
     }
+    said = detector.corrections
+    if said.next_id > 1:
+        files["corrections.json"] = _json_bytes(said.form().model_dump(mode="json"))
+        files["corrections.safetensors"] = tensor_bytes(
+            {f"{own.mark.id}.{name}": torch.from_numpy(v) for own in said.alarms for name, v in own.arrays.items()}
+        )
     try:
         checked(meta, files, directory)
     except CheckpointError as error:
@@ -151,9 +161,32 @@ def _detector_of(model: Model, directory: Path, device: str, allow_external: boo
         )
         detector.decision_scores_ = detector.calibration.scores
         detector.restore(tensors, constants)
+        if "corrections.json" in files:
+            detector.corrections = _corrections(detector, saved.corrections, files, directory)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # ours among them: ConfigError is a ValueError
         raise mismatch(directory, error) from None
     return detector
+
+
+def _corrections(
+    detector: ModalityDetector, marks: Sequence[Mark], files: Mapping[str, bytes], directory: Path
+) -> Corrections:
+    """Read what people said of the model's findings. Raises: CheckpointError."""
+    form = plain_json(files["corrections.json"], "corrections.json")
+    bare = Corrections(tuple(Correction(mark) for mark in marks), form["next_id"])
+    expected = {
+        f"{own.mark.id}.{name}": tensor
+        for own in bare.alarms
+        for name, tensor in detector.correction_tensors(own).items()
+    }
+    found = TensorFile(files["corrections.safetensors"], f"{directory}: corrections.safetensors").checked(expected)
+    given = [
+        Correction(
+            mark, {name.partition(".")[2]: v.numpy() for name, v in found.items() if name.startswith(f"{mark.id}.")}
+        )
+        for mark in marks
+    ]
+    return replace(bare, given=tuple(given))
 
 
 def _refuse_external(config: DetectorConfig, directory: Path) -> None:

@@ -26,6 +26,7 @@ from oddwave.detection.adding import Extension, Taken
 from oddwave.detection.audio.excerpts import events_of_runs, explained
 from oddwave.detection.audio.hearing import hearing_of
 from oddwave.detection.audio.itself import calibrated_itself
+from oddwave.detection.audio.known_alarms import clip_mask, clip_scorer, clip_tensors, marked_clips
 from oddwave.detection.audio.model import AudioModel, Calibrating, ClipScores
 from oddwave.detection.audio.runs import Run, find_runs, lowest_event_score, run_labels
 from oddwave.detection.audio.scored import ScoredRecording
@@ -34,6 +35,8 @@ from oddwave.detection.audio.split import AudioSplit, hop_samples, shared_clips,
 from oddwave.detection.audio.terms import AudioTerms, audio_map_of
 from oddwave.detection.audio.traits import clip_traits, mean_traits
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged
+from oddwave.detection.corrected import Alarm
+from oddwave.detection.corrections import Correction
 from oddwave.detection.drift import usual_traits
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.terms import new_terms
@@ -41,7 +44,7 @@ from oddwave.detection.job import FitJob
 from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import audio_state, restore_audio
-from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.model_tensors import Expected, TensorFile
 from oddwave.detection.read_options import check_read_options
 from oddwave.errors import DataError
 from oddwave.progress import progress
@@ -178,12 +181,14 @@ class AudioDetector(MapDetector):
     def _scored(self, item: AudioItem, folds: Int[np.ndarray, " N"] | None = None) -> ScoredRecording | AudioFailure:
         """Score a recording clip by clip, each by what is known without its fold where folds are given."""
         found, starts, flags = list[ClipScores](), list[float](), set[str]()
-        traits, rate = list[dict[str, float]](), self._audio_model.audio.audio_map.sample_rate
+        model = self._audio_model
+        traits, rate = list[dict[str, float]](), model.audio.audio_map.sample_rate
+        scorer = clip_scorer(model, self.corrections)
         try:
             clips = self._clips(item)
             while block := list(islice(clips, _run_length(folds, len(starts)))):
-                with nullcontext() if folds is None else self._audio_model.without(int(folds[len(starts)])):
-                    own = self._audio_model.score(np.stack([clip.samples for clip in block]))
+                with nullcontext() if folds is None else model.without(int(folds[len(starts)])):
+                    own = model.score(np.stack([clip.samples for clip in block]), scorer)
                 found.append(replace(own, maps=own.maps[:0]))
                 starts += [clip.start_s for clip in block]
                 traits += [clip_traits(clip.samples, rate) for clip in block]
@@ -207,6 +212,21 @@ class AudioDetector(MapDetector):
     def _labels(self, scored: Scored, rule: Rule) -> Int[np.ndarray, " R"]:
         """Return 1 for a recording with an event, 0 for one without."""
         return np.array([int(bool(self._runs(scored, rule)))])
+
+    def _marked(self, scored: Scored, events: tuple[Any, ...]) -> Bool[np.ndarray, " N"]:
+        assert isinstance(scored, ScoredRecording)
+        return clip_mask(scored.starts_s, audio_map_of(self.config.audio).clip_s, events)
+
+    def _stretch(self, scored: Scored, events: tuple[Any, ...]) -> str:
+        return ", ".join(f"{own.start_s:.2f} to {own.end_s:.2f} s" for own in events) or "all of it"
+
+    def _alarm(self, scored: Scored, result: AnyResult, events: tuple[Any, ...]) -> Alarm:
+        clips = zip(self._clips(scored.item), self._marked(scored, events), strict=True)
+        return marked_clips(self._audio_model, [clip.samples for clip, marked in clips if marked])
+
+    def correction_tensors(self, correction: Correction) -> dict[str, Expected]:
+        """Return what a saved model holds of a false alarm."""
+        return clip_tensors(self._audio_model, correction)
 
     def _runs(self, scored: Scored, rule: Rule) -> tuple[Run, ...]:
         return () if scored.fault else find_runs(scored.scores, self._threshold(scored, rule))

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from oddwave.detection.audio.runs import band_levels
 from oddwave.detection.audio.terms import AudioScorer, AudioTerms
@@ -131,9 +131,9 @@ class AudioModel(MapModel):
         return AudioScorer(self.audio, *chosen).to(self.terms.device)
 
     @torch.inference_mode()
-    def score(self, samples: Samples) -> ClipScores:
-        """Score clips; a clip's score does not depend on those beside it."""
-        scorer = self.scorer
+    def score(self, samples: Samples, scorer: nn.Module | None = None) -> ClipScores:
+        """Score clips; a clip's score does not depend on those beside it. Another `scorer` may know false alarms."""
+        scorer = self.scorer if scorer is None else scorer
         blocks = (samples[first : first + BATCH] for first in range(0, len(samples), BATCH))
         levels = [self.audio.levels(block) for block in blocks]
         found = [on_cpu(scorer(block)) for block in levels]

@@ -19,15 +19,18 @@ from oddwave.calibration.trimming import below_fence
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken, held_back
 from oddwave.detection.base import NO_SCORE, Scored, Unjudged
+from oddwave.detection.corrected import Alarm
+from oddwave.detection.corrections import Correction
 from oddwave.detection.drift import usual_traits
 from oddwave.detection.image.explain import find_regions, normal_version, repair_share, wavelet_shares
 from oddwave.detection.image.foreground import marked
 from oddwave.detection.image.grid_choice import choose_grids, with_grids
+from oddwave.detection.image.known_alarms import marked_region, place_tensors, scorer_of
 from oddwave.detection.image.learning import make_networks
 from oddwave.detection.image.model import ImageModel
 from oddwave.detection.image.retrieval_model import RetrievalModel, frozen_grid
 from oddwave.detection.image.retrieval_state import restore_retrieval, retrieval_state
-from oddwave.detection.image.scored_image import ScoredImage
+from oddwave.detection.image.scored_image import ScoredImage, score_images
 from oddwave.detection.image.split import depth_note, split_images, usable_images
 from oddwave.detection.image.terms import new_terms
 from oddwave.detection.image.tiles import cut_image, squares_of_sizes
@@ -35,7 +38,7 @@ from oddwave.detection.job import FitJob
 from oddwave.detection.map_detector import MapDetector
 from oddwave.detection.map_model import BATCH
 from oddwave.detection.map_state import image_state, restore_images
-from oddwave.detection.model_tensors import TensorFile
+from oddwave.detection.model_tensors import Expected, TensorFile
 from oddwave.detection.read_options import check_read_options
 from oddwave.errors import DataError
 from oddwave.records import AnyResult, ImageResult
@@ -190,14 +193,28 @@ class ImageDetector(MapDetector):
 
     def _parts(self, data: ImageSet, entries: Iterable[ImageItem | ImageFailure]) -> Iterator[Scored | Unjudged]:
         """Score images, some at a time; what the header did not give away (cut-off pixels) fails only here."""
-        waiting = iter(entries)
+        model, waiting = self._image_model, iter(entries)
+        scorer = scorer_of(model, self.corrections)
         while block := list(islice(waiting, BATCH)):
-            scored = self._image_model.score([entry for entry in block if isinstance(entry, ImageItem)])
+            items = [entry for entry in block if isinstance(entry, ImageItem)]
+            scored = score_images(items, model.cutter, scorer, model.device)
             for entry in block:
                 own = next(scored) if isinstance(entry, ImageItem) else entry
                 if isinstance(own, ScoredImage) and not np.isfinite(own.scores[0]):
                     own = ImageFailure(own.item.id, own.item.path, NO_SCORE)
                 yield Unjudged(own.id, own.message) if isinstance(own, ImageFailure) else own
+
+    def _alarm(self, scored: Scored, result: AnyResult, events: tuple[Any, ...]) -> Alarm:
+        model = self._image_model
+        return marked_region(model, model.cutter.cut(scored.item.pixels()), events)
+
+    def _stretch(self, scored: Scored, events: tuple[Any, ...]) -> str:
+        boxes = (f"x {own.left_px} to {own.right_px}, y {own.top_px} to {own.bottom_px}" for own in events)
+        return "; ".join(boxes) or "all of it"
+
+    def correction_tensors(self, correction: Correction) -> dict[str, Expected]:
+        """Return what a saved model holds of a false alarm."""
+        return place_tensors(self._image_model, correction)
 
     def _join(self, scored: Scored, rule: Rule) -> ImageResult:
         assert isinstance(scored, ScoredImage)

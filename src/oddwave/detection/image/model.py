@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
 from oddwave.detection.image.learning import learn, remember
@@ -68,7 +69,7 @@ class ImageModel(MapModel):
 
     def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
         """Score images one after another: see `score_images`."""
-        return score_images(items, self._cutter, self.scorer, self.terms.device)
+        return score_images(items, self.cutter, self.scorer, self.terms.device)
 
     @property
     def shows(self) -> MapTerms:
@@ -76,7 +77,13 @@ class ImageModel(MapModel):
         return self.terms
 
     @property
-    def _cutter(self) -> Cutter:
+    def device(self) -> torch.device:
+        """Where all of this computes."""
+        return self.terms.device
+
+    @property
+    def cutter(self) -> Cutter:
+        """What turns images into squares."""
         return Cutter(self.frame, self.config.image, self.roi)
 
     def _some_squares(self, items: Sequence[ImageItem]) -> list[Squares]:
@@ -89,7 +96,7 @@ class ImageModel(MapModel):
         return found
 
     def _cut(self, pixels: Float[np.ndarray, "H W C"]) -> Squares:
-        return self._cutter.cut(pixels)
+        return self.cutter.cut(pixels)
 
     def _choose(self, held: Sequence[Squares], show: bool) -> None:
         """Plant defects in the held-out images and choose by them."""

@@ -32,6 +32,7 @@ from oddwave.detection.series.denoiser_model import DenoiserModel
 from oddwave.detection.series.drift import block_statistics, streams_drift
 from oddwave.detection.series.events import find_events, labels_of_events
 from oddwave.detection.series.explain import normal_version, with_bands
+from oddwave.detection.series.known_alarms import FORGIVEN, CorrectedSeries, forgiven
 from oddwave.detection.series.memory_need import check_memory, tell_cost
 from oddwave.detection.series.models import SeriesModel, build_model
 from oddwave.detection.series.plan import WindowPlan, plan_windows, split_instances, split_streams
@@ -41,9 +42,8 @@ from oddwave.detection.series.points import (
     entries_together,
     fitted_scaler,
     lacks_channels,
-    on_items,
-    per_item,
     scaled_streams,
+    scored_items,
     ties_lifted,
 )
 from oddwave.detection.series.representation_choice import choose_representation
@@ -67,7 +67,7 @@ _NOT_TOLD = ("added", "block_statistics")
 Kind = Literal["stream", "panel"]
 
 
-class SeriesDetector(ModalityDetector):
+class SeriesDetector(CorrectedSeries, ModalityDetector):
     """Streams and panels; `kind` says which of them the model was fitted on."""
 
     modality: ClassVar[str] = "series"
@@ -244,13 +244,14 @@ class SeriesDetector(ModalityDetector):
         faults = [length_fault(stream, model.plan) for stream in streams]
         fitting = [number for number, fault in enumerate(faults) if not (fault and model.plan.panel)]
         kept, own_items = [streams[n] for n in fitting], [block.items[n] for n in fitting]
-        scored = iter(self._on_items(own_items, kept, model.score(kept)) if kept else ())
+        judged, known = forgiven(model, kept, model.score(kept), self.corrections) if kept else ([], [])
+        scored, forgave = iter(self._on_items(own_items, kept, judged)), iter(known)
         for stream, fault in zip(streams, faults, strict=True):
             if fault and model.plan.panel:
                 yield Unjudged(stream.id, fault)
                 continue
-            own = next(scored)
-            told = (*own.item.notes, *size_notes(stream, model), *notes)
+            own, less = next(scored), (FORGIVEN,) * next(forgave)
+            told = (*own.item.notes, *size_notes(stream, model), *notes, *less)
             yield replace(own, item=replace(own.item, notes=told), fault=fault)
 
     def _with_history(self, streams: list[Stream], data: SeriesSet) -> list[Stream]:
@@ -258,8 +259,8 @@ class SeriesDetector(ModalityDetector):
         if data.history is None or self.kind == "panel":
             return streams
         model, scaler = self._fitted()
-        past = match_channels(data.history, self.channel_names)
-        (whole,) = scaled_streams(replace(data, items=(past,), failures=()), scaler)
+        past = replace(data, items=(match_channels(data.history, self.channel_names),), failures=())
+        (whole,) = scaled_streams(past, scaler)
         tail = whole.part(max(0, len(whole) - 2 * max(model.plan.sizes)), len(whole))
         return [stream.after(tail) for stream in streams]
 
@@ -267,18 +268,7 @@ class SeriesDetector(ModalityDetector):
         self, items: Sequence[SeriesItem], streams: Sequence[Stream], scored: Sequence[StreamScore]
     ) -> list[Scored]:
         """Bring the scores of streams to the points of their items."""
-        _, scaler = self._fitted()
-        on_points = on_items(items, streams, scored, scaler, self.kind)
-        return [
-            ScoredSeries(
-                item,
-                per_item(own.scores, self.kind),
-                {name: per_item(values, self.kind) for name, values in own.parts.items()},
-                stream=stream,
-                kind=self.kind,
-            )
-            for item, stream, own in zip(items, streams, on_points, strict=True)
-        ]
+        return [*scored_items(items, streams, scored, self._fitted()[1], self.kind)]
 
     # Adding healthy data
 

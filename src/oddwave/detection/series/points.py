@@ -32,6 +32,7 @@ __all__ = [
     "reach_ahead",
     "row_reach",
     "scaled_streams",
+    "scored_items",
     "ties_lifted",
 ]
 
@@ -104,6 +105,27 @@ def on_items(
         parts = {name: at_items_points(values, stream, item.n_timepoints) for name, values in own.parts.items()}
         result.append(replace(own, scores=scores, parts=parts))
     return result
+
+
+def scored_items(
+    items: Sequence[SeriesItem],
+    streams: Sequence[Stream],
+    scored: Sequence[StreamScore],
+    scaler: SeriesScaler,
+    kind: Literal["stream", "panel"],
+) -> list[ScoredSeries]:
+    """Bring the scores of streams to the points of their items, as what is judged."""
+    on_points = on_items(items, streams, scored, scaler, kind)
+    return [
+        ScoredSeries(
+            item,
+            per_item(own.scores, kind),
+            {name: per_item(values, kind) for name, values in own.parts.items()},
+            stream=stream,
+            kind=kind,
+        )
+        for item, stream, own in zip(items, streams, on_points, strict=True)
+    ]
 
 
 def at_items_points(values: Float[np.ndarray, "n *rest"], stream: Stream, n: int) -> Float[np.ndarray, "N *rest"]:
