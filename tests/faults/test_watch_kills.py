@@ -71,7 +71,7 @@ def test_a_hundred_kills_over_a_hundred_thousand_rows(waves, tmp_path, record_pr
     found = sum(bool(((peaks >= start - 30) & (peaks <= start + 60)).any()) for start in faults)
     twice = len(given) - len(set(given))
     record_property(
-        "faults", f"| watch, {kills} kills over {ROWS:,} rows | {len(opened)} events, {twice} alarms twice |"
+        "faults", f"| watch, {KILLS} kills over {ROWS:,} rows | {len(opened)} events, {twice} alarms twice |"
     )
     assert twice <= 1  # a kill between the delivery and its note
     assert found >= 108

@@ -81,19 +81,19 @@ def test_what_turns_out_to_be_part_of_another_closes_with_its_name():
 
 
 def test_a_fault_that_never_ends_is_one_event_in_bounded_memory():
-    scores = scores_of(n=3000)
-    scores[500:2600] = 9.0 + 0.1 * np.sin(np.arange(2100))
-    own, largest, changes = tracker(limit=200), 0, []
-    for first in range(0, 3000, 50):
+    scores = scores_of(n=1000)
+    scores[200:800] = 9.0 + 0.1 * np.sin(np.arange(600))
+    own, largest, changes = tracker(limit=60), 0, []
+    for first in range(0, 1000, 50):
         part = SettledPoints(first, scores[first : first + 50], scores[first : first + 50])
         changes.append(own.extend(part, np.full(50, np.datetime64("NaT", "ns"))))
         largest = max(largest, sum(len(values) for name, values in own.state()[0].items() if name != "quiet"))
     changes.append(
-        own.extend(SettledPoints(3000, np.zeros(0), np.zeros(0)), np.zeros(0, "datetime64[ns]"), finished=True)
+        own.extend(SettledPoints(1000, np.zeros(0), np.zeros(0)), np.zeros(0, "datetime64[ns]"), finished=True)
     )
     (event,) = [event for each in changes for event in each.closed]
-    assert (event.start, event.end) == (500, 2599)
-    assert largest <= 3 * 251
+    assert (event.start, event.end) == (200, 799)
+    assert largest <= 3 * 111
 
 
 def test_the_state_holds_open_events():

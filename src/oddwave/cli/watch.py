@@ -27,11 +27,15 @@ Source = Annotated[
         "http://host/api/v1/query_range?query=... (Prometheus).",
     ),
 ]
-Events = Annotated[
+
+
+Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write events there.  [default: standard output]")
 ]
 Scores = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write every settled point there.")]
-State = Annotated[Path | None, typer.Option(metavar="FILE", help="Remember how far it is, and go on from there.")]
+State = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Remember how far it is, and go on from there next time.")
+]
 Once = Annotated[bool, typer.Option("--once", help="Take what is there and stop: for cron, with --state.")]
 Since = Annotated[
     str | None, typer.Option(metavar="TIME", help="Catch up: tell of nothing that ended before, such as 2026-01-31.")
@@ -44,8 +48,7 @@ Exec = Annotated[
 ]
 AlertOn = Annotated[str, typer.Option(metavar="opened|closed", help="When an event is an alarm.")]
 DeadLetter = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Where alarms go that cannot be delivered.  [default: beside state]"),
+    Path | None, typer.Option(metavar="FILE", help="Where alarms go that cannot be delivered.  [default: beside state]")
 ]
 Series = Annotated[
     str | None, typer.Option(metavar="COL", help="Column that says whose a row is: each is a stream of its own.")
@@ -57,7 +60,7 @@ Silent = Annotated[bool, typer.Option("--quiet", "-q", help="Tell of nothing but
 def watch(
     model: opt.Model,
     source: Source,
-    out: Events = None,
+    out: Out = None,
     scores: Scores = None,
     state: State = None,
     once: Once = False,
@@ -81,38 +84,32 @@ def watch(
     exit_code: opt.ExitCode = False,
     quiet: Silent = False,
 ) -> None:
-    """Judge what arrives, as it arrives, and tell of events as they open, change and close.
+    """Judge what arrives, as it arrives.
 
-    Writes one JSON line for each change of an event. At most one alarm is given for each. Ends with status 0 when it is
-    stopped or its source ends, 1 where an event opened (with --exit-code), 2 where the command was refused, 3 where
-    rows, files or alarms were lost on the way.
+    Writes one JSON line for each change of an event; at most one alarm for each. Ends with status 0 when it is stopped
+    or its source ends, 1 where an event opened (with --exit-code), 2 where the command was refused, 3 where rows, files
+    or alarms were lost on the way.
 
     \b
     Examples:
         tail -F sensors.csv | oddwave watch pump.model -
-        oddwave watch pump.model sensors.csv -o events.jsonl --state pump.state
-        */5 * * * *  oddwave watch pump.model sensors.csv --once --state pump.state -o events.jsonl
-        oddwave watch pump.model readings.jsonl --series pump --webhook https://example.org/hook
-        oddwave watch parts.model camera/ --exec "notify-send oddwave"
-        oddwave watch pump.model mqtt://broker/plant/pump7 --false-alarms "1 per week"
-        oddwave watch web.model "http://prometheus:9090/api/v1/query_range?query=rate(requests[5m])&step=60"
+        oddwave watch pump.model sensors.csv --once --state pump.state
+        oddwave watch parts.model camera/ --exec "notify --urgent" -o found.jsonl
+        oddwave watch pump.model mqtt://broker/plant/pump7 --alpha 0.001
+        oddwave watch web.model "http://host/api/v1/query_range?query=up&step=60"
     """
     from oddwave.watch.start import Asking
 
-    reading = {
-        "timestamp": timestamp, "delimiter": delimiter, "decimal": decimal, "day_first": day_first, "series": series,
-        "header": not no_header,
-    }  # fmt: skip
+    reading = {"timestamp": timestamp, "delimiter": delimiter, "decimal": decimal, "day_first": day_first}
     asked = {"alpha": alpha, "threshold": threshold, "false_alarms": false_alarms}
     asking = Asking(
-        model, source, out, scores, state, once, since, webhook, exec_command, alert_on, dead_letter, every, reading,
-        asked, device or "cpu", allow_external,
+        model, source, out, scores, state, once, since, webhook, exec_command, alert_on, dead_letter, every,
+        {**reading, "series": series, "header": not no_header}, asked, device or "cpu", allow_external,
     )  # fmt: skip
     _run(asking, exit_code, quiet)
 
 
 def _run(asking: "Asking", exit_code: bool, quiet: bool) -> None:
-    """Watch until told to stop, and end with the exit status that says what came of it."""
     from oddwave.watch.start import started
 
     if asking.alert_on not in ("opened", "closed"):
