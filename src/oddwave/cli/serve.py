@@ -100,15 +100,16 @@ def serve(
     token = token or os.environ.get(_TOKEN) or None
     require_safe(host, token, no_token)
     limits = Limits(max_body << 20, max_files, max_pixels * 1_000_000, float(max_duration), max_rows, max_waiting)
-    listening, remembered = bound(host, port), _history(history, spool, keep)
-    loaded = load_models(models, limits, device=device or "cpu", allow_external=allow_external)
     hosts, folder = _hosts(host, allow_host or []), states or _beside(history)
-    app = make_app(loaded, limits, token=token, history=remembered, hosts=hosts, states=folder)
-    for name, model in loaded.items():
-        say(f"{name}: {model.modality}, threshold {model.about['threshold']:.4g}")
-    shown = f"[{host}]" if ":" in host else host
-    say(f"http://{shown}:{listening.getsockname()[1]}/{'' if token is None else '   a token is needed'}")
-    run_service(app, listening, root_path=root_path, forwarded_from=forwarded_from)
+    with bound(host, port) as listening:
+        loaded = load_models(models, limits, device=device or "cpu", allow_external=allow_external)
+        remembered = _history(history, spool, keep)
+        app = make_app(loaded, limits, token=token, history=remembered, hosts=hosts, states=folder)
+        for name, model in loaded.items():
+            say(f"{name}: {model.modality}, threshold {model.about['threshold']:.4g}")
+        shown = f"[{host}]" if ":" in host else host
+        say(f"http://{shown}:{listening.getsockname()[1]}/{'' if token is None else '   a token is needed'}")
+        run_service(app, listening, root_path=root_path, forwarded_from=forwarded_from)
 
 
 def _require_extra() -> None:
