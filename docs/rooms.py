@@ -64,6 +64,7 @@ WORDS = {  # what a room holds, for the drawing
 SINGLE = {
     "detector": "detector",
     "joint": "detector",
+    "fused": "detector",
     "console": "console",
     "baselines": "public",
     "metrics": "public",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from oddwave.errors import NotFittedError as NotFittedError
     from oddwave.errors import OddwaveError as OddwaveError
     from oddwave.errors import ShapeError as ShapeError
+    from oddwave.fused import Fused as Fused
+    from oddwave.fused import fuse as fuse
     from oddwave.joint import JointDetector as JointDetector
     from oddwave.results import AudioEvent as AudioEvent
     from oddwave.results import AudioExcerpt as AudioExcerpt
@@ -62,6 +64,8 @@ _HOMES = {
     "ImageRegion": "results",
     "JointDetector": "joint",
     "ShapeError": "errors",
+    "Fused": "fused",
+    "fuse": "fused",
     "AudioEvent": "results",
     "AudioExcerpt": "results",
     "AudioResult": "results",
@@ -85,6 +89,7 @@ __all__ = [
     "DetectionResult",
     "Detector",
     "DetectorConfig",
+    "Fused",
     "ImageRegion",
     "ImageResult",
     "JointDetector",
@@ -97,6 +102,7 @@ __all__ = [
     "WaveletFrame",
     "WaveletShare",
     "__version__",
+    "fuse",
     "load",
     "preset",
     "read_audio",

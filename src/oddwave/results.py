@@ -164,11 +164,11 @@ class DetectionResult:
         """
         if isinstance(rate, bool) or not 0.0 < rate < 1.0:
             raise ConfigError(f"the false discovery rate is {rate}: give a number between 0 and 1, for example 0.1")
-        p_values = np.array([self._whole_p_value(item) for item in self.items])
+        p_values = np.array([self.whole_p_value(item) for item in self.items])
         found = are_discoveries(p_values, rate, method)
         return tuple(item for item, is_one in zip(self.items, found, strict=True) if is_one)
 
-    def _whole_p_value(self, item: AnyResult) -> float:
+    def whole_p_value(self, item: AnyResult) -> float:
         """Return the p-value of an item as a whole, however many scores it has; NaN where it was not judged."""
         if self.kind != "stream" or item.label == -1:
             return item.p_value
