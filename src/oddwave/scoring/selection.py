@@ -9,7 +9,7 @@ Breiman et al. 1984, with the neutral setting in the place of the simplest model
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,7 @@ __all__ = ["WeightSelection", "auroc_error", "near_best", "select_weights", "sep
 
 _GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
+Name = TypeVar("Name", str, float)
 Groups = Mapping[str, Float[np.ndarray, "_ *map"]]
 
 
@@ -104,7 +105,7 @@ def select_weights(
     )
 
 
-def near_best(values: Mapping[str, float], tolerance: float = 0.1) -> list[str]:
+def near_best(values: Mapping[Name, float], tolerance: float = 0.1) -> list[Name]:
     """Keep the names whose AUROC on synthetic anomalies lies within `tolerance` of the best one's, in their order.
 
     The tolerance is wide on purpose: only what is clearly worse goes, the rest is averaged.
