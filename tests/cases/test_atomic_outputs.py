@@ -214,7 +214,7 @@ def test_a_reader_whose_data_are_taken_away_reads_the_new_model(
     import oddwave.detection.model_folder as model_folder
 
     saved(tmp_path / "m", "old")
-    read_meta, calls = model_folder._read_meta, []
+    read_meta, calls = model_folder.read_meta, []
 
     def read_and_lose(directory: Path) -> dict[str, object]:
         meta = read_meta(directory)
@@ -223,7 +223,7 @@ def test_a_reader_whose_data_are_taken_away_reads_the_new_model(
             saved(directory, "new")
         return meta
 
-    monkeypatch.setattr(model_folder, "_read_meta", read_and_lose)
+    monkeypatch.setattr(model_folder, "read_meta", read_and_lose)
     meta, files = read_model(tmp_path / "m")
     assert meta["mark"] == "new"
     assert files == {"a.bin": b"new" * 500, "b.bin": b"new" * 500}

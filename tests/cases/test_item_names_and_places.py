@@ -64,7 +64,7 @@ def test_what_cannot_be_read_keeps_its_place_in_a_list_a_folder_and_a_glob(tmp_p
         assert [len(found.items), len(found.failures)] == [2, 1]
     assert names(read(paths)) == [path.name for path in paths]
     backwards = read([*paths[::-1], tmp_path / f"gone{ending}", paths[0]])
-    assert names(backwards) == [f"c{ending}", f"b{ending}", f"a{ending}", f"gone{ending}", f"a{ending}"]
+    assert names(backwards) == [f"c{ending}", f"b{ending}", f"a{ending}", f"gone{ending}", f"a{ending} (2)"]
     assert readable(backwards) == [True, False, True, False, True]
 
 
@@ -74,11 +74,11 @@ def test_lists_may_mix_paths_with_what_is_in_memory(tmp_path, read, ending):
     tensor = torch.from_numpy(GREY) if read is read_images else (torch.from_numpy(NOISE), RATE)
     found = read([memory, None, path, str(path), 7, tensor])
     assert readable(found) == [True, False, True, True, False, True]
-    assert names(found)[2:4] == [f"a{ending}"] * 2
+    assert names(found)[2:4] == [f"a{ending}", f"a{ending} (2)"]
     assert found.items[1].digest == found.items[2].digest
     named = read({"first": memory, "second": path, 3: None})
     assert names(named) == ["first", "second", "3"]
-    assert names(read(np.array([str(path), str(path)]))) == [f"a{ending}"] * 2
+    assert names(read(np.array([str(path), str(path)]))) == [f"a{ending}", f"a{ending} (2)"]
     strange = read([PathOf(b"x"), PathOf(3), "~nobody-of-this-name/x", "a\0b", "x" * 5000, np.ma.masked, path])
     assert readable(strange) == [False] * 6 + [True]
     for source in ([None, path.parent], PathOf(b"x"), PathOf(3), "~nobody-of-this-name/x", "a\0b", "x" * 5000):

@@ -115,7 +115,7 @@ def score(
         oddwave score model last_five_rows.csv -o out --history yesterday.csv
         oddwave score parts.model "new/*.png" -o out --fdr 0.1
         oddwave score model today.csv -o out --false-alarms "1 per week"
-        oddwave score parts.model new_parts/ -o out --copy-flagged rejects --exit-code --json -q
+        oddwave score parts.model new/ -o out --copy-flagged rejects --json -q
         oddwave score joint.model pump.wav -o out --modality audio
     """
     from oddwave.report.outputs import require_writable
@@ -165,7 +165,7 @@ def detect(
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Flag the anomalies in one file, or among the images or recordings of a folder.
+    """Flag what is odd in one file, or among the items of a folder.
 
     No normal data are needed: each stretch, image or recording is compared with the rest, the clips of a single
     recording with its other clips. Writes what `oddwave score` writes, and ends with the same statuses: 0 nothing

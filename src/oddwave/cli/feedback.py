@@ -63,7 +63,7 @@ def feedback(
     device: Device = None,
     allow_external: AllowExternal = False,
 ) -> None:
-    """Say whether a finding was a false alarm, real, or unsure; list what was said; take it back.
+    """Mark a finding as false alarm or real; list marks, undo one.
 
     What is like a false alarm scores as normal from then on, and its own scores join those that set the threshold.
     Nothing that was learnt changes: --undo restores every score. All false alarms together weigh at most a tenth of
@@ -71,8 +71,8 @@ def feedback(
 
     \b
     Examples:
-        oddwave feedback pump.model today.csv --event 2 --verdict false-alarm --note "filter was changed"
-        oddwave feedback parts.model new_parts/ --item part_017.png --verdict false-alarm
+        oddwave feedback pump.model today.csv --event 2 --verdict false-alarm
+        oddwave feedback parts.model new/ --item part_017.png --verdict real
         oddwave feedback pump.model --list
         oddwave feedback pump.model --undo 3
     """

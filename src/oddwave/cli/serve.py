@@ -78,7 +78,7 @@ def serve(
     device: Device = None,
     allow_external: AllowExternal = False,
 ) -> None:
-    """Serve models over HTTP, remember what was found, and show it on a page.
+    """Serve models over HTTP, with a history and a page.
 
     Listens on this computer alone unless --host says otherwise; then a token is asked for. Stops at Ctrl-C or SIGTERM
     once those who were let in have their answers. The page is at /, the API's description at /openapi.json.

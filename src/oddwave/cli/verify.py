@@ -9,7 +9,7 @@ __all__ = ["verify"]
 
 
 def verify(model: Model, allow_external: AllowExternal = False) -> None:
-    """Check that a model is whole and undamaged, without scoring anything.
+    """Check that a model is whole and undamaged.
 
     Compares every file with the sha256 in meta.json, the contents with what a fit can give, and the tensors with the
     settings. Exit status 0: all of it is right; 2: it is not, and one line says what.
