@@ -7,7 +7,7 @@ and how much it can be trusted is told by the number of independent blocks (stre
 against block maxima: `block_maxima` gives one number per block, and an event's p-value compares its peak with those.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -63,6 +63,7 @@ class Calibration:
     block_size: int
     source: str
     judges_itself: bool = False
+    _thresholds: dict[tuple[Rule, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what would judge silently wrong."""
@@ -183,6 +184,11 @@ class Calibration:
         It is that of items of `num_blocks` blocks. Infinity where items of one are too few for alpha: nothing is
         anomalous then.
         """
+        if (rule, num_blocks) not in self._thresholds:  # a tail costs as much as the scores of some short items
+            self._thresholds[rule, num_blocks] = self._computed_threshold(rule, num_blocks)
+        return self._thresholds[rule, num_blocks]
+
+    def _computed_threshold(self, rule: Rule, num_blocks: int) -> float:
         if rule.threshold is not None:
             return rule.threshold
         maxima = self.blocks if num_blocks == 1 else block_maxima(self.blocks, num_blocks)
