@@ -105,7 +105,8 @@ def test_what_belongs_together_is_finished_first() -> None:
     assert done == ["whole"]
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), pytest.param("SIGHUP", 129, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.slow
 def test_a_fit_that_is_told_to_end_says_how_to_go_on(name: str, status: int, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "a.csv", np.sin(np.arange(600) / 8), header="a", comments="")
     command = [sys.executable, "-m", "oddwave", "fit", "series", str(tmp_path / "a.csv"), "-o", str(tmp_path / "m")]

@@ -209,6 +209,7 @@ def test_a_disk_that_fills_up_while_results_are_written_loses_nothing(work: Path
     assert (out / "scores.csv").read_text() == "the old scores\n"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_the_model_is_saved_keeps_the_training(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def test_add_extends_a_model_in_place_or_beside_it(work: Path, tmp_path: Path) -
     assert len(json.loads((tmp_path / "june" / "meta.json").read_text())["added"]) == 2
 
 
+@pytest.mark.slow
 def test_feedback_is_kept_listed_and_taken_back(work: Path, tmp_path: Path) -> None:
     model = shutil.copytree(work / "model", tmp_path / "model")
     assert "No feedback was given" in run("feedback", model, "--list").stdout

@@ -281,6 +281,7 @@ def test_thousands_of_images_come_in_small_pages(monkeypatch: pytest.MonkeyPatch
     assert page.count('class="viewer"') == image_page.LEAST_DETAILS
 
 
+@pytest.mark.slow
 def test_every_flagged_image_can_be_opened_and_the_page_stays_small(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     noise = Pixels(rng.uniform(size=(200, 200, 3)).astype(np.float32))

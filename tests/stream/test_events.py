@@ -80,6 +80,7 @@ def test_what_turns_out_to_be_part_of_another_closes_with_its_name():
     assert {event.id for own in changes for event in own.opened} == {"s-1"}
 
 
+@pytest.mark.slow
 def test_a_fault_that_never_ends_is_one_event_in_bounded_memory():
     scores = scores_of(n=1000)
     scores[200:800] = 9.0 + 0.1 * np.sin(np.arange(600))

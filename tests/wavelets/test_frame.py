@@ -144,7 +144,7 @@ def test_altered_coefficients_give_the_nearest_signal() -> None:
     assert frame.icwt(rest).abs().max() < 1e-12  # what is left is orthogonal to every transform
 
 
-@pytest.mark.parametrize("n", [16, 17])
+@pytest.mark.parametrize("n", [pytest.param(16, marks=pytest.mark.slow), 17])
 def test_gradients_of_both_forms(n: int) -> None:
     frame = WaveletFrame(n, 1.0, f_min=0.12, num_bands=4, columns=4)
     x = torch.randn(2, n, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)

@@ -201,6 +201,7 @@ def test_every_switch_of_the_papers_setting_changes_the_scores_of_images(small, 
     assert alike({name: own for name, own in scores.items() if name.startswith("sampled")}, "sampled_10") == []
 
 
+@pytest.mark.slow
 def test_every_switch_of_the_defaults_changes_the_scores_of_series(small):
     assert alike(scores_of("series", "own", stream_task(), (*LONG, "space_scalogram")), "own") == []
 

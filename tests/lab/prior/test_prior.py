@@ -64,6 +64,7 @@ def told(out, *, num_steps, stop=None):
     return found
 
 
+@pytest.mark.slow
 def test_resumed_training_is_the_same_as_uninterrupted(tmp_path):
     whole = told(tmp_path / "whole.safetensors", num_steps=3)
     assert [own["step"] for own in whole] == [1, 2, 3]
