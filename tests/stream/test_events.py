@@ -1,6 +1,7 @@
 """Events as they grow: what opens closes once, parts that grow together are told, and long ones are bounded."""
 
 import numpy as np
+import pytest
 
 from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
