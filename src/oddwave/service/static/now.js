@@ -44,8 +44,8 @@ function fed(stream) {
 
 function busy(model) {
   const waiting = model.waiting ? `, ${model.waiting} waiting` : "";
-  return h("li", {}, `${model.name}: ${model.in_flight} request${model.in_flight === 1 ? "" : "s"} on their way${waiting}` +
-    (model.seconds_each ? `, ${number(1000 * model.seconds_each)} ms each of late` : ""));
+  return h("li", {}, `${model.name}: ${model.in_flight} request${model.in_flight === 1 ? "" : "s"} in progress${waiting}` +
+    (model.seconds_each ? `, lately ${number(Math.round(1000 * model.seconds_each))} ms for each` : ""));
 }
 
 export async function now(main, view) {
