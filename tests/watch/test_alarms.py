@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -94,6 +95,31 @@ def test_a_command_that_fails_or_is_not_there_is_put_by(tmp_path):
     reasons = sorted(json.loads(line)["reason"] for line in (tmp_path / "dead").read_text().splitlines())
     assert reasons[0].startswith("the command cannot be run")
     assert reasons[1] == "the command ended with status 3: broken"
+
+
+def test_a_command_that_has_its_record_is_not_run_again_though_the_watch_was_killed_meanwhile(tmp_path):
+    target = tmp_path / "out"
+    command = command_of(f"/bin/sh -c 'cat >> {target}; sleep 3'")
+    own, _ = alarms({"exec": command}, tmp_path)
+    own.add(RECORD)
+    until = time.monotonic() + 20
+    while not (tmp_path / "sent").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert own.waiting() == [RECORD]  # the command goes on: a watch that starts now is told so
+    again, _ = alarms({"exec": command}, tmp_path)
+    again.add(RECORD)
+    assert again.waiting() == []
+    own.finish(20)
+    assert target.read_text() == json.dumps(RECORD)
+
+
+def test_a_command_that_failed_is_run_again_after_a_restart(tmp_path):
+    (tmp_path / "sent").write_text('{"key": "exec pump-1"}\n{"key": "exec pump-1", "failed": true}\n{"key": "exe')
+    target = tmp_path / "out"
+    own, _ = alarms({"exec": command_of(f"/bin/sh -c 'cat >> {target}'")}, tmp_path)
+    own.add(RECORD)
+    own.finish(20)
+    assert json.loads(target.read_text()) == RECORD
 
 
 def test_a_disk_that_is_full_keeps_what_waits(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
 """Alarms: an event is posted to a URL or given to a command, once; again later where that fails, then put by.
 
 A thread of its own delivers, so that a slow receiver holds nothing up. What is delivered is noted at once beside the
-state; a receiver that must not see an alarm twice, even after a power cut between the two, finds the event's id in the
-header Idempotency-Key.
+state. A command that has read its record outlives a kill of the watch, and is noted before it ends; a URL that must not
+see an alarm twice, even after a power cut before its answer, finds the event's id in the header Idempotency-Key.
 """
 
 import contextlib
@@ -14,8 +14,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ from oddwave.watch.telling import Teller
 
 __all__ = ["Alarms", "Send", "command_of", "webhook_of"]
 
-Send = Callable[[Mapping[str, Any]], None]  # raises OSError, with the reason
+Send = Callable[[Mapping[str, Any], Callable[[], None]], None]  # calls back once given; raises OSError, with the reason
 _TRIES, _FIRST_S, _LONGEST_S, _TIMEOUT_S = 6, 1.0, 60.0, 10.0
 
 
@@ -35,7 +36,7 @@ def webhook_of(url: str) -> Send:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"--webhook {visible(url)[:80]!r} is no address: expected https://host/path")
 
-    def send(record: Mapping[str, Any]) -> None:
+    def send(record: Mapping[str, Any], given: Callable[[], None]) -> None:
         body = json.dumps(record, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(record["id"])}
         request = urllib.request.Request(url, body, headers, method="POST")
@@ -49,6 +50,7 @@ def webhook_of(url: str) -> Send:
             raise OSError(f"the webhook cannot be reached ({error})") from error
         except Exception as error:  # http.client's own kinds
             raise OSError(f"the webhook's answer cannot be read ({type(error).__name__})") from error
+        given()
 
     return send
 
@@ -62,19 +64,35 @@ def command_of(text: str) -> Send:
     if not words:
         raise ConfigError("--exec is empty: give a command, such as --exec 'notify --urgent'")
 
-    def send(record: Mapping[str, Any]) -> None:
+    def send(record: Mapping[str, Any], given: Callable[[], None]) -> None:
         body = json.dumps(record, ensure_ascii=False).encode()
         try:
-            done = subprocess.run(words, input=body, capture_output=True, timeout=_LONGEST_S, check=False)
+            with subprocess.Popen(words, stdin=PIPE, stdout=DEVNULL, stderr=PIPE) as process:
+                try:
+                    told = _fed(process, body, given)
+                except BaseException:
+                    process.kill()
+                    raise
         except subprocess.TimeoutExpired as error:
             raise OSError(f"the command took longer than {_LONGEST_S:g} s") from error
         except (OSError, ValueError) as error:
             raise OSError(f"the command cannot be run ({error})") from error
-        if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()
-            raise OSError(f"the command ended with status {done.returncode}" + (f": {told[-1][:120]}" if told else ""))
+        if process.returncode:
+            raise OSError(f"the command ended with status {process.returncode}{told}")
 
     return send
+
+
+def _fed(process: subprocess.Popen[bytes], body: bytes, given: Callable[[], None]) -> str:
+    """Give a command its record, and wait for its end; return the last line that it complained with."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it does not read
+        process.stdin.write(body)
+        process.stdin.close()
+    given()
+    process.stdin = None
+    complaint = process.communicate(timeout=_LONGEST_S)[1].decode(errors="replace").strip().splitlines()
+    return f": {complaint[-1][:120]}" if complaint else ""
 
 
 class Alarms:
@@ -92,7 +110,7 @@ class Alarms:
     ) -> None:
         self.receivers, self.teller, self._sent, self._dead = dict(receivers), teller, sent, dead
         self.first_s, self.tries = first_s, tries
-        self._done: set[str] = set(_noted(sent))
+        self._done = _noted(sent)
         self.pending: dict[str, dict[str, Any]] = {}  # what was given and is not settled, by its key
         self._queue: queue.Queue[str] = queue.Queue()
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -147,8 +165,9 @@ class Alarms:
         if record is None:
             return None
         try:
-            self.receivers[key.partition(" ")[0]](record)
+            self.receivers[key.partition(" ")[0]](record, lambda: self._note(key))
         except OSError as error:
+            self._note(key, failed=True)
             if number < self.tries:
                 self.teller.note("alarm", f"{error}: event {record['id']} is tried again")
                 return float(min(_LONGEST_S, self.first_s * 2.0 ** (number - 1)))
@@ -161,12 +180,15 @@ class Alarms:
         with self._lock:
             self.pending.pop(key, None)
             self._done.add(key)
+
+    def _note(self, key: str, *, failed: bool = False) -> None:
         if self._sent is not None:
-            _append(self._sent, {"key": key}, self.teller)
+            _append(self._sent, {"key": key, "failed": True} if failed else {"key": key}, self.teller)
 
     def _give_up(self, key: str, record: Mapping[str, Any], why: str) -> None:
         _append(self._dead, {**record, "receiver": key.partition(" ")[0], "reason": why}, self.teller)
         self.teller.fault("dead", f"{why}: event {record['id']} is put by in {self._dead}")
+        self._note(key)
         self._settle(key)
 
 
@@ -179,14 +201,15 @@ def _append(path: Path, record: Mapping[str, Any], teller: Teller) -> None:
         teller.fault("note", f"cannot write {path} ({error.strerror})")
 
 
-def _noted(path: Path | None) -> Sequence[str]:
-    """Return what a file says was delivered; a line cut short by a kill counts for nothing."""
+def _noted(path: Path | None) -> set[str]:
+    """Return what a file says was given and did not fail; a line cut short by a kill counts for nothing."""
     if path is None or not path.exists():
-        return []
-    found = []
+        return set()
+    found = set[str]()
     for line in path.read_bytes().splitlines():
         try:
-            found.append(str(json.loads(line)["key"]))
-        except (ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            (found.discard if record.get("failed") else found.add)(str(record["key"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return found
