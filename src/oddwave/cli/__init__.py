@@ -18,6 +18,7 @@ from oddwave.cli.bench import bench
 from oddwave.cli.feedback import feedback
 from oddwave.cli.fit import fit_app
 from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
+from oddwave.cli.mcp import mcp
 from oddwave.cli.serve import serve
 from oddwave.cli.verify import verify
 from oddwave.cli.watch import watch
@@ -33,6 +34,7 @@ app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
 app.command()(feedback)
+app.command()(mcp)
 app.command()(serve)
 app.command()(verify)
 app.command()(watch)
