@@ -46,7 +46,12 @@ def fenced(path: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+HOW_TO = sorted((ROOT / "docs" / "howto").glob("*.md"))
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *HOW_TO,
+]
 
 
 def test_no_registries_or_machine_paths_in_the_repository() -> None:
@@ -88,6 +93,7 @@ def test_documented_make_commands_exist() -> None:
 def documented_commands() -> list[str]:
     """Give every `oddwave ...` line of the documents, and those within a text that name an output."""
     blocks = "".join(block for document in DOCUMENTS for block in fenced(document, "console"))
+    blocks += "".join(block for document in HOW_TO for block in fenced(document, "text"))  # parsed here, not run
     texts = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
     return sorted(
         {*re.findall(r"^oddwave .*", blocks, re.MULTILINE), *re.findall(r"`(oddwave [^`]* -o [^`]*)`", texts)}
@@ -111,6 +117,17 @@ def test_documented_oddwave_commands_are_understood() -> None:
 def test_documents_show_the_command_line() -> None:
     shown = {line.split()[1] for line in documented_commands()}
     assert shown >= {"detect", "fit", "score", "info", "bench"}
+
+
+def test_the_index_lists_every_page() -> None:
+    """Each page is in the table of contents and linked in the text, but for those that others link."""
+    text = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = set(
+        re.findall(r"^([\w/]+)$", "".join(re.findall(r"```{toctree}\n(.*?)```", text, re.DOTALL)), re.MULTILINE)
+    )
+    linked = {link.removesuffix(".md") for link in re.findall(r"\]\(([\w/]+\.md)\)", text)}
+    pages = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert listed == linked == pages - {"index", "lab_notebook"}
 
 
 def test_readme_opens_with_its_two_commands() -> None:
