@@ -131,6 +131,8 @@ def write_files() -> None:
     values[5500:5560] = 0.0
     for name, part in (("healthy", values[:5000]), ("today", values[5000:]), ("metrics", values[4000:])):
         Path(f"{name}.csv").write_text("temperature\n" + "\n".join(f"{value:.4f}" for value in part) + "\n")
+    june = 0.5 + np.sin(np.arange(5000) / 8) + 0.1 * np.random.default_rng(1).normal(size=5000)
+    Path("healthy_june.csv").write_text("temperature\n" + "\n".join(f"{value:.4f}" for value in june) + "\n")
     beats = np.sin(np.arange(24) / 3 + rng.uniform(0, 0.4, size=(40, 1))) + 0.05 * rng.normal(size=(40, 24))
     np.savetxt("beats.csv", beats, fmt="%.4f", delimiter=",")
     for folder in ("good", "new", "good_parts", "boards"):
