@@ -19,7 +19,7 @@ from oddwave.calibration.rule import valid_alpha
 from oddwave.errors import DataError
 from oddwave.results import DetectionResult
 
-__all__ = ["Fused", "fuse"]
+__all__ = ["Fused", "fuse", "fused_verdict"]
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,30 @@ def fuse(
                 judged[name][sense] = p_value
             else:
                 reasons[name][sense] = item.reason or "not judged"
-    return tuple(_fused(name, own, reasons.get(name, {}), list(named), method, rate) for name, own in judged.items())
+    return tuple(
+        fused_verdict(name, own, reasons.get(name, {}), list(named), method, rate) for name, own in judged.items()
+    )
 
 
-def _fused(
-    name: str, p_values: dict[str, float], reasons: dict[str, str], senses: list[str], method: Method, alpha: float
+def fused_verdict(
+    name: str,
+    p_values: Mapping[str, float],
+    reasons: Mapping[str, str],
+    senses: Sequence[str],
+    method: Method,
+    alpha: float,
 ) -> Fused:
+    """Return the verdict on one thing: the p-values of the senses that judged it, the reasons of those that did not.
+
+    Raises: ConfigError for what is no p-value, and an unknown method.
+    """
     missing = {sense: reasons.get(sense, "has no item of this name") for sense in senses if sense not in p_values}
     if not p_values:
         return Fused(name, float("nan"), -1, {}, {}, missing)
     own = list(p_values.values())
     p_value = combined(own, method)
     parts: Any = dict(zip(p_values, shares(own, method), strict=True))
-    return Fused(name, p_value, int(p_value <= alpha), p_values, parts, missing)
+    return Fused(name, p_value, int(p_value <= alpha), dict(p_values), parts, missing)
 
 
 def _named(results: Sequence[DetectionResult]) -> dict[str, DetectionResult]:

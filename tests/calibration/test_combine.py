@@ -38,6 +38,20 @@ def test_known_values():
     assert combined([1e-30, 0.4], "cauchy") == pytest.approx(2e-30)
 
 
+@pytest.mark.parametrize("others", [[1.0], [0.99], [1.0, 1.0], [0.999, 0.9]])
+def test_a_sense_that_sees_nothing_vetoes_none(others):
+    """Without a bound, p = 1 of a stream without events would make p = 0.5 of any other sense's finding."""
+    assert 0.001 < combined([0.001, *others]) <= 0.001 * (1 + len(others)) * 1.01
+    assert combined([0.9, *others]) >= 0.5
+
+
+def test_combining_is_monotone_around_the_bound():
+    grid = np.linspace(0.01, 1.0, 100)
+    for other in (0.01, 0.4, 0.6, 1.0):
+        values = [combined([p, other]) for p in grid]
+        assert (np.diff(values) >= -1e-12).all()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_shares_are_those_of_what_is_rare(method):
     own = shares([0.001, 0.5, 0.9], method)

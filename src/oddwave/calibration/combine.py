@@ -22,7 +22,7 @@ Method = Literal["cauchy", "harmonic", "fisher"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 _SMALLEST = 1e-300
-_LARGEST = 1.0 - 1e-12  # a single 1 would outweigh everything: its Cauchy value is minus infinity
+_LARGEST = 1.0 - 1e-12  # the Cauchy value of 1 is minus infinity
 
 
 def combined(p_values: Sequence[float], method: Method = "cauchy") -> float:
@@ -40,7 +40,7 @@ def combined(p_values: Sequence[float], method: Method = "cauchy") -> float:
     if method == "harmonic":
         factor = 2.0 if len(checked) == 2 else math.e * math.log(len(checked))
         return float(min(1.0, factor * len(checked) / (1.0 / checked).sum()))
-    total = float(_cauchy(checked).mean())
+    total = float(_cauchy(_no_vetoes(checked)).mean())
     return min(1.0, math.atan2(1.0, total) / math.pi)  # 1/2 - arctan(T) / pi, exact where T is large
 
 
@@ -54,6 +54,16 @@ def shares(p_values: Sequence[float], method: Method = "cauchy") -> list[float]:
     said: np.ndarray = weight[method](checked)
     total = float(said.sum())
     return (said / total if total > 0.0 else np.full(len(said), 1.0 / len(said))).tolist()
+
+
+def _no_vetoes(p_values: np.ndarray) -> np.ndarray:
+    """Bound p-values by 1 - 1/K where one of them is below that.
+
+    A sense that sees nothing at all (a stream without any event has p = 1) would otherwise silence all others, its
+    Cauchy value being minus infinity. Liu and others (2019, ACAT) put 1 - 1/K in the place of 1.
+    """
+    most = 1.0 - 1.0 / len(p_values)
+    return np.asarray(np.minimum(p_values, most)) if p_values.min() < most else p_values
 
 
 def _cauchy(p_values: np.ndarray) -> np.ndarray:
