@@ -147,3 +147,33 @@ def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
 def test_settings_that_cannot_work_are_refused(healthy: Path, tmp_path: Path) -> None:
     line = refused(run("fit", "audio", healthy, "-o", tmp_path / "model", *TINY, "--set=audio.f_min_hz=6000"))
     assert "f_min" in line
+
+
+@pytest.mark.slow
+def test_detect_finds_the_odd_recording_of_a_folder(healthy: Path, tmp_path: Path) -> None:
+    for path in healthy.iterdir():
+        write(tmp_path / "all" / path.name, soundfile.read(path)[0])
+    write(tmp_path / "all" / "odd.wav", machine(101, tone=True))
+    result = run(
+        "detect", tmp_path / "all", "-o", tmp_path / "out", "--modality=audio", "--alpha=0.1", "--exit-code", *TINY
+    )
+    assert result.exit_code == 1, (result.stderr, result.exception)
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        rows = {row["item"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 15
+    assert max(rows, key=lambda name: float(rows[name]["score"])) == "odd.wav"
+    assert rows["odd.wav"]["label"] == "1"
+    assert "odd.wav" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_detect_finds_the_odd_moment_of_one_long_recording(tmp_path: Path) -> None:
+    long = write(tmp_path / "minute.wav", machine(5, seconds=60.0, tone=True))
+    result = run("detect", long, "-o", tmp_path / "out", "--modality=audio", "--alpha=0.1", "--exit-code", *TINY)
+    assert result.exit_code == 1, (result.stderr, result.exception)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["items"][0]["duration_s"] == 60.0
+    strongest = max(summary["events"], key=lambda event: event["score"])
+    assert strongest["start_s"] < 2.2
+    assert strongest["end_s"] > 1.5
+    assert (tmp_path / "out" / "clips.csv").is_file()

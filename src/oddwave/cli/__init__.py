@@ -17,6 +17,7 @@ from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.feedback import feedback
 from oddwave.cli.fit import fit_app
+from oddwave.cli.fuse import fuse
 from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
 from oddwave.cli.mcp import mcp
 from oddwave.cli.serve import serve
@@ -34,6 +35,7 @@ app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
 app.command()(feedback)
+app.command()(fuse)
 app.command()(mcp)
 app.command()(serve)
 app.command()(verify)

@@ -8,6 +8,7 @@ as control characters in names. Read `kinds/base.py` next (what a kind adds), th
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from oddwave.report.verdict import calibration_sentences, verdict_sentences
 from oddwave.results import DetectionResult
 from oddwave.visible import visible
 
-__all__ = ["TEMPLATES", "render_report", "write_report"]
+__all__ = ["TEMPLATES", "render_page", "render_report", "write_report"]
 
 _LONGEST_NAME = 255  # bytes, of most file systems
 TEMPLATES = Path(__file__).parent / "templates"
@@ -60,11 +61,33 @@ def render_report(result: DetectionResult, *, title: str | None = None, media_fo
         MissingExtraError: jinja2, or for series plotly, is not installed.
     """
     kind = kind_of(result)
+    return render_page(
+        kind.template,
+        styles=kind.styles,
+        scripts=kind.scripts,
+        plots=kind.plots,
+        title=title or "Anomaly report",
+        **_page_content(result, kind, media_folder),
+    )
+
+
+def render_page(
+    template: str,
+    *,
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+    plots: bool = False,
+    **content: Any,
+) -> str:
+    """Return a page of one of the templates as text; with `plots`, Plotly is in it.
+
+    Raises: MissingExtraError where jinja2, or plotly for plots, is not installed.
+    """
     try:
         import jinja2
         import markupsafe
 
-        scripts = _scripts(kind)
+        texts = _scripts(scripts, plots)
     except ImportError as error:
         raise MissingExtraError("The report", "report") from error
     environment = jinja2.Environment(
@@ -75,13 +98,12 @@ def render_report(result: DetectionResult, *, title: str | None = None, media_fo
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = "".join(_template(name) for name in ("report.css", *kind.styles))
-    return environment.get_template(kind.template).render(
-        **_page_content(result, kind, media_folder),
-        title=title or "Anomaly report",
+    style = "".join(_template(name) for name in ("report.css", *styles))
+    return environment.get_template(template).render(
+        **{"media_sources": "", **content},
         style=markupsafe.Markup(style),
-        scripts=[markupsafe.Markup(script) for script in scripts],
-        script_hashes=[_content_hash(script) for script in scripts],
+        scripts=[markupsafe.Markup(text) for text in texts],
+        script_hashes=[_content_hash(text) for text in texts],
     )
 
 
@@ -90,10 +112,10 @@ def _shown(value: Any) -> Any:
     return visible(value) if type(value) is str else value
 
 
-def _scripts(kind: ReportKind) -> list[str]:
+def _scripts(own: Sequence[str], plots: bool) -> list[str]:
     """Return the page's scripts; only plots need the plotting library, which is most of their page."""
-    names = ["tables.js", *kind.scripts]
-    if not kind.plots:
+    names = ["tables.js", *own]
+    if not plots:
         return [_template(name) for name in names]
     from plotly.offline import get_plotlyjs
 

@@ -36,7 +36,15 @@ from oddwave.results import AnyResult, DetectionResult
 from oddwave.version import __version__
 from oddwave.visible import as_text, visible
 
-__all__ = ["OUTPUT_FILES", "require_writable", "spreadsheet_safe", "summary_of", "summary_text", "write_outputs"]
+__all__ = [
+    "OUTPUT_FILES",
+    "require_writable",
+    "spreadsheet_safe",
+    "summary_of",
+    "summary_text",
+    "write_outputs",
+    "write_table",
+]
 
 OUTPUT_FILES = ("scores.csv", "events.csv", "summary.json", "report.html")
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a spreadsheet would carry out; some take the wide forms too
@@ -83,12 +91,12 @@ def write_outputs(
         scores = score_columns(result.kind, result.items)
         columns = (*kind.event_columns, *STRENGTH)
         events = ([event.get(name) for name in columns] for event in _events(result))
-        _write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
-        _write_table(beside / "events.csv", columns, events)
+        write_table(beside / "scores.csv", list(scores), zip(*scores.values(), strict=True))
+        write_table(beside / "events.csv", columns, events)
         for name, text in pages.items():
             (beside / name).write_text(text, encoding="utf-8", newline="\n")
         for name, table in kind.tables.items():
-            _write_table(beside / name, table.columns, table.rows(result))
+            write_table(beside / name, table.columns, table.rows(result))
         if kind.media and media:
             kind.media.write(result, beside / media, False)
         if kind.annotated and drawn:
@@ -220,7 +228,8 @@ def _item_summary(item: AnyResult) -> dict[str, Any]:
     }
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV table: nothing for what is missing, numbers that read back the same, text that does no harm."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
@@ -252,6 +261,8 @@ def own_entries(folder: Path) -> tuple[str, ...]:
     """
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["kind"] == "fused":
+            return ("fused.csv",)
         kind = KINDS[summary["kind"]]
         told = [summary[each.folder] for each in (kind.media, kind.annotated) if each and each.folder in summary]
         folders = [(own["folder"], set(own["files"])) for own in told]
