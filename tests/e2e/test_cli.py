@@ -289,7 +289,9 @@ def test_info_reads_a_model_without_torch(work: Path) -> None:
     assert f"{detector.threshold_:.4g} at alpha " in shown
 
 
-@pytest.mark.parametrize("command", [["fit", "series"], ["score"], ["add"], ["detect"], ["info"], ["demo"], ["bench"]])
+@pytest.mark.parametrize(
+    "command", [["fit", "series"], ["score"], ["add"], ["detect"], ["fuse"], ["info"], ["demo"], ["bench"]]
+)
 def test_every_help_ends_with_an_example(command: list[str]) -> None:
     shown = run(*command, "--help").stdout
     assert "Example" in shown

@@ -237,7 +237,7 @@ def _ask_stream(thing: Thing, sense: Sense, span: tuple[datetime, datetime], utc
     blocks = max(1, -(-(high - low) // sense.block_size))
     thing.p_values[sense.name] = min(1.0, blocks * min(there, default=1.0))
     thing.flagged_by += [sense.name] * bool(there)
-    thing.known_as[sense.name] = f"{len(there)} event(s)" if there else "no event"
+    thing.known_as[sense.name] = "1 event" if len(there) == 1 else f"{len(there) or 'no'} event{'s' if there else ''}"
 
 
 def _some(names: Sequence[str]) -> str:
