@@ -145,7 +145,7 @@ def test_a_failure_leaves_the_old_files_untouched(tmp_path: Path, monkeypatch: p
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "_write_table", full)
+    monkeypatch.setattr(outputs, "write_table", full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         write_outputs(result_of(item(scores=np.zeros(6))), tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -59,8 +59,8 @@ def fuse(
     \b
     Examples:
         oddwave fuse camera_out microphone_out -o fused
-        oddwave fuse camera=cam_out sensors=sensors_out -o fused --by time --tolerance 5min
-        oddwave fuse camera_out sensors_out -o fused --alpha 0.001 --exit-code --json -q
+        oddwave fuse cam=cam_out sensors=s_out -o fused --by time
+        oddwave fuse camera_out sensors_out -o fused --alpha 0.001 --json -q
     """
     from oddwave.calibration.combine import METHODS
     from oddwave.calibration.rule import valid_alpha

@@ -21,7 +21,9 @@ MaxSize = Annotated[int, typer.Option(metavar="MB", min=1, help="Most that one c
 
 
 def mcp(root: Root = None, history: HistoryUrl = None, max_size: MaxSize = 1024) -> None:
-    """Offer oddwave to agents by the Model Context Protocol, over standard input and output.
+    """Offer oddwave to agents (Model Context Protocol).
+
+    Speaks over standard input and output.
 
     Tools: describe_data, fit, score, explain_event, list_history, give_feedback. Nothing outside the folders of --root
     is read or written. An agent's client starts this command; docs/howto/agents.md says how it is registered.

@@ -8,8 +8,12 @@ stretch of other data is its like where, with r its deviation, d the remembered 
 less what is usual of both, in the channels that the event shows in, at any place, up to a quarter longer or shorter.
 There the data become the normal version and what is left, r - g d, no larger than half of what is usual; they are
 scored again, and the lower of both scores holds for the points that a window over the stretch reaches. What else is odd
-beside it, or in other channels, is found as before; at the same place where it has a tenth of the energy of both. Read
-`detection/corrections.py` for what a mark is.
+beside it, or in other channels, is found as before; at the same place where it has a tenth of the energy of both.
+
+Some events are odd though they hardly deviate from their normal version: each channel is normal, and all together are
+not, or a level is one of another hour. Where the very values of an event come again in all channels, but for noise,
+they score as the stream usually does, and what lies beside them is scored without them.
+`detection/corrections.py` has what a mark is.
 
 Legend: n points of a stream, m of a remembered event, C channels.
 """
@@ -49,6 +53,7 @@ _GAINS = (0.7, 1.4)
 _PASSES = 8
 _USUAL_REST = 0.5  # of the usual deviation: what is left of an event is no larger
 _CLEAR = 3.0  # times the usual energy: a deviation that says anything
+_SAME = 3.0  # times the usual energy: how far the values of two events may lie apart that are the same
 _SHOWS = 0.05  # of the energy in the channel that an event shows in most
 _LENGTHS = (1.0, 0.8, 0.9, 1.12, 1.25)
 _LEAST_PAD, _PAD = 4, 0.5  # points at each side of an event, and in units of its length
@@ -166,7 +171,43 @@ def forgiven(
         if taken.any():
             told[number] = True
             result[number] = _lower(result[number], *_again(model, stream, own, rest, taken, reach))
+        same = _same_values(stream, known)
+        if same.any():
+            told[number] = True
+            result[number] = _lower(result[number], *_without(model, stream, same, result[number], reach))
     return result, told
+
+
+def _same_values(stream: Stream, known: Sequence[KnownEvent]) -> Bool[np.ndarray, " n"]:
+    """Return where a stream has the values of known events again, in all channels."""
+    same = np.zeros(len(stream), bool)
+    for event in known:
+        m, channels = event.values.shape
+        if m <= len(stream):
+            apart = _difference(stream.values / event.unit, event.values / event.unit)
+            for start in np.flatnonzero(apart <= _SAME * m * channels):
+                same[start : start + m] = True
+    return same
+
+
+def _without(
+    model: SeriesModel, stream: Stream, left_out: Bool[np.ndarray, " n"], before: StreamScore, reach: int
+) -> tuple[StreamScore, Bool[np.ndarray, " n"]]:
+    """Score what lies between known points, which get what is usual; return which points these scores are of."""
+    near = _near(left_out, reach)
+    parts = [
+        (first, last) for first, last in runs(~left_out) if last - first + 1 >= reach and near[first : last + 1].any()
+    ]
+    usual = (float(np.nanmedian(before.scores)), np.nanmedian(before.by_size, axis=1, keepdims=True))
+    scores, by_size = np.where(left_out, usual[0], before.scores), np.where(left_out, usual[1], before.by_size)
+    said = {name: np.where(left_out, float(np.nanmedian(own)), own) for name, own in before.parts.items()}
+    found = model.score([stream.part(first, last + 1) for first, last in parts]) if parts else []
+    for (first, last), one in zip(parts, found, strict=True):
+        inside = slice(first, last + 1)
+        scores[inside], by_size[:, inside] = one.scores, one.by_size
+        for name, own in one.parts.items():
+            said[name][inside] = own
+    return StreamScore(scores, said, by_size), near
 
 
 def _again(
