@@ -44,7 +44,7 @@ class ForgivingScorer(nn.Module):
 
     def __init__(self, model: Model, places: Sequence[Places]) -> None:
         super().__init__()
-        self.model, self.scorer = model, model.scorer
+        self.model, self.scorer = model, _own_scorer(model)
         self.known = KnownPlaces(Places.joined(places), _distance(model)).to(model.device)
 
     def forward(self, x: Float[Tensor, "B C S S"], monitored: Bool[Tensor, "B M M"]) -> PartScores:
@@ -140,7 +140,11 @@ def _distance(model: Model) -> Distance | None:
 def scorer_of(model: Model, corrections: Corrections) -> SquareScorer:
     """Return what scores squares: the model's own scorer where no false alarm is known."""
     places = [Places(own.arrays["places"], own.arrays["reach"]) for own in corrections.alarms]
-    return ForgivingScorer(model, places) if places else model.scorer
+    return ForgivingScorer(model, places) if places else _own_scorer(model)
+
+
+def _own_scorer(model: Model) -> SquareScorer:
+    return model.square_scorer if isinstance(model, RetrievalModel) else model.scorer
 
 
 def place_tensors(model: Model, correction: Correction) -> dict[str, Expected]:

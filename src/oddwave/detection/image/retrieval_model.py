@@ -158,8 +158,12 @@ class RetrievalModel:
 
     def score(self, items: Iterable[ImageItem]) -> Iterator[ScoredImage | ImageFailure]:
         """Score images one after another: see `score_images`."""
-        scorer = OnPart(self.scorer, self.foreground) if self.foreground and self.only_part else self.scorer
-        return score_images(items, self.cutter, scorer, self.device)
+        return score_images(items, self.cutter, self.square_scorer, self.device)
+
+    @property
+    def square_scorer(self) -> OnPart | RetrievalScorer:
+        """What scores squares: the scorer, on the part alone where nothing else counts."""
+        return OnPart(self.scorer, self.foreground) if self.foreground and self.only_part else self.scorer
 
     def part_in(self, squares: Float[np.ndarray, "1 C S S"]) -> Bool[np.ndarray, "G G"] | None:
         """Return where the part lies in an image that is one square, on the grid of its features; None without one."""
