@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.detection.series.streams import ALIKE, WindowSet
+from oddwave.detection.series.streams import WindowSet
 
 __all__ = ["Bank"]
 
@@ -68,7 +68,7 @@ class Bank:
         for first in range(0, len(lacking), _BLOCK):
             index = lacking[first : first + _BLOCK]
             own, known = cut.windows[index], cut.known[index]
-            distance = self._distances(own, known)[: len(index)]
+            distance = self._distances(own, known)
             if self_join:
                 near = np.abs(cut.starts[index, None] - self.starts) < (reach or own.shape[2])
                 distance[near & (cut.groups[index, None] == self.groups)] = np.inf
@@ -79,12 +79,16 @@ class Bank:
             windows[index] = np.where(known | ~found[:, None, None], own, filled)
         return cut.with_windows(windows)
 
-    def _distances(self, own: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "_ M"]:
-        """Return the squared distances over what is known; rows are added so that products round alike."""
-        filled_up = np.minimum(np.arange(len(own) + -len(own) % ALIKE), len(own) - 1)
-        mask, lent = known.reshape(len(own), -1)[filled_up], self.windows.reshape(len(self.windows), -1)
-        seen = np.where(mask, own.reshape(len(own), -1)[filled_up], 0.0).astype(np.float32)
-        squares = np.square(seen).sum(1)[:, None] + mask.astype(np.float32) @ np.square(lent).T
+    def _distances(self, own: Float[np.ndarray, "N C L"], known: Bool[np.ndarray, "N C L"]) -> Float[np.ndarray, "N M"]:
+        """Return the squared distances over what is known, in double precision.
+
+        Normal windows of different periods are nearly tied: in single precision, which of them lends would depend on
+        how many windows are looked at together.
+        """
+        mask = known.reshape(len(own), -1).astype(float)
+        lent = self.windows.reshape(len(self.windows), -1).astype(float)
+        seen = np.where(mask > 0.0, own.reshape(len(own), -1), 0.0)
+        squares = np.square(seen).sum(1)[:, None] + mask @ np.square(lent).T
         return cast(np.ndarray, squares - 2.0 * seen @ lent.T)
 
 
