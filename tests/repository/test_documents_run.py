@@ -45,6 +45,7 @@ PARSED_ONLY = {
     "oddwave fit image demo/images/data/train/good -o gears.model --seed 1": "a fourth",
     "oddwave fit image demo/images/data/train/good -o gears.model --set image.method=denoiser": "a fifth",
     "oddwave fit image good_parts/ -o parts.model --set maps.perceptual=timm:resnet18": "downloads weights",
+    "oddwave detect one_long_recording.wav -o results --modality audio": "tests/e2e/test_audio_cli.py runs it",
 }
 QUICK = {
     "training": {"num_steps": 4, "batch_size": 8, "warmup_steps": 1},
@@ -143,7 +144,7 @@ def write_files() -> None:
     mask = np.zeros((600, 600), dtype=np.uint8)
     mask[100:500, 100:500] = 255
     Image.fromarray(mask).save("mask.png")
-    for folder, number in (("healthy", 12), ("later", 2), ("new_recordings", 2)):
+    for folder, number in (("healthy", 12), ("later", 2), ("new_recordings", 2), ("recordings", 12)):
         Path(folder).mkdir()
         for place in range(number):
             hum = 3000 * np.sin(np.arange(64000) / 20 + rng.uniform(0, 6)) + 300 * rng.normal(size=64000)
