@@ -32,6 +32,7 @@ __all__ = [
     "TEMPORARY",
     "FolderKind",
     "cannot",
+    "check_json_depth",
     "file_table",
     "flush_folder",
     "folder_kind",
@@ -253,7 +254,7 @@ def read_json(path: Path, *, most: int = _JSON_BYTES) -> dict[str, Any]:
     """
     try:
         content = json.loads(read_bytes(path, most), parse_constant=_no_constant)
-        _check_depth(content)
+        check_json_depth(content)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise CheckpointError(
@@ -270,7 +271,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _check_depth(content: Any) -> None:
+def check_json_depth(content: Any) -> None:
+    """Refuse what is nested deeper than anything that is written here. Raises: RecursionError."""
     layer = [content]
     for _ in range(_JSON_DEPTH):
         layer = [

@@ -28,13 +28,13 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
+from oddwave.files import check_json_depth
 from oddwave.service.limits import Limits, ProblemError, safe_name
 
 __all__ = ["Uploads", "checked_json", "number_rows", "received"]
 
 _ENDINGS = {"text/csv": ".csv", "text/tab-separated-values": ".tsv", "text/plain": ".txt"}
 _FORMS = "multipart/form-data with files, JSON with 'columns', 'values' or 'items', or one file as the body"
-_JSON_DEPTH = 64
 
 
 class Uploads:
@@ -139,7 +139,7 @@ async def checked_json(request: Request) -> Any:
     body = await request.body()
     try:
         content = await run_in_threadpool(json.loads, body, parse_constant=_no_number)
-        _check_depth(content)
+        check_json_depth(content)
     except (ValueError, RecursionError) as error:
         detail = "nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         raise ProblemError(400, f"the body is no JSON that can be read ({detail:.200})") from None
@@ -148,21 +148,6 @@ async def checked_json(request: Request) -> Any:
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number: send null where a value is missing")
-
-
-def _check_depth(content: Any) -> None:
-    layer = [content]
-    for _ in range(_JSON_DEPTH):
-        layer = [
-            below
-            for value in layer
-            if isinstance(value, dict | list)
-            for below in (value.values() if isinstance(value, dict) else value)
-            if isinstance(below, dict | list)
-        ]
-        if not layer:
-            return
-    raise RecursionError
 
 
 def _write_table(name: str, table: Any, limits: Limits, uploads: Uploads) -> None:
