@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oddwave.errors import DataError
@@ -104,7 +104,17 @@ def test_names_that_begin_with_a_digit_stay_names():
     assert table.columns[0].is_text
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize(("spelled", "value"), [("1,000,000.00", 1e6), ("1 000 000,00", 1e6), ("12,345.5", 12345.5)])
+def test_marks_of_thousands_in_every_row_are_no_delimiters(delimiter, spelled, value):
+    rows = [["x", "v"], *([f"x{number}", spelled] for number in range(5))]
+    table = parse_text("".join(delimiter.join(row) + "\n" for row in rows), "x")
+    assert [column.name for column in table.columns] == ["x", "v"]
+    np.testing.assert_array_equal(table.columns[1].numbers, [value] * 5)
+
+
 @FEW
+@example([1e6] * 5)
 @given(st.lists(st.floats(-1e6, 1e6).map(lambda x: round(x, 2)), min_size=5, max_size=30))
 def test_separators_do_not_change_numbers(numbers):
     spelled = {

@@ -17,6 +17,7 @@ from oddwave.sources.series.dates import CLOCK_TEXT, is_date_text
 __all__ = ["Dialect", "Start", "find_start", "sniff_dialect"]
 
 _DELIMITERS = ("\t", ";", "|", ",", " ")  # in this order where several fit equally well; " " is any white space
+_NEVER_IN_NUMBERS = ("\t", ";", "|")
 _SPELLED = {"\\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "bar": "|", "space": " ", "whitespace": " "}
 _NO_DELIMITER = "\x1f"  # for files of one column
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
@@ -66,7 +67,10 @@ def sniff_dialect(sample: Sequence[str], delimiter: str | None = None, header: b
 
 
 def _fit_of(sample: Sequence[str], delimiter: str) -> float:
-    """Score a delimiter: the share of lines split into the same number (two or more) of cells, times usable cells."""
+    """Score a delimiter: the share of lines split into the same number (two or more) of cells, times usable cells.
+
+    One that never stands within a number and splits all lines alike comes before all that do not.
+    """
     rows = _sample_rows(sample, delimiter)
     if not rows:
         return 0.0
@@ -76,7 +80,9 @@ def _fit_of(sample: Sequence[str], delimiter: str) -> float:
     body = rows[1:] or rows
     cells = [cell for row in body for cell in row]
     usable = sum(_is_usable(cell) for cell in cells) / max(len(cells), 1)
-    return round(sum(len(row) == width for row in rows) / len(rows) * (0.01 + usable), 4)
+    agreeing = sum(len(row) == width for row in rows) / len(rows)
+    sure = agreeing == 1.0 and delimiter in _NEVER_IN_NUMBERS  # commas and spaces also stand within numbers: 1,000.00
+    return round(agreeing * (0.01 + usable), 4) + sure
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
