@@ -195,7 +195,8 @@ class ImageConfig(Frozen):
 
     `method` is "retrieval" (remembered patches, and a Gaussian per place: nothing is trained), or "denoiser", trained
     on the images themselves.
-    `augment` adds turned or mirrored copies of the training images: only for parts that may lie in any direction.
+    `augment` adds mirrored copies of the training images, copies turned by right angles, or rotated by every 22.5
+    degrees: only for parts that may lie in any direction.
     `foreground` is what a part that is found on a background is used for ("auto": marking regions off it; "on": nothing
     else counts).
     """
@@ -208,7 +209,7 @@ class ImageConfig(Frozen):
     )
     tile_overlap: float = Field(default=0.25, ge=0.0, le=0.99)
     foreground: Literal["auto", "off", "on"] = "auto"
-    augment: Annotated[tuple[Literal["mirror", "turn"], ...], Field(max_length=2)] = ()
+    augment: Annotated[tuple[Literal["mirror", "turn", "rotate"], ...], Field(max_length=3)] = ()
     max_images: int = Field(
         default=1000, ge=2, le=10_000_000, description="training images kept; more are thinned evenly"
     )

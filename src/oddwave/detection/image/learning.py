@@ -29,6 +29,7 @@ from oddwave.nets.unet import UNet
 from oddwave.progress import progress
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.position_gaussian import PositionGaussian
+from oddwave.tensors.image_turns import turned_copies
 from oddwave.training.adamw import AdamW
 from oddwave.training.draws import TensorSource
 from oddwave.training.loop import SECOND_FOLDER, STATE_FILE, TrainStep
@@ -134,7 +135,7 @@ def _look(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> t
     small: list[Tensor] = []
     pixels: list[Tensor] = []
     for own in squares:
-        for x in _turned(torch.from_numpy(own), terms.config.image.augment):
+        for x in turned_copies(torch.from_numpy(own), terms.config.image.augment):
             with terms.half_precision():
                 grid = terms.grid(x.to(terms.device).contiguous(memory_format=torch.channels_last))
             features.append(grid.half().cpu())
@@ -146,16 +147,6 @@ def _look(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> t
         raise DataError("there is no image to learn from: give a folder of normal images")
     nothing = torch.zeros(0)
     return torch.cat(features), torch.cat(small) if small else nothing, torch.cat(pixels) if pixels else nothing
-
-
-def _turned(x: Float[Tensor, "T C H W"], augment: tuple[str, ...]) -> Iterable[Tensor]:
-    """Yield the squares, and copies of them that are as normal as they are."""
-    turns = range(4) if "turn" in augment else range(1)
-    for turn in turns:
-        turned = torch.rot90(x, turn, (2, 3))
-        yield turned
-        if "mirror" in augment:
-            yield turned.flip(3)
 
 
 def _standardise(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Float[Tensor, "N D G G"]:
@@ -177,7 +168,7 @@ def _standardise(terms: MapTerms, features: Float[Tensor, "N D G G"]) -> Float[T
 def remember(terms: MapTerms, squares: Iterable[Float[np.ndarray, "T C H W"]]) -> None:
     """Add normal squares to the patch memory; scales, Gaussians and networks stay as they were learnt."""
     memory: Memory | None = terms.learnt.get("memory")
-    turned = (x for own in squares for x in _turned(torch.from_numpy(own), terms.config.image.augment))
+    turned = (x for own in squares for x in turned_copies(torch.from_numpy(own), terms.config.image.augment))
     blocks = [_features(terms, x) for x in turned] if memory is not None else []
     if memory is not None and blocks:
         patches, image, place = _pool(terms, torch.cat(blocks))

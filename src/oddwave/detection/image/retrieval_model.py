@@ -55,6 +55,7 @@ from oddwave.scoring.position_gaussian import PositionGaussian, held_out_distanc
 from oddwave.scoring.scorer import NearestDistance
 from oddwave.sources.image.items import ImageFailure, ImageItem
 from oddwave.tensors.image_frame import ImageFrame
+from oddwave.tensors.image_turns import turned_copies
 
 __all__ = ["Learnt", "RetrievalModel", "frozen_grid"]
 
@@ -234,20 +235,20 @@ class RetrievalModel:
 
     @torch.inference_mode()
     def look(self, items: Sequence[ImageItem], job: FitJob = QUIET, *, few: bool = False) -> Seen:
-        """Look at each image once; where they are `few`, at turned and mirrored copies too.
+        """Look at each image once; where they are `few`, at rotated and mirrored copies too.
 
         Raises: DataError for one that cannot be read, or for none.
         """
         none = NormalCopies(torch.zeros(0, dtype=torch.uint8))
         seen = Seen([], [], [], [], torch.zeros(0), np.zeros(0, np.int64), none)
-        augment = ("mirror", "turn") if few else self.config.image.augment
+        augment = ("mirror", "rotate") if few else self.config.image.augment
         features: list[Tensor] = []
         copies: list[Tensor] = []
         image: list[int] = []
         for number, item in enumerate(progress(items, "looking at the images", job.show_progress)):
             squares = self.cutter.cut(item.pixels())
             x = torch.from_numpy(squares.tensors)
-            for turned in _turned(x, augment):
+            for turned in turned_copies(x, augment):
                 for block in torch.split(turned, _BLOCK):
                     features.append(self._features(block))
                     image += [number] * len(block)
@@ -320,15 +321,6 @@ def frozen_grid(config: DetectorConfig) -> FeatureGrid:
     network = load_perceptual(maps.perceptual, None if maps.perceptual_path is None else Path(maps.perceptual_path))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return FeatureGrid(network, maps.grids[0], maps.taps, zero_border=True).to(chosen_device(config.device))
-
-
-def _turned(x: Float[Tensor, "T C S S"], augment: tuple[str, ...]) -> Iterator[Tensor]:
-    """Yield the squares, and copies of them that are as normal as they are."""
-    for turn in range(4) if "turn" in augment else range(1):
-        turned = torch.rot90(x, turn, (2, 3))
-        yield turned
-        if "mirror" in augment:
-            yield turned.flip(3)
 
 
 def _units(features: Float[Tensor, "N D G G"]) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
