@@ -1,12 +1,14 @@
 """The model by retrieval: what it remembers, what it finds and where, and what must not move its scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from oddwave.calibration.trimming import without_odd_blocks
 from oddwave.config import preset
-from oddwave.detection.series import retrieval_model
+from oddwave.detection.series import window_evidence
 from oddwave.detection.series.plan import plan_windows
 from oddwave.detection.series.retrieval_model import RetrievalModel
 from oddwave.detection.series.streams import Stream
@@ -60,10 +62,25 @@ def test_a_score_is_window_evidence_and_point_evidence(model, waves):
 def test_streams_and_blocks_beside_it_do_not_move_a_score(model, waves, monkeypatch):
     streams = [as_stream(waves(80, channels=2, seed=s), group=5 + s) for s in range(2)]
     together = model.score(streams)
-    monkeypatch.setattr(retrieval_model, "_BLOCK_VALUES", 1)
+    monkeypatch.setattr(window_evidence, "_TOGETHER", 1)  # each size and view by itself, not in one pass of the prior
+    for own, apart in zip(together, model.score(streams), strict=True):
+        np.testing.assert_array_equal(own.scores, apart.scores)
+    monkeypatch.setattr(window_evidence, "_BLOCK_VALUES", 1)
     for stream, own in zip(streams, together, strict=True):
         (alone,) = model.score([stream])
         np.testing.assert_allclose(alone.scores, own.scores, rtol=1e-4, atol=1e-4)
+
+
+def test_a_scorer_is_made_once_and_again_of_what_is_remembered_anew(tiny_config, training, waves):
+    model = built(tiny_config("series.window_sizes=[16]"), training)
+    model.fit(training)
+    before = model.scorer(model.sizes[0])
+    assert model.scorer(model.sizes[0]) is before
+    model.remember([as_stream(waves(100, channels=2, seed=9), group=3)])
+    after = model.scorer(model.sizes[0])
+    assert len(after.memory.windows) > len(before.memory.windows)
+    model.sizes[0].basis = replace(model.sizes[0].basis, log_odds=(1.0, 1.0))
+    assert model.scorer(model.sizes[0]).usual_odds.eq(1.0).all()
 
 
 @pytest.fixture(scope="module")

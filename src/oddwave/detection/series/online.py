@@ -10,7 +10,7 @@ and what stands in for missing values, is that of `points.py`. Read `oddwave/str
 Legend: n points, C channels, N windows, L points of a window's evidence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float, Int
 
 from oddwave.detection.series.points import filled_stretch, reach_ahead, row_reach
 from oddwave.detection.series.retrieval_model import RetrievalModel, seen_alone
-from oddwave.detection.series.retrieval_scorer import RetrievalScorer
 from oddwave.detection.series.size_memory import PRIOR_LENGTH
 from oddwave.detection.series.streams import Stream, WindowSet, cut_streams
+from oddwave.detection.series.window_evidence import Look
 from oddwave.detection.threads import one_thread
 from oddwave.tensors.series_scale import SeriesScaler
 from oddwave.tensors.series_windows import window_starts
@@ -43,12 +43,11 @@ class SettledPoints:
 
 
 class OnlineModel:
-    """A fitted model with its scorers made once, for any number of streams."""
+    """A fitted model and how its points are read, for any number of streams."""
 
     def __init__(self, model: RetrievalModel, scaler: SeriesScaler) -> None:
         self.model, self.scaler = model, scaler
         self.row_reach, self.reach = row_reach(scaler), reach_ahead(scaler)
-        self._scorers: dict[int, RetrievalScorer] = {}
 
     @property
     def longest(self) -> int:
@@ -64,12 +63,6 @@ class OnlineModel:
     def num_layers(self) -> int:
         """How many window sizes and views of the channels look at a stream."""
         return len(self.model.sizes)
-
-    def scorer(self, number: int) -> RetrievalScorer:
-        """Return the scorer of one window size and view."""
-        if number not in self._scorers:
-            self._scorers[number] = self.model.scorer(self.model.sizes[number])
-        return self._scorers[number]
 
 
 @dataclass(eq=False)
@@ -310,20 +303,24 @@ class OnlineStream:
 
 @one_thread()
 def advance(own: OnlineModel, streams: Sequence[OnlineStream]) -> None:
-    """Look at every window that has become whole in any of the streams, all of one size together."""
+    """Look at every window that has become whole in any of the streams, the prior at all of them in one pass."""
     stretches = [stretch for stream in streams for stretch in stream.stretches]
     for stretch in stretches:
         stretch.fill()
-    for number, memory in enumerate(own.model.sizes):
-        due = [(stretch, part) for stretch in stretches if (part := stretch.due(number)) is not None]
-        if not due:
-            continue
-        parts = seen_alone([part for _, part in due], memory.channels)
-        cut = cut_streams(parts, memory.window_size, memory.query_stride, length=PRIOR_LENGTH)
-        if not len(cut):
-            continue
-        cut = memory.bank.completed(cut, self_join=False, reach=memory.window_size)
-        windows, maps = own.model.window_evidence(own.scorer(number), memory, cut)
+    waiting: list[tuple[int, list[tuple[_Stretch, Stream]]]] = []
+
+    def looks() -> Iterator[Look]:
+        for number, memory in enumerate(own.model.sizes):
+            due = [(stretch, part) for stretch in stretches if (part := stretch.due(number)) is not None]
+            parts = seen_alone([part for _, part in due], memory.channels)
+            cut = cut_streams(parts, memory.window_size, memory.query_stride, length=PRIOR_LENGTH)
+            if len(cut):
+                waiting.append((number, due))
+                completed = memory.bank.completed(cut, self_join=False, reach=memory.window_size)
+                yield Look(own.model.scorer(memory), memory, completed)
+
+    for look, (windows, maps) in own.model.window_evidence(looks()):
+        number, due = waiting.pop(0)
         for place, (stretch, _) in enumerate(due):
-            rows: Bool[np.ndarray, " N"] = cut.stream == place
-            stretch.found[number].add(cut.starts[rows], windows[rows], maps[rows])
+            rows: Bool[np.ndarray, " N"] = look.cut.stream == place
+            stretch.found[number].add(look.cut.starts[rows], windows[rows], maps[rows])

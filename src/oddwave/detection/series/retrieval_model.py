@@ -10,16 +10,15 @@ door, `denoiser_model.py` for the other way: a denoiser trained on the data them
 Legend: n points, C channels, N windows, L points per window.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
@@ -29,7 +28,6 @@ from oddwave.detection.series.retrieval_scorer import Basis, RetrievalScorer
 from oddwave.detection.series.size_memory import PRIOR_LENGTH, SizeMemory
 from oddwave.detection.series.stream_scores import StreamScore, learnt_ranges, over_sizes, strongest
 from oddwave.detection.series.streams import (
-    ALIKE,
     Stream,
     WindowSet,
     cut_streams,
@@ -38,6 +36,7 @@ from oddwave.detection.series.streams import (
     points_from_windows,
     rare_channels,
 )
+from oddwave.detection.series.window_evidence import Found, Look, Tell, blocks, window_evidence
 from oddwave.detection.threads import one_thread
 from oddwave.errors import CheckpointError, DataError
 from oddwave.progress import Report, stage
@@ -50,19 +49,12 @@ from oddwave.training.loop import STATE_FILE
 __all__ = ["RetrievalModel", "seen_alone"]
 
 Layer = Mapping[str, list[Float[np.ndarray, " _"]]]  # of each stream: scores of its points, and their parts
-Tell = Callable[[int], None]
 
-_BLOCK_VALUES = 2**24  # of evidence held at once
-_EVIDENCE = 32  # values per point and channel of a block, about
 _MAX_MISSING_WINDOW, _MAX_MISSING_INSTANCE = 0.25, 0.5
 _TEMPERATURE = 1.0
 _MOST_ALONE = 16  # channels that are also looked at one by one
 _MOST_BASIS = 2048  # windows that what is usual is learnt from
 _MOST_ODDS = 256  # of them that the prior looks at
-
-
-def _untold(done: int) -> None:
-    pass
 
 
 def seen_alone(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Stream]:
@@ -73,8 +65,20 @@ def seen_alone(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Str
     return [replace(s, values=s.values[:, chosen], known=s.known[:, chosen]) for s in streams]
 
 
-def _further(report: Report, done: int, total: int, more: int) -> None:
-    report(min(done + more, total), total)
+def _untold(more: int) -> None:
+    pass
+
+
+def _telling(report: Report, total: int) -> Tell:
+    """Return what counts windows, and reports how many of them are done."""
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done = min(done + more, total)
+        report(done, total)
+
+    return tell
 
 
 @dataclass
@@ -142,17 +146,20 @@ class RetrievalModel:
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
         """
         layers: dict[tuple[int, ...], list[Layer]] = {}
-        total, done = sum(num_windows(streams, own.window_size, own.query_stride) for own in self.sizes), 0
+        total = sum(num_windows(streams, own.window_size, own.query_stride) for own in self.sizes)
         with stage("comparing windows", job.show_progress) as report:
-            for own in self.sizes:
-                seen = seen_alone(streams, own.channels)
-                cut, told = self._cut(own, seen, self_join=self_join), partial(_further, report, done, total)
-                if len(cut):
-                    exclusion = self.left_out(own) if self_join else 0
-                    found = self.window_evidence(self.scorer(own), own, cut, exclusion=exclusion, report=told)
-                    layers.setdefault(own.channels, []).append(self.on_points(own, found, cut, seen))
-                done += len(cut)
+            looks = self._looks(streams, self_join=self_join)
+            for look, found in self.window_evidence(looks, _telling(report, total)):
+                seen = seen_alone(streams, look.own.channels)
+                layers.setdefault(look.own.channels, []).append(self.on_points(look.own, found, look.cut, seen))
         return [self.over_views(layers, number, len(stream)) for number, stream in enumerate(streams)]
+
+    def _looks(self, streams: Sequence[Stream], *, self_join: bool) -> Iterator[Look]:
+        """Yield what each window size and view of the channels is to compare."""
+        for own in self.sizes:
+            cut = self._cut(own, seen_alone(streams, own.channels), self_join=self_join)
+            if len(cut):
+                yield Look(self.scorer(own), own, cut, self.left_out(own) if self_join else 0)
 
     @one_thread()
     def remember(self, streams: Sequence[Stream]) -> None:
@@ -185,13 +192,13 @@ class RetrievalModel:
         cut = self._completed(own, cut_streams(streams, size, max(1, size // 2), length=self._length), self_join=False)
         scorer = self.scorer(own)
         with torch.inference_mode():
-            blocks = [
+            normal = [
                 scorer.normal(x, scorer.memory(x, groups, starts)).cpu().numpy()
-                for x, _, groups, starts, _ in self._blocks(own, cut)
+                for x, _, groups, starts, _ in blocks(own, cut, self.device)
             ]
-        if not blocks:
+        if not normal:
             return [np.full_like(stream.values, np.nan) for stream in streams]
-        windows = resample_windows(np.concatenate(blocks), size)
+        windows = resample_windows(np.concatenate(normal), size)
         return [
             join_windows(windows[cut.stream == number], cut.local_starts[cut.stream == number], len(stream))
             for number, stream in enumerate(streams)
@@ -217,9 +224,12 @@ class RetrievalModel:
         return own.window_size if self.plan.panel else max(self.plan.sizes)
 
     def scorer(self, own: SizeMemory) -> RetrievalScorer:
-        """Return the scorer of a window size. Raises: AssertionError before what is usual was learnt."""
+        """Return the scorer of a window size, made once. Raises: AssertionError before what is usual was learnt."""
         assert own.basis is not None
-        return self._scorer(own, own.basis)
+        made_of = (own.memory, own.basis, own.resolution, own.spaces, self.prior, self.config.device)
+        if own.made is None or any(one is not other for one, other in zip(own.made[0], made_of, strict=True)):
+            own.made = (made_of, self._scorer(own, own.basis))
+        return own.made[1]
 
     def _scorer(self, own: SizeMemory, basis: Basis) -> RetrievalScorer:
         spaces = {name: NearestDistance(memory) for name, memory in own.spaces.items()}
@@ -271,7 +281,7 @@ class RetrievalModel:
         residuals, odds, lively = [], [], []
         every = max(1, len(kept) // _MOST_ODDS)
         with torch.inference_mode():
-            for x, vectors, groups, starts, rows in self._blocks(own, cut.take(kept)):
+            for x, vectors, groups, starts, rows in blocks(own, cut.take(kept), self.device):
                 found = scorer.memory(x, groups, starts, exclusion)
                 for name, values in scorer.distance(found, vectors, groups, starts, exclusion).items():
                     distances.setdefault(name, []).append(values.cpu().numpy())
@@ -282,45 +292,14 @@ class RetrievalModel:
         usual = {name: np.concatenate(v) for name, v in distances.items()}
         return Basis.fit(usual, *(np.concatenate(parts) for parts in (residuals, odds, lively)))
 
-    def _blocks(
-        self, own: SizeMemory, cut: WindowSet
-    ) -> Iterator[tuple[Tensor, dict[str, Tensor], Tensor, Tensor, slice]]:
-        """Yield windows, their vectors, groups and starts as tensors, as many at once as bounded memory holds."""
-        step = max(ALIKE, _BLOCK_VALUES // (len(own.channels) * PRIOR_LENGTH * _EVIDENCE) // ALIKE * ALIKE)
-        for first in range(0, len(cut), step):
-            rows = slice(first, first + step)
-            parts = (resample_windows(cut.windows[rows], PRIOR_LENGTH), cut.groups[rows], cut.starts[rows])
-            x, groups, starts = (torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)
-            vectors = {name: values.to(self.device) for name, values in own.vectors(cut.windows[rows]).items()}
-            yield x.float(), vectors, groups, starts, rows
-
-    def window_evidence(
-        self, scorer: RetrievalScorer, own: SizeMemory, cut: WindowSet, *, exclusion: int = 0, report: Tell = _untold
-    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]]:
-        """Return the window and the point evidence of completed windows; it depends on no other window beside them.
-
-        Matrix products round alike in whole groups of rows: the last group is filled up.
-        """
-        windows, maps = np.zeros(len(cut)), np.zeros((len(cut), PRIOR_LENGTH), np.float32)
-        with torch.inference_mode():
-            for x, vectors, groups, starts, rows in self._blocks(own, cut):
-                count = len(x)
-                more = torch.arange(count + -count % ALIKE).clamp(max=count - 1)
-                whole = {name: values[more] for name, values in vectors.items()}
-                found = scorer(x[more], whole, groups[more], starts[more], exclusion)
-                windows[rows], maps[rows] = found.score[:count].cpu().numpy(), found.map[:count].cpu().numpy()
-                report(rows.start + count)
-        if not (np.isfinite(windows).all() and np.isfinite(maps).all()):
-            raise DataError(
-                "a score is not finite: the data hold values that cannot be computed with, or the model is damaged "
-                "(see `oddwave verify`)"
-            )
-        return windows, maps
+    def window_evidence(self, looks: Iterable[Look], tell: Tell = _untold) -> Iterator[tuple[Look, Found]]:
+        """Yield the window and the point evidence of each look. Raises: DataError where it is not finite."""
+        return window_evidence(looks, self.prior, self.device, tell)
 
     def on_points(
         self,
         own: SizeMemory,
-        found: tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N L"]],
+        found: Found,
         cut: WindowSet,
         streams: Sequence[Stream],
     ) -> Layer:

@@ -22,7 +22,7 @@ Legend: N windows, M remembered ones, C channels, L points of a window, D dimens
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from oddwave.scoring.prior import Prior, normal_windows
 from oddwave.scoring.retrieval import Evidence, Retrieved, WindowMemory, evidence
 from oddwave.scoring.scorer import NearestDistance, PartScores
 
-__all__ = ["Basis", "RetrievalScorer"]
+__all__ = ["Basis", "RetrievalScorer", "Seen"]
 
 _PRIOR_WEIGHT, _RESIDUAL_WEIGHT, _QUIET_WEIGHT = 0.4, 0.5, 2.0
 _TOP_POINTS = 8
@@ -103,6 +103,16 @@ def _usual(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return centre, max(float(values.std()), _RELATIVE_FLOOR * centre, _FLOOR)
 
 
+class Seen(NamedTuple):
+    """What the memory says of windows, before the prior, which is to judge the `evidence` of the `chosen` channels."""
+
+    x: Float[Tensor, "N C L"]
+    distance: Float[Tensor, " N"]
+    away: Float[Tensor, "N C L"]
+    chosen: Int[Tensor, "N c"] | None
+    evidence: Float[Tensor, "N c F L"] | None
+
+
 class RetrievalScorer(nn.Module):
     """Windows of one size to window and point evidence: `PartScores(score = W, map = P, groups)`.
 
@@ -146,11 +156,31 @@ class RetrievalScorer(nn.Module):
         exclusion: int = 0,
     ) -> PartScores:
         """Score windows; with `exclusion`, against others than those that begin near them in their group."""
+        seen = self.seen(x, vectors, groups, starts, exclusion)
+        return self.judged(seen, None if seen.evidence is None else self.prior(seen.evidence).log_odds)
+
+    def seen(
+        self,
+        x: Float[Tensor, "N C L"],
+        vectors: Mapping[str, Float[Tensor, "N D"]],
+        groups: Int[Tensor, " N"],
+        starts: Int[Tensor, " N"],
+        exclusion: int = 0,
+    ) -> Seen:
+        """Return the first half of `forward`: the prior may judge the evidence of several scorers in one pass."""
         found = self.memory(x, groups, starts, exclusion)
         distance = self._standardised(self.distance(found, vectors, groups, starts, exclusion))
         if self.spaces:
+            return Seen(x, distance, torch.zeros_like(x), None, None)
+        chosen, own, _ = self._looked_at(x, found)
+        return Seen(x, distance, self.residual(x, found), chosen, own.x)
+
+    def judged(self, seen: Seen, odds: Float[Tensor, "N c L"] | None) -> PartScores:
+        """Return the second half of `forward`, from the prior's log-odds of the evidence."""
+        x, distance, away = seen.x, seen.distance, seen.away
+        if odds is None:
             return PartScores(distance, torch.zeros_like(x[:, 0]), {"memory": distance})
-        away, odds = self.residual(x, found), self.log_odds(x, found)
+        odds = _of_all_channels(x, seen.chosen, odds)
         same = away.amax((1, 2), keepdim=True) <= _ROUNDING  # as all of its neighbours: then no point stands out
         log_odds = (torch.where(same, odds.mean(2, keepdim=True), odds) - self.usual_odds).amax(1)
         residual = torch.asinh((away - self.residual_centre) / self.residual_unit).amax(1)
@@ -203,10 +233,7 @@ class RetrievalScorer(nn.Module):
     def log_odds(self, x: Float[Tensor, "N C L"], found: Retrieved) -> Float[Tensor, "N C L"]:
         """Return the prior's log-odds that a point was changed, channel by channel."""
         chosen, own, _ = self._looked_at(x, found)
-        odds: Tensor = self.prior(own.x).log_odds
-        if chosen is None:
-            return odds
-        return torch.full_like(x, _LOWEST_ODDS).scatter(1, chosen[..., None].expand_as(odds), odds)
+        return _of_all_channels(x, chosen, self.prior(own.x).log_odds)
 
     def normal(self, x: Float[Tensor, "N C L"], found: Retrieved) -> Float[Tensor, "N C L"]:
         """Return the normal version of windows; of channels that the prior passes over, the neighbours' mean."""
@@ -240,3 +267,12 @@ class RetrievalScorer(nn.Module):
             ),
             whole,
         )
+
+
+def _of_all_channels(
+    x: Float[Tensor, "N C L"], chosen: Int[Tensor, "N c"] | None, odds: Float[Tensor, "N c L"]
+) -> Float[Tensor, "N C L"]:
+    """Return the log-odds of all channels: the lowest of those that the prior passed over."""
+    if chosen is None:
+        return odds
+    return torch.full_like(x, _LOWEST_ODDS).scatter(1, chosen[..., None].expand_as(odds), odds)

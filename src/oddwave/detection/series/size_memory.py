@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from oddwave.detection.series.missing_values import Bank
-from oddwave.detection.series.retrieval_scorer import Basis
+from oddwave.detection.series.retrieval_scorer import Basis, RetrievalScorer
 from oddwave.detection.series.streams import WindowSet
 from oddwave.scoring.memory import Memory
 from oddwave.scoring.retrieval import WindowMemory
@@ -31,7 +31,10 @@ _MOST_STEPS = 400  # different values of a channel that count as quantised
 
 @dataclass
 class SizeMemory:
-    """What is remembered of one window size of some channels, and what lends missing values."""
+    """What is remembered of one window size of some channels, and what lends missing values.
+
+    `made` is the scorer that was made of it last, and what it was made of.
+    """
 
     window_size: int
     stride: int
@@ -42,6 +45,7 @@ class SizeMemory:
     resolution: Tensor = field(default_factory=lambda: torch.zeros(0))
     convolutions: RandomConvolutions | None = None  # of a panel
     spaces: dict[str, Memory] = field(default_factory=dict)
+    made: tuple[tuple[object, ...], RetrievalScorer] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def query_stride(self) -> int:
