@@ -64,6 +64,7 @@ class Calibration:
     source: str
     judges_itself: bool = False
     _thresholds: dict[tuple[Rule, int], float] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tails: dict[int, Tail | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what would judge silently wrong."""
@@ -149,7 +150,7 @@ class Calibration:
         if rule.alpha >= floor * (1.0 - _ROUNDING):
             return p_value <= rule.alpha * (1.0 + _ROUNDING)
         blocks = self._maxima(peak)
-        tail = Tail.fit(blocks, num_blocks)
+        tail = self._tail(blocks, num_blocks)
         if tail is None:
             return len(blocks) > 0 and peak > 2.0 * blocks.max() - blocks.min()
         return p_value <= floor * (1.0 + _ROUNDING) and tail.verdict(peak, num_blocks) <= rule.alpha
@@ -169,7 +170,7 @@ class Calibration:
             num_normals=len(blocks),
             num_as_high=reached,
         )
-        tail = Tail.fit(blocks, num_blocks)
+        tail = self._tail(blocks, num_blocks)
         if tail is None:
             return own
         p_value = self.event_p_value(peak, num_blocks)
@@ -201,10 +202,18 @@ class Calibration:
         exact = threshold_of(np.sort(maxima)[::-1], rule.alpha)  # type: ignore[arg-type]
         if np.isfinite(exact) or (self.block_size == 1 and num_blocks == 1):
             return exact
-        highest, tail = float(self.blocks.max()), Tail.fit(self.blocks, num_blocks)
+        highest, tail = float(self.blocks.max()), self._tail(self.blocks, num_blocks)
         if tail is None:
             return 2.0 * highest - float(self.blocks.min())
         return float(max(np.nextafter(highest, np.inf), tail.score(rule.alpha, num_blocks)))
+
+    def _tail(self, blocks: Float[np.ndarray, " b"], num_blocks: int) -> Tail | None:
+        """Return the tail of these maxima: that of all of them is fitted once."""
+        if blocks is not self.blocks:
+            return Tail.fit(blocks, num_blocks)
+        if num_blocks not in self._tails:
+            self._tails[num_blocks] = Tail.fit(blocks, num_blocks)
+        return self._tails[num_blocks]
 
     def _maxima(self, peak: float, num_blocks: int = 1) -> Float[np.ndarray, " b"]:
         """Return the maxima of normal stretches, without this very peak and its neighbours: no block judges itself.
