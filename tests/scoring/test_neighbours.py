@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from oddwave.scoring import neighbours
-from oddwave.scoring.neighbours import Apart, nearest
+from oddwave.scoring.neighbours import Apart, coreset, nearest
 
 RNG = np.random.default_rng(0)
 ITEMS, QUERIES = RNG.normal(size=(300, 12)), RNG.normal(size=(80, 12))
@@ -53,3 +53,28 @@ def test_near_twins_far_from_the_origin_are_told_apart_where_distances_are_exact
 
 def test_without_queries_there_is_nothing():
     assert nearest(QUERIES[:0], ITEMS, 3).distance.shape == (0, 3)
+
+
+def one_by_one(vectors, size, seed, first=()):
+    """Choose the farthest row again and again, looking at all rows each time."""
+    chosen = list(first) or [np.random.default_rng(seed).integers(len(vectors))]
+    while len(chosen) < size:
+        away = np.linalg.norm(vectors[:, None] - vectors[chosen], axis=2).min(1)
+        chosen.append(int(away.argmax()))
+    return sorted(chosen)
+
+
+@pytest.mark.parametrize("candidates", [1, 5, 40, 500])
+@pytest.mark.parametrize("first", [(), (3, 50, 7)])
+def test_rounds_choose_what_looking_at_all_rows_each_time_does(monkeypatch, candidates, first):
+    monkeypatch.setattr(neighbours, "_CANDIDATES", candidates)
+    monkeypatch.setattr(neighbours, "_NEAR_VALUES", 64)
+    vectors = np.random.default_rng(4).normal(size=(300, 5)).astype(np.float32)
+    vectors[:100] /= 8.0  # a dense part, of which few are chosen
+    found = coreset(vectors, 80, seed=2, first=np.array(first, int))
+    assert found.tolist() == one_by_one(vectors, 80, 2, first)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 39, 40])
+def test_rows_that_are_all_alike_are_chosen_once_each(size):
+    assert len(np.unique(coreset(np.ones((40, 3), np.float32), size))) == size

@@ -6,11 +6,9 @@ from importlib.resources import files
 import pytest
 import torch
 
-from oddwave.diffusion.schedule import make_schedule
-from oddwave.scoring.prior import BLIND, PriorSays, load_prior, noisy, normal_windows, prior_sha256
+from oddwave.scoring.prior import PriorSays, load_prior, normal_windows, prior_sha256
 from oddwave.scoring.retrieval import NUM_EVIDENCE, Evidence
 
-ALPHAS = make_schedule("linear", 1000).alphas_cumprod.float()
 LENGTH = 64
 
 
@@ -59,22 +57,6 @@ def test_the_noise_level_is_heard():
     assert torch.equal(none, zero)
     torch.testing.assert_close(much[0], none[0], rtol=1e-4, atol=1e-4)
     assert (much[1] - none[1]).abs().max() > 1e-3
-
-
-def test_noise_hides_the_window_and_what_tells_of_it():
-    x, other = windows(3, 2), windows(3, 2, seed=1)
-    t, noise = torch.tensor([0, 300, 999]), torch.randn(3, 2, LENGTH, generator=torch.Generator().manual_seed(2))
-    found = noisy(x, t, noise, ALPHAS)
-    assert torch.equal(found[0], x[0])
-    assert (found[1:, :, BLIND] == 0.0).all()
-    kept = ALPHAS[300]
-    torch.testing.assert_close(found[1, :, 0], kept.sqrt() * x[1, :, 0] + (1 - kept).sqrt() * noise[1])
-    shown = [own for own in range(NUM_EVIDENCE) if own not in (0, *BLIND)]
-    assert torch.equal(found[:, :, shown], x[:, :, shown])
-    hidden = x.clone()
-    hidden[:, :, list(BLIND)] = other[:, :, list(BLIND)]
-    assert torch.equal(noisy(hidden, t, noise, ALPHAS)[1:], found[1:])  # what is hidden has no say
-    assert torch.equal(x, windows(3, 2))
 
 
 def test_a_normal_window_is_in_the_windows_own_units():

@@ -1,20 +1,17 @@
-"""Gaussians: covariances, what whitens them, and the Mahalanobis distance.
+"""Gaussians: covariances, and what whitens them.
 
     d(x)^2 = (x - mu)^T Sigma^-1 (x - mu) = |W^T (x - mu)|^2        for every W with W W^T = Sigma^-1
 
 A distance through a factor is a norm and cannot turn negative. Of the factors, the triangular one is the quickest to
-find for many small matrices; the symmetric one turns nothing, so that a network can learn on what it whitens. Read
-`position_gaussian.py` next, which has a Gaussian at every place of a grid.
+find for many small matrices. Read `position_gaussian.py` next, which has a Gaussian at every place of a grid.
 
 Legend: P Gaussians, N vectors of each, D dimensions.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
-__all__ = ["inverse_factor", "inverse_root", "mahalanobis", "mean_and_covariance"]
+__all__ = ["inverse_factor", "mean_and_covariance"]
 
 
 def mean_and_covariance(
@@ -34,18 +31,3 @@ def inverse_factor(covariance: Float[np.ndarray, "*P D D"]) -> Float[np.ndarray,
     # numpy's, not torch's: batches of inverses fail in some builds of torch's BLAS with several threads
     factor: np.ndarray = np.linalg.cholesky(np.linalg.inv(covariance.astype(np.float64)))
     return factor
-
-
-def inverse_root(covariance: Float[Tensor, "D D"], *, ridge: float = 0.0, floor: float = 0.0) -> Float[Tensor, "D D"]:
-    """Return the symmetric W with W W = (C + ridge I)^-1, in C's own precision.
-
-    Variances below `floor` are raised to it first: no direction is enlarged beyond what the floor allows.
-    """
-    variances, directions = torch.linalg.eigh(covariance)
-    root: Tensor = (directions * (variances.clamp(min=floor) + ridge).rsqrt()) @ directions.T
-    return root
-
-
-def mahalanobis(away: Float[Tensor, "P N D"], factor: Float[Tensor, "P D D"]) -> Float[Tensor, "P N"]:
-    """Return |W^T (x - mu)| for each difference `away` = x - mu."""
-    return (away @ factor).square().sum(2).sqrt()

@@ -17,6 +17,7 @@ __all__ = ["Apart", "Neighbours", "coreset", "nearest", "projected"]
 
 _BLOCK_ROWS, _BLOCK_VALUES = 1024, 2**23  # queries and distances held at once
 _PROJECTED = 32
+_CANDIDATES, _NEAR_VALUES = 2048, 2**19  # rows that a round looks at, distances held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +104,7 @@ def coreset(
     The rows `first` are chosen already, and stay.
 
     Distances are taken in a random projection to 32 dimensions (Johnson-Lindenstrauss), which makes it O(N size) cheap.
+    All rows are looked at in rounds: until the farthest of them are nearer than all others were, only those need be.
     Source: Sener and Savarese 2018 (greedy k-centre), as used for memories by PatchCore (Roth et al. 2022).
     """
     num = len(vectors)
@@ -110,20 +112,52 @@ def coreset(
         return np.arange(num)
     rng = np.random.default_rng(seed)
     vectors = _projected(vectors, rng)
-    given = np.array([rng.integers(num)]) if first is None or not len(first) else first[:size]
-    chosen = np.empty(size, np.int64)
-    chosen[: len(given)] = given
+    given = (np.array([rng.integers(num)]) if first is None or not len(first) else first)[:size]
     farthest = np.full(num, np.inf, np.float32)
     if len(given) > 1:
         farthest = np.square(nearest(vectors, vectors[given[:-1]], 1).distance[:, 0])
         farthest[given] = -np.inf
-    squares = np.square(vectors).sum(1)
-    for i in range(len(given), size):
-        last = chosen[i - 1]
-        np.minimum(farthest, squares - 2.0 * vectors @ vectors[last] + squares[last], out=farthest)
-        farthest[last] = -np.inf  # never again, however the rest rounds
-        chosen[i] = int(np.argmax(farthest))
-    return np.sort(chosen)
+    chosen, latest = list(given), given[-1:]
+    squares, turned = np.square(vectors).sum(1), np.ascontiguousarray(vectors.T)
+    while len(chosen) < size:
+        _approach(farthest, turned, squares, latest)
+        some = np.sort(np.argpartition(farthest, max(0, num - _CANDIDATES))[-_CANDIDATES:])
+        latest = some[_farthest_of(vectors[some], farthest[some], size - len(chosen))]
+        chosen.extend(latest)
+    return np.sort(np.array(chosen, np.int64))
+
+
+def _approach(
+    farthest: Float[np.ndarray, " N"],
+    turned: Float[np.ndarray, "D N"],
+    squares: Float[np.ndarray, " N"],
+    rows: np.ndarray,
+) -> None:
+    """Take these rows into account in all squared distances to the nearest chosen row; they are never chosen again."""
+    doubled, own = -2.0 * turned[:, rows].T, squares[rows, None]
+    step = max(1, _NEAR_VALUES // len(rows))
+    for first in range(0, len(farthest), step):
+        block = slice(first, first + step)
+        squared = doubled @ turned[:, block]
+        squared += own
+        np.minimum(farthest[block], squared.min(0) + squares[block], out=farthest[block])
+    farthest[rows] = -np.inf
+
+
+def _farthest_of(
+    vectors: Float[np.ndarray, "n D"], farthest: Float[np.ndarray, " n"], most: int
+) -> Int[np.ndarray, " m"]:
+    """Choose of some rows the farthest, one after the other, while no row outside of them can be farther."""
+    found: list[int] = []
+    limit, squares = farthest.min(), np.square(vectors).sum(1)
+    while len(found) < min(most, len(vectors)):
+        last = int(farthest.argmax())
+        if found and farthest[last] < limit:
+            break
+        found.append(last)
+        farthest = np.minimum(farthest, squares - 2.0 * (vectors @ vectors[last]) + squares[last])
+        farthest[last] = -np.inf
+    return np.array(found, np.int64)
 
 
 def projected(vectors: Float[np.ndarray, "N D"], seed: int = 0) -> Float[np.ndarray, "N d"]:

@@ -7,7 +7,7 @@ A nearest-neighbour distance says how far a window lies from others; it does not
 *these* neighbours. The network has learnt that, once, on synthetic streams (`lab/prior/train.py`; `make prior`), and
 is trained on nothing of the user's. Points are told in the evidence's units, through arsinh: z = arsinh((x - m) / s).
 
-Read `retrieval.py` first. Legend: N windows, C channels, L points, F channels of evidence, T steps of the schedule.
+Read `retrieval.py` first. Legend: N windows, C channels, L points, F channels of evidence.
 """
 
 import hashlib
@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from oddwave.nets.unet import UNet
 from oddwave.scoring.retrieval import NUM_EVIDENCE, Evidence
 
-__all__ = ["BLIND", "Prior", "PriorSays", "load_prior", "noisy", "normal_windows", "prior_sha256"]
+__all__ = ["Prior", "PriorSays", "load_prior", "normal_windows", "prior_sha256"]
 
-BLIND = (2, 3, 4, 6, 8, 9, 10, 11)  # what tells of the window itself: not seen beside a noisy one
 _LOG_VARIANCE = 8.0
 _NETWORK = {"base_channels": 24, "channel_mult": (1, 2, 4), "max_tokens": 64}
 _BATCH = 1024
@@ -57,23 +56,6 @@ class Prior(nn.Module):
         ]
         mean, log_variance, log_odds = torch.cat(out).view(num, channels, 3, length).unbind(2)
         return PriorSays(mean, log_variance.clamp(-_LOG_VARIANCE, _LOG_VARIANCE), log_odds)
-
-
-def noisy(
-    x: Float[Tensor, "N C F L"],
-    t: Int[Tensor, " N"],
-    noise: Float[Tensor, "N C L"],
-    alphas_cumprod: Float[Tensor, " T"],
-) -> Float[Tensor, "N C F L"]:
-    """Return the evidence beside noisy windows: z_t = sqrt(a_t) z_0 + sqrt(1 - a_t) noise, and nothing that tells z_0.
-
-    Windows with t = 0 stay as they are.
-    """
-    kept = alphas_cumprod[t][:, None, None]
-    result = x.clone()
-    result[:, :, BLIND] = 0.0
-    result[:, :, 0] = kept.sqrt() * x[:, :, 0] + (1.0 - kept).sqrt() * noise
-    return torch.where((t > 0)[:, None, None, None], result, x)
 
 
 def normal_windows(says: PriorSays, seen: Evidence) -> Float[Tensor, "N C L"]:

@@ -90,6 +90,7 @@ class RetrievalModel:
     learnt: Learnt | None = None
     foreground: Foreground | None = None
     evidence: dict[str, Any] = field(default_factory=dict)
+    _made: tuple[tuple[object, ...], RetrievalScorer] | None = field(default=None, init=False, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -109,14 +110,20 @@ class RetrievalModel:
 
     @property
     def scorer(self) -> RetrievalScorer:
-        """The scorer of what has been learnt."""
+        """The scorer of what has been learnt, made once."""
         assert self.learnt is not None
+        made_of = (self.learnt, self.config, self.grid)
+        if self._made is None or any(one is not other for one, other in zip(self._made[0], made_of, strict=True)):
+            self._made = (made_of, self._new_scorer(self.learnt))
+        return self._made[1]
+
+    def _new_scorer(self, learnt: Learnt) -> RetrievalScorer:
         return RetrievalScorer(
             self.grid,
-            (self.learnt.centre, self.learnt.scale),
-            self.learnt.memory,
-            self.learnt.gaussian,
-            self.learnt.usual,
+            (learnt.centre, learnt.scale),
+            learnt.memory,
+            learnt.gaussian,
+            learnt.usual,
             place_grid=self.config.maps.grids[1],
             top_share=self.top_share,
         ).to(self.device)

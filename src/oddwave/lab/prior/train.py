@@ -25,8 +25,9 @@ from oddwave.diffusion.schedule import make_schedule
 from oddwave.files import write_bytes_atomic
 from oddwave.lab.metrics import auroc
 from oddwave.lab.prior.examples import Examples, Step, step_examples
+from oddwave.lab.prior.noise import noisy
 from oddwave.nets.blocks import seeded_draws
-from oddwave.scoring.prior import Prior, PriorSays, noisy
+from oddwave.scoring.prior import Prior, PriorSays
 from oddwave.training.checkpoint import load_training_state, save_training_state, tensor_bytes
 from oddwave.training.ema import Ema
 from oddwave.training.minimise import Descent, warm_cosine

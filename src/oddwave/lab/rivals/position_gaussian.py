@@ -23,7 +23,8 @@ import torch
 from jaxtyping import Float
 
 from oddwave.lab.rivals.image_base import GridBaseline, Images
-from oddwave.scoring.gaussian import inverse_factor, mahalanobis
+from oddwave.lab.rivals.whitening import mahalanobis
+from oddwave.scoring.gaussian import inverse_factor
 
 __all__ = ["PaDiM"]
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from oddwave.errors import ConfigError
 from oddwave.lab.rivals.learned.method import LearnedMethod
-from oddwave.scoring.gaussian import inverse_root
+from oddwave.lab.rivals.whitening import inverse_root
 
 __all__ = ["DiffusionTimeMethod", "TrainedTimeMethod", "Whitening", "as_maps", "as_vectors"]
 

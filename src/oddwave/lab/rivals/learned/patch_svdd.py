@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from oddwave.errors import ShapeError
 from oddwave.lab.rivals.learned.method import LearnedMethod
-from oddwave.scoring.gaussian import inverse_root
+from oddwave.lab.rivals.whitening import inverse_root
 from oddwave.scoring.neighbours import nearest
 
 __all__ = ["PatchEncoder", "PatchSVDD", "Size", "neighbouring_patches", "spread_codes", "whitening_of"]
