@@ -142,6 +142,7 @@ class Detector:
         note: str = "",
         alpha: float | None = None,
         threshold: float | None = None,
+        show_progress: bool = False,
     ) -> "Mark":
         """Say of a finding whether it was a "false-alarm", "real" or "unsure"; `undo_feedback` takes it back.
 
@@ -158,8 +159,8 @@ class Detector:
         """
         from oddwave.detection.feedback import give_feedback
 
-        asked = Asked(alpha, threshold)
-        return give_feedback(self.inner, source, verdict=verdict, item=item, event=event, note=note, asked=asked)
+        finding: dict[str, Any] = {"item": item, "event": event, "asked": Asked(alpha, threshold)}
+        return give_feedback(self.inner, source, verdict=verdict, note=note, show_progress=show_progress, **finding)
 
     def undo_feedback(self, number: int) -> "Mark":
         """Take feedback back: all scores are to the last bit what they were without. Raises: DataError, ConfigError."""

@@ -215,6 +215,12 @@ class SeriesResult(Judged):
     error: str = ""
     strength: Strength = UNKNOWN  # of the item as a whole
 
+    @property
+    def p_value(self) -> float:
+        """The p-value of its strongest event, among blocks; without one that of its highest score; NaN if unjudged."""
+        of_events = min((event.p_value for event in self.events), default=None)
+        return super().p_value if of_events is None else of_events
+
     @classmethod
     def unread(cls, identifier: str, error: str, channel_names: tuple[str, ...] = ()) -> "SeriesResult":
         """Return the record of a series that could not be read: one point without a score, and why."""

@@ -143,7 +143,7 @@ def test_options_of_series_are_refused_by_name_elsewhere(modality: str, kind: st
 # Streams and statuses
 
 
-@pytest.mark.parametrize("command", ["detect", "score"])
+@pytest.mark.parametrize("command", [pytest.param("detect", marks=pytest.mark.slow), "score"])
 def test_json_alone_is_on_standard_output(folder: Path, tmp_path: Path, command: str) -> None:
     head = ["score", folder / "model"] if command == "score" else ["detect"]
     more = ["-q"] if command == "score" else TINY

@@ -34,7 +34,7 @@ def detector(tiny_config, waves):
 @pytest.mark.parametrize(
     ("first", "rows"),
     [
-        pytest.param(first, rows, marks=[pytest.mark.slow] * (first != 80 and rows not in (12, 100)))
+        pytest.param(first, rows, marks=[pytest.mark.slow] * (rows not in (12, 100) if first == 80 else rows != 12))
         for first in (0, 80, -1)
         for rows in (1, 8, 12, 40, 100, 200)
     ],
@@ -111,7 +111,7 @@ def test_detecting_judges_what_stands_beside_a_missing_channel(tiny_config, wave
     assert any("channel_1: no data from point 100 to point 299" in line for line in result.not_monitored)
 
 
-@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("later", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_channel_without_values_in_training_never_counts(tiny_config, waves, later):
     train, new = waves(300, channels=2), waves(200, channels=2, seed=1)
     train[:, 1] = np.nan

@@ -35,7 +35,7 @@ EVERY = {"series": BASELINES, "images": IMAGE_BASELINES, "clips": CLIP_BASELINES
 CLASSES = [(kind, name) for kind, baselines in EVERY.items() for name in baselines]
 RELATIVES = {
     *("matrix_profile", "autoformer", "ddad", "imdiffusion", "dte_inverse_gamma", "plain_ddpm"),
-    *("anogan", "addm", "deco_diff", "diffusionad", "invad", "mdps"),
+    *("anogan", "addm", "deco_diff", "diffusionad", "invad", "mdps", "diffad"),
 }
 TINY_IMAGES = (
     "training.num_steps=4",

@@ -54,7 +54,7 @@ def test_a_panel_is_compared_with_the_rest_of_itself(name, beats):
     assert scores[7] > np.median(scores)
 
 
-@pytest.mark.parametrize("kind", ["stream", "panel", "streams"])
+@pytest.mark.parametrize("kind", [pytest.param("stream", marks=pytest.mark.slow), "panel", "streams"])
 def test_the_detector_compares_data_with_the_rest_of_themselves(kind, tiny_config, waves, beats):
     detector, rng = Detector(tiny_config("calibration.alpha=0.2")), np.random.default_rng(2)
     if kind == "panel":

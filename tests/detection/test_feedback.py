@@ -77,10 +77,10 @@ def test_a_false_alarm_silences_its_kind_and_nothing_else(detector, today):
 def test_a_marked_stretch_is_silent_even_where_each_channel_looks_normal(preset_of_two):
     detector, values = preset_of_two
     values = values.copy()
-    values[300:360, 0] = values[372:432, 0]  # a level of another hour, beside the other channel's own
+    values[150:180, 0] = values[186:216, 0]  # a level of another hour, beside the other channel's own
     (event,) = events_of(detector, values)[:1]
-    assert event.start < 360
-    assert event.end >= 300
+    assert event.start < 180
+    assert event.end >= 150
     before = detector.decision_function(values)
     mark = detector.feedback(values, verdict="false-alarm", event=1, threshold=ABOVE)
     assert mark.score_after < ABOVE / 2
@@ -92,10 +92,10 @@ def test_a_marked_stretch_is_silent_even_where_each_channel_looks_normal(preset_
 @pytest.fixture(scope="module")
 def preset_of_two():
     def two(n, seed):
-        rng, wave = np.random.default_rng(seed), 2 * np.pi * np.arange(n) / 144
+        rng, wave = np.random.default_rng(seed), 2 * np.pi * np.arange(n) / 72
         return np.stack([np.sin(wave), np.sin(wave + 1)], 1) + rng.normal(0, 0.03, (n, 2))
 
-    return Detector(preset("fast")).fit(two(1500, 0)), two(700, 1)
+    return Detector(preset("fast")).fit(two(750, 0)), two(350, 1)
 
 
 def test_what_is_undone_leaves_no_trace(detector, today):

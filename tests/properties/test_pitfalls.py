@@ -97,7 +97,7 @@ def test_a_part_mostly_missing_is_not_judged_by_what_was_filled_in(stream_detect
     assert abs(np.median(scores[160:]) - without) < 3 * np.nanstd(stream_detector.decision_scores_) + 1
 
 
-@pytest.mark.parametrize("constant", [0.0, 7.5, 1e6])
+@pytest.mark.parametrize("constant", [7.5, *(pytest.param(each, marks=pytest.mark.slow) for each in (0.0, 1e6))])
 def test_a_constant_channel_is_harmless_until_it_changes(tiny_config, waves, constant):
     def beside(values):
         return np.concatenate([values, np.full((len(values), 1), constant)], axis=1)
@@ -195,8 +195,16 @@ def test_detecting_does_not_let_a_window_find_itself(tiny_config, waves, method,
     assert item.parts[part][104:112].min() > np.quantile(item.parts[part], 0.9)
 
 
-@pytest.mark.parametrize("representation", ["window", "scalogram", "folded"])
-@pytest.mark.parametrize("scaling", ["global", "window"])
+@pytest.mark.parametrize(
+    ("representation", "scaling"),
+    [
+        *(("window", "global"), ("scalogram", "window"), ("folded", "global")),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (("window", "window"), ("scalogram", "global"), ("folded", "window"))
+        ),
+    ],
+)
 def test_every_representation_fits_scores_and_gives_the_normal_version(tiny_config, waves, representation, scaling):
     config = tiny_config(
         DENOISER,

@@ -239,8 +239,8 @@ def test_without_scripts_the_page_says_what_is_lacking() -> None:
 
 
 def test_page_stays_small_for_large_data() -> None:
-    long = replace(stream("long", 300_000, num_channels=4), events=())
-    many = result_of(*(stream(f"s{place}", 2_000, events=0) for place in range(300)))
+    long = replace(stream("long", 200_000, num_channels=4), events=())
+    many = result_of(*(stream(f"s{place}", 500, events=0) for place in range(300)))
     plain = len(render_report(result_of(stream())))
     assert len(render_report(result_of(long))) - plain < 4_000_000
     page = render_report(many)

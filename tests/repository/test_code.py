@@ -39,6 +39,13 @@ def imports() -> dict[str, list[tuple[str, tuple[str, ...]]]]:
     return {name: list(rooms.own_imports(name, path, MODULES)) for name, path in MODULES.items()}
 
 
+@cache
+def texts() -> dict[str, tuple[str, ast.Module]]:
+    """Return each module's text and tree, read once."""
+    found = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
+    return {name: (text, ast.parse(text)) for name, text in found.items()}
+
+
 def test_imports_point_downwards() -> None:
     """Imports inside functions and those for types count."""
     upward = [
@@ -92,12 +99,11 @@ def test_only_public_names_are_imported_from_elsewhere() -> None:
 def test_sizes() -> None:
     """No file over 400 lines, no function over 60, and an algorithm that can be read in an afternoon."""
     offenders, algorithm = [], 0
-    for name, path in MODULES.items():
-        text = path.read_text(encoding="utf-8")
+    for name, (text, tree) in texts().items():
         length = len(text.splitlines())
         algorithm += length * (rooms.room_of(name) in ALGORITHM)
         offenders += [f"{name}: {length} lines"] * (length > LONGEST_FILE)
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef) and (size := node.end_lineno - node.lineno + 1) > LONGEST_FUNCTION:
                 offenders.append(f"{name}.{node.name}: {size} lines")
     assert offenders == []
@@ -105,8 +111,7 @@ def test_sizes() -> None:
 
 
 def test_modules_say_what_they_hold() -> None:
-    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
-    assert [name for name, tree in trees.items() if not ast.get_docstring(tree)] == []
+    assert [name for name, (_, tree) in texts().items() if not ast.get_docstring(tree)] == []
 
 
 def test_the_drawing_of_the_rooms_is_that_of_the_code() -> None:

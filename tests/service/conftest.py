@@ -59,6 +59,14 @@ def waves():
     return values
 
 
+@pytest.fixture
+def more_waves():
+    """As many rows as let an event close while the stream goes on."""
+    values = tiny.waves(100, 1)
+    values[30:36, 0] += 2.0
+    return values
+
+
 @pytest.fixture(scope="session")
 def png():
     """Turn an array in [0, 1] into the bytes of a PNG file."""

@@ -1,5 +1,7 @@
 """Streams over HTTP settle with the scores of the batch path, open and close events once, and outlive the service."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -51,6 +53,56 @@ def test_a_stream_goes_on_after_a_restart(model_folders, detectors, waves, tmp_p
                 scores += client.delete(f"{URL}/a").json()["settled"]["scores"]
     np.testing.assert_allclose(scores, expected, rtol=1e-9)
     assert list((tmp_path / "st" / "pump").iterdir()) == []
+
+
+@pytest.mark.parametrize("killed", ["before the row", "after the row"])
+def test_a_kill_between_state_and_history_leaves_one_row(model_folders, more_waves, tmp_path, monkeypatch, killed):
+    limits = Limits()
+
+    @contextmanager
+    def running():
+        models = load_models([str(model_folders / "pump")], limits)
+        history = History(str(tmp_path / "h.db"), tmp_path / "s")
+        app = make_app(models, limits, history=history, states=tmp_path / "st")
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            yield client, history
+
+    with running() as (client, history):
+        for name in ("a", "b"):
+            client.post(URL, json={"name": name, "alpha": 0.3})
+            fed(client, name, more_waves[:20])
+        expected = {event["id"].replace("b", "a") for event in fed(client, "b", more_waves[20:])["closed"]}
+        assert "a-1" in expected
+        record = history.record
+
+        def dying(entries):
+            if killed == "after the row":
+                record(entries).result(10)
+            raise RuntimeError("killed")
+
+        monkeypatch.setattr(history, "record", dying)
+        assert client.post(f"{URL}/a/rows", json={"values": more_waves[20:].tolist()}).status_code == 500
+        monkeypatch.undo()
+    for _ in range(2):  # a row is written once, however often the service starts
+        with running() as (client, _):
+            client.post(URL, json={"name": "a", "alpha": 0.3})
+            rows = client.get("/v1/history?source=a").json()["items"]
+            assert sorted(own["item"] for own in rows) == sorted(expected)
+            assert len(client.get(f"/v1/history/{rows[0]['id']}").json()["events"]) == 1
+
+
+def test_a_stream_whose_end_was_cut_short_is_opened_anew(model_folders, waves, tmp_path, monkeypatch):
+    limits = Limits()
+    for first in (True, False):
+        models = load_models([str(model_folders / "pump")], limits)
+        app = make_app(models, limits, history=History(str(tmp_path / "h.db"), tmp_path / "s"), states=tmp_path / "st")
+        with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+            assert client.post(URL, json={"name": "a", "alpha": 0.3}).json()["settled_points"] == 0
+            fed(client, "a", waves[:36])
+            if first:
+                monkeypatch.setattr(app.service.streams["pump"], "forget", lambda name: 1 / 0)
+                assert client.delete(f"{URL}/a").status_code == 500
+            assert [own["item"] for own in client.get("/v1/history?source=a").json()["items"]] == ["a-1"]
 
 
 def test_open_events_are_shown_now(client, waves):

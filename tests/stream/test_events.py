@@ -72,6 +72,21 @@ def test_an_event_opens_while_it_lasts_and_closes_after_what_joins_two():
     assert [update.score for update in updates] == sorted(update.score for update in updates)
 
 
+def test_a_start_that_has_moved_says_from_where():
+    shapes = [scores_of((80, 10, 9)), scores_of((80, 10, 9), (200, 6, 7), (212, 6, 12)), scores_of((300, 30, 20))]
+    shapes.append(np.where(np.arange(400) == 100, 5.0, shapes[0]))
+    shapes[-1][100:125] = [5.0] * 4 + [4.2] * 4 + [40.0] * 17
+    moved = 0
+    for scores in shapes:
+        first = {}
+        for own in told(tracker(), scores, 1):
+            first |= {event.id: event.start for event in own.opened}
+            for event in (*own.updated, *own.closed):
+                assert event.opened_start == (None if event.start == first[event.id] else first[event.id])
+                moved += event.opened_start is not None
+    assert moved
+
+
 def test_what_turns_out_to_be_part_of_another_closes_with_its_name():
     base = scores_of()
     base[100:104], base[104:108], base[108:125] = 5.0, 4.2, 40.0  # a step that a far higher one follows

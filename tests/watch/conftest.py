@@ -1,6 +1,8 @@
 """A small model of one channel, and rows with two faults."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
@@ -49,3 +51,26 @@ def read_lines():
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     return read
+
+
+@pytest.fixture
+def hook():
+    """Serve: answers are taken from `statuses`, 200 when there are none left; `seen` are headers and bodies."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            server.seen.append((dict(self.headers), json.loads(body)))
+            self.send_response(server.statuses.pop(0) if server.statuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.seen, server.statuses = [], []
+    thread = threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()

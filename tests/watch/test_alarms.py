@@ -3,11 +3,8 @@
 import json
 import os
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
+import uuid
 
 from oddwave.watch.alarms import Alarms, command_of, webhook_of
 from oddwave.watch.output import LineFile
@@ -16,27 +13,8 @@ from oddwave.watch.telling import Teller
 RECORD = {"id": "pump-1", "change": "opened", "score": 5.0}
 
 
-@pytest.fixture
-def hook():
-    """Serve: answers are taken from `statuses`, 200 when there are none left; `seen` are headers and bodies."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.seen.append((dict(self.headers), json.loads(body)))
-            self.send_response(server.statuses.pop(0) if server.statuses else 200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.seen, server.statuses = [], []
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def without_key(record):
+    return {name: value for name, value in record.items() if name != "idempotency_key"}
 
 
 def alarms(receivers, tmp_path, **options):
@@ -55,8 +33,9 @@ def test_a_webhook_gets_each_event_once_after_failures(hook, tmp_path):
     own.add(RECORD)
     own.finish(10)
     assert len(hook.seen) == 3
-    assert hook.seen[-1][1] == RECORD
-    assert {headers["Idempotency-Key"] for headers, _ in hook.seen} == {"pump-1"}
+    (key,) = {headers["Idempotency-Key"] for headers, _ in hook.seen}
+    assert uuid.UUID(key).version == 5
+    assert hook.seen[-1][1] == {**RECORD, "idempotency_key": key}
     assert "answered 500: event pump-1 is tried again" in told[0]
     again, _ = alarms({"webhook": webhook_of(url)}, tmp_path)
     again.add(RECORD)
@@ -69,7 +48,12 @@ def test_what_cannot_be_delivered_is_put_by_with_the_reason(tmp_path):
     own.add(RECORD)
     own.finish(20)
     (dead,) = [json.loads(line) for line in (tmp_path / "dead").read_text().splitlines()]
-    assert {**dead, "reason": ""} == {**RECORD, "receiver": "webhook", "reason": ""}
+    assert {**dead, "reason": "", "idempotency_key": ""} == {
+        **RECORD,
+        "receiver": "webhook",
+        "reason": "",
+        "idempotency_key": "",
+    }
     assert "cannot be reached" in dead["reason"]
     assert any("put by" in line for line in told)
     assert own.teller.num_faults == 1
@@ -84,7 +68,7 @@ def test_a_command_gets_the_record_and_no_shell(tmp_path):
     own.finish(20)
     (line,) = target.read_text().splitlines()
     assert line.startswith("$HOME; rm{")
-    assert json.loads(line.removeprefix("$HOME; rm")) == {**RECORD, "series": "$(touch x)"}
+    assert without_key(json.loads(line.removeprefix("$HOME; rm"))) == {**RECORD, "series": "$(touch x)"}
 
 
 def test_a_command_that_fails_or_is_not_there_is_put_by(tmp_path):
@@ -99,27 +83,55 @@ def test_a_command_that_fails_or_is_not_there_is_put_by(tmp_path):
 
 def test_a_command_that_has_its_record_is_not_run_again_though_the_watch_was_killed_meanwhile(tmp_path):
     target = tmp_path / "out"
-    command = command_of(f"/bin/sh -c 'cat >> {target}; sleep 3'")
+    command = command_of(f"/bin/sh -c 'cat >> {target}; sleep 1'")
     own, _ = alarms({"exec": command}, tmp_path)
     own.add(RECORD)
     until = time.monotonic() + 20
     while not (tmp_path / "sent").exists() and time.monotonic() < until:
         time.sleep(0.01)
-    assert own.waiting() == [RECORD]  # the command goes on: a watch that starts now is told so
+    assert [without_key(record) for record in own.waiting()] == [RECORD]  # it goes on: a watch that starts now is told
     again, _ = alarms({"exec": command}, tmp_path)
     again.add(RECORD)
     assert again.waiting() == []
     own.finish(20)
-    assert target.read_text() == json.dumps(RECORD)
+    assert without_key(json.loads(target.read_text())) == RECORD  # one record, not two
 
 
 def test_a_command_that_failed_is_run_again_after_a_restart(tmp_path):
-    (tmp_path / "sent").write_text('{"key": "exec pump-1"}\n{"key": "exec pump-1", "failed": true}\n{"key": "exe')
+    failing, _ = alarms({"exec": command_of("/bin/sh -c 'exit 3'")}, tmp_path, tries=9)
+    failing.add(RECORD)
+    until = time.monotonic() + 20
+    while not (tmp_path / "sent").exists() or '"failed"' not in (tmp_path / "sent").read_text():
+        assert time.monotonic() < until
+    failing.finish(0.0)
+    with (tmp_path / "sent").open("a") as file:
+        file.write('{"key": "exe')
     target = tmp_path / "out"
     own, _ = alarms({"exec": command_of(f"/bin/sh -c 'cat >> {target}'")}, tmp_path)
     own.add(RECORD)
     own.finish(20)
-    assert json.loads(target.read_text()) == RECORD
+    assert without_key(json.loads(target.read_text())) == RECORD
+
+
+def key_of(record, **origin):
+    seen = []
+    own = Alarms({"list": lambda given, _: seen.append(given)}, Teller(print), sent=None, dead=None, **origin)
+    own.add(record)
+    own.finish(10)
+    return seen[0]["idempotency_key"]
+
+
+def test_an_event_keeps_its_key_and_shares_it_with_no_other():
+    record = {"id": "pump-1", "change": "opened", "start": 40, "start_time": "2026-02-01T00:40:00", "score": 5.0}
+    moved = {"start": 38, "start_time": "2026-02-01T00:38:00", "opened_start": 40}
+    moved["opened_start_time"] = record["start_time"]
+    first = key_of(record)
+    assert key_of({**record, "change": "closed", "score": 9.0, "seq": 7}) == first
+    assert key_of({**record, **moved}) == first
+    others = [key_of({**record, "id": "pump-2"}), key_of({**record, "start_time": "2026-02-02T00:40:00"}),
+              key_of({**record, "id": "Pümpe \n 1"}), key_of(record, origin="model b"),
+              key_of({"id": "a.png@1"}), key_of({"id": "a.png@2"})]  # fmt: skip
+    assert len({first, *others}) == 7
 
 
 def test_a_disk_that_is_full_keeps_what_waits(tmp_path, monkeypatch):

@@ -72,6 +72,31 @@ def test_what_was_written_after_the_last_state_comes_once(watched, faulty, csv_r
     assert events.read_text() == whole
 
 
+def test_an_alarm_that_comes_twice_after_a_kill_has_one_key_and_later_ones_have_others(
+    watched, faulty, csv_rows, tmp_path, hook
+):
+    source, state, rows = tmp_path / "rows.csv", tmp_path / "state", csv_rows(faulty())
+    say = ("--state", state, "--once", "--webhook", f"http://127.0.0.1:{hook.server_port}/")
+    source.write_text(HEADER + "\n".join(rows[:60]) + "\n")
+    watch(watched, source, *say)
+    before = state.read_bytes()
+    with source.open("a") as file:
+        file.write("\n".join(rows[60:110]) + "\n")
+    watch(watched, source, *say)
+    state.write_bytes(before)
+    (tmp_path / "state.sent").unlink()  # as after a kill between the answer and its note
+    watch(watched, source, *say)
+    assert [body["id"] for _, body in hook.seen] == ["rows-1", "rows-1"]
+    (key,) = {headers["Idempotency-Key"] for headers, _ in hook.seen}
+    watch(watched, source, *say)
+    assert len(hook.seen) == 2
+    state.unlink()  # begun anew, on other rows: an event is called rows-1 again, and is another one
+    source.write_text(HEADER + "\n".join(csv_rows(faulty(110), "2026-03-01")) + "\n")
+    watch(watched, source, *say)
+    assert [body["id"] for _, body in hook.seen[2:]] == ["rows-1"]
+    assert hook.seen[2][0]["Idempotency-Key"] != key
+
+
 def test_rows_of_several_series_are_streams_of_their_own(watched, faulty, csv_rows, tmp_path):
     values = faulty(110)
     lines = [

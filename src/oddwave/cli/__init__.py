@@ -235,13 +235,14 @@ def info(model: opt.Model) -> None:
 def demo(
     out: Annotated[Path, opt.out_option("OUT", "Folder for data, model and report.")] = Path("demo"),
     only: Annotated[
-        str | None, typer.Option(metavar="series|images|audio", help="One part only.  [default: all]")
+        str | None, typer.Option(metavar="series|images|audio|machine", help="One part only.  [default: all]")
     ] = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """See it work on made-up sensor readings, images and audio.
 
-    Learns from good data, finds the faults planted in other data, compares the two, and writes reports.
+    Learns from good data, finds the faults planted in other data, compares the two, and writes reports; the last part
+    is one machine with all three.
 
     \b
     Examples:

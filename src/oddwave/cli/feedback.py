@@ -22,6 +22,7 @@ from oddwave.cli.options import (
     FittedTimestamp,
     Model,
     NoHeader,
+    Quiet,
     Threshold,
     read_new,
     reading_options,
@@ -62,6 +63,7 @@ def feedback(
     on_error: FittedOnError = None,
     device: Device = None,
     allow_external: AllowExternal = False,
+    quiet: Quiet = False,
 ) -> None:
     """Mark a finding as false alarm or real; list marks, undo one.
 
@@ -89,7 +91,7 @@ def feedback(
     before, fitted = detector.inner.fitted_calibration(), dict(detector.read_options)
     source = read_new(detector, data or "", model, options)
     found: dict[str, Any] = {"item": item, "event": event, "alpha": alpha, "threshold": threshold}
-    mark = detector.feedback(source, verdict=verdict or "", note=note, **found)
+    mark = detector.feedback(source, verdict=verdict or "", note=note, **found, show_progress=not quiet)
     detector.read_options.clear()
     detector.read_options.update(fitted)
     detector.save(model)

@@ -1,7 +1,7 @@
 """The demonstration: made-up data with planted faults, what oddwave finds in them, and the two compared.
 
 `series.py` is a cold store's sensors, `images.py` an inspection camera above gears, `audio.py` a microphone beside a
-pump. Read one of them next.
+pump, `machine.py` a pump with all three. Read one of them next.
 """
 
 from collections.abc import Callable, Collection
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from oddwave.demo.audio import run_audio
 from oddwave.demo.images import run_images
+from oddwave.demo.machine import run_machine
 from oddwave.demo.series import run_series
 from oddwave.errors import ConfigError
 from oddwave.files import OWN_FOLDER, write_json_atomic
@@ -18,7 +19,7 @@ from oddwave.report.outputs import require_writable
 __all__ = ["DEMO_PARTS", "run_demo"]
 
 _NOTE = "demo.json"
-DEMO_PARTS = ("series", "images", "audio")
+DEMO_PARTS = ("series", "images", "audio", "machine")
 
 
 def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress: bool = False) -> None:
@@ -36,6 +37,7 @@ def run_demo(folder: Path, *, parts: Collection[str] = DEMO_PARTS, show_progress
         "series": lambda: run_series(folder, show_progress=show_progress),
         "images": lambda: run_images(folder / "images", show_progress=show_progress),
         "audio": lambda: run_audio(folder / "sound", show_progress=show_progress),
+        "machine": lambda: run_machine(folder / "machine", show_progress=show_progress),
     }
     for number, name in enumerate(name for name in DEMO_PARTS if name in parts):
         if number:

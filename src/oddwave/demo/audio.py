@@ -21,7 +21,7 @@ from oddwave.report.kinds.audio_words import describe
 from oddwave.report.outputs import write_outputs
 from oddwave.results import AudioEvent, AudioResult
 
-__all__ = ["AudioComparison", "DemoAudio", "match_audio", "print_audio", "run_audio", "write_demo_audio"]
+__all__ = ["AudioComparison", "DemoAudio", "match_audio", "print_audio", "run_audio", "write_demo_audio", "write_flac"]
 
 ALPHA = 0.05
 NUM_TRAIN = 60
@@ -75,7 +75,7 @@ def write_demo_audio(
             # a generator per recording: more healthy ones leave all others as they are
             rng = np.random.default_rng((seed, *name.encode()))
             audio = make_machine_audio(rng, duration_s, kind, grade)
-            _write_flac(beside / f"{name}.flac", audio.samples)
+            write_flac(beside / f"{name}.flac", audio.samples)
             planted[name] = audio.planted
         _write_planted(beside / "planted.csv", planted)
     paths = {name: folder / f"{name}.flac" for name in planted}
@@ -87,7 +87,8 @@ def write_demo_audio(
     )
 
 
-def _write_flac(path: Path, samples: np.ndarray) -> None:
+def write_flac(path: Path, samples: np.ndarray) -> None:
+    """Write a recording. Raises: MissingExtraError without soundfile."""
     try:
         import soundfile
     except ImportError as error:

@@ -19,7 +19,7 @@ from oddwave.demo.gear_scene import Change, draw_scene, part_distance_px, render
 from oddwave.errors import ConfigError
 from oddwave.folders import atomic_directory
 
-__all__ = ["MIN_SIDE_PX", "DrawnPart", "draw_part", "write_demo_images"]
+__all__ = ["MIN_SIDE_PX", "DrawnPart", "draw_part", "write_demo_images", "write_png"]
 
 MIN_SIDE_PX = 64  # below that teeth are thinner than a pixel
 _VISIBLE = 0.02  # of white: a pixel that a defect changes by less stays as it was
@@ -78,13 +78,14 @@ def write_demo_images(
             for number in range(count):
                 # a generator per image: more images of one kind leave all others as they are
                 part = draw_part(np.random.default_rng((seed, group, number)), size_px, kind)
-                _write_png(beside / place / f"{number:03d}.png", part.image)
+                write_png(beside / place / f"{number:03d}.png", part.image)
                 if kind is not None:
                     mask = part.defect_mask.astype(np.uint8) * 255
-                    _write_png(beside / "ground_truth" / kind / f"{number:03d}_mask.png", mask)
+                    write_png(beside / "ground_truth" / kind / f"{number:03d}_mask.png", mask)
     return folder
 
 
-def _write_png(path: Path, pixels: np.ndarray) -> None:
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write an image, and the folders that it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, compress_level=1)  # noise does not compress, and level 1 is several times faster

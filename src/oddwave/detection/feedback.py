@@ -22,11 +22,22 @@ from oddwave.detection.base import ModalityDetector
 from oddwave.detection.corrections import Corrections, Mark, checked_note, checked_verdict
 from oddwave.detection.scored import Scored, Unjudged
 from oddwave.errors import ConfigError, DataError
+from oddwave.progress import progress
 from oddwave.records import AnyResult
 
 __all__ = ["give_feedback", "undo_feedback"]
 
 _MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which finding a person means; one that is real may have been missed."""
+
+    item: str | None
+    event: int | None
+    must_be_found: bool
+    show_progress: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +59,7 @@ def give_feedback(
     event: int | None = None,
     note: str = "",
     asked: Asked | None = None,
+    show_progress: bool = False,
 ) -> Mark:
     """Say whether a finding was a false alarm, real, or unsure; return the mark.
 
@@ -64,7 +76,8 @@ def give_feedback(
     asked = asked_for(None) if asked is None else asked
     data = detector.read(source)
     rule = detector._rule(asked, data)
-    found = _found(detector, data, rule, item, None if event is None else int(event), must_be_found=said != "real")
+    wanted = _Wanted(item, None if event is None else int(event), said != "real", show_progress)
+    found = _found(detector, data, rule, wanted)
     marked = detector._marked(found.scored, found.events)
     score = float(np.nanmax(found.scored.scores[marked]))
     before = detector.corrections
@@ -128,18 +141,17 @@ def _tell(detector: ModalityDetector, again: Scored, rule: Rule, mark: Mark) -> 
         )
 
 
-def _found(
-    detector: ModalityDetector, data: Any, rule: Rule, item: str | None, event: int | None, *, must_be_found: bool
-) -> _Finding:
+def _found(detector: ModalityDetector, data: Any, rule: Rule, wanted: _Wanted) -> _Finding:
     """Return the finding that is meant. Raises: DataError where there is none, or it is left open which."""
+    item, event = wanted.item, wanted.event
     entries = [own for own in data.entries if item is None or own.id == item]
     if not entries:
         there = [own.id for own in data.entries]
         named = ", ".join(f"'{own}'" for own in there[:_MOST_NAMED]) + (" ..." if len(there) > _MOST_NAMED else "")
         raise DataError(f"there is no '{item}' among the {len(there)} {detector.noun}: give one of {named}")
     if event is not None:
-        return _numbered(_judged(detector, data, entries, rule), event, item)
-    judged = list(_judged(detector, data, entries, rule))
+        return _numbered(_judged(detector, data, entries, rule, wanted), event, item)
+    judged = list(_judged(detector, data, entries, rule, wanted))
     flagged = [own for own in judged if own.result.flagged]
     if item is None and (len(flagged) != 1 or len(judged) != 1):
         found = sum(max(1, own.result.num_events) for own in flagged)
@@ -147,7 +159,7 @@ def _found(
                         "(--item) or by the number of its event (--event), as in events.csv")  # fmt: skip
     (own,) = judged
     if not own.result.flagged:
-        if must_be_found:
+        if wanted.must_be_found:
             raise DataError(_nothing_found(detector, own.result))
         return own
     if own.result.num_events > 1 and detector.result_kind != "image":
@@ -156,9 +168,12 @@ def _found(
     return replace(own, events=tuple(own.result.events))
 
 
-def _judged(detector: ModalityDetector, data: Any, entries: Sequence[Any], rule: Rule) -> Iterator[_Finding]:
+def _judged(
+    detector: ModalityDetector, data: Any, entries: Sequence[Any], rule: Rule, wanted: _Wanted
+) -> Iterator[_Finding]:
     """Yield each item with its verdict. Raises: DataError where one is meant and cannot be judged."""
-    for entry, own in zip(entries, detector._parts(data, entries), strict=True):
+    shown = progress(entries, "scoring", wanted.show_progress)
+    for entry, own in zip(entries, detector._parts(data, shown), strict=True):
         if isinstance(own, Unjudged) or own.fault:
             if len(entries) == 1:
                 raise DataError(own.reason if isinstance(own, Unjudged) else f"'{own.item.id}' {own.fault}")

@@ -71,6 +71,8 @@ def make_app(
     service.streams |= {
         name: Streams(model, limits, states) for name, model in models.items() if model.modality == "series"
     }
+    if history is not None:
+        history.record([entry for streams in service.streams.values() for entry in streams.unwritten()])
     api = FastAPI(
         title="oddwave",
         version=__version__,

@@ -1,6 +1,7 @@
 """The routes of streams: open one, feed it rows, look at it, end it. Read `streams.py` for what happens."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -10,9 +11,8 @@ from oddwave.errors import OddwaveError
 from oddwave.service.forms import problems
 from oddwave.service.limits import ProblemError, problem_of
 from oddwave.service.scored import Service
-from oddwave.service.streams import Streams, closed_entries, update_answer
+from oddwave.service.streams import OpenStream, Streams, update_answer
 from oddwave.service.uploads import checked_json
-from oddwave.stream.records import StreamUpdate
 
 __all__ = ["stream_routes"]
 
@@ -89,13 +89,14 @@ def stream_routes(service: Service) -> APIRouter:
             values, timestamps = own.rows(await checked_json(request))
             state = own.state_of(name)
             update = await _called(service, model, lambda: stream.feed(values, timestamps, state))
-            return {**update_answer(update), "recorded": await _kept(service, model, name, update)}
+            return {**update_answer(update), "recorded": await _kept(service, stream)}
 
     @router.delete("/{name}", responses=problems(404), summary="End a stream: every event closes")
     async def ended(model: str, name: str) -> Any:
         own = streams(model)
-        update = await _called(service, model, own.get(name).end)
-        recorded = await _kept(service, model, name, update)
+        stream, state = own.get(name), own.state_of(name)
+        update = await _called(service, model, lambda: stream.end(state))
+        recorded = await _kept(service, stream)
         own.forget(name)
         return {**update_answer(update), "recorded": recorded}
 
@@ -112,8 +113,13 @@ async def _called(service: Service, model: str, call: Any) -> Any:
         raise problem_of(error) from None
 
 
-async def _kept(service: Service, model: str, name: str, update: StreamUpdate) -> bool | None:
-    entries = closed_entries(update, service.model(model), name)
-    if service.history is None or not entries:
-        return None
-    return await asyncio.wrap_future(service.history.record(entries))
+async def _kept(service: Service, stream: OpenStream) -> bool | None:
+    """Hand to the history what it is to keep; return whether it has it, None where there is nothing."""
+    entries = list(stream.unwritten)
+    recorded = None
+    if service.history is not None and entries:
+        recorded = await asyncio.wrap_future(service.history.record(entries))
+    for entry in entries:
+        with suppress(ValueError):  # another request of this stream has written it too
+            stream.unwritten.remove(entry)
+    return recorded

@@ -1,13 +1,16 @@
 """Streams of a model that clients feed row by row: opened, fed, looked at, ended; each goes on after a restart.
 
 What is judged is `stream/session.py`'s; here a stream has a name, its state lies in a file after every update, and its
-events go into the history once they close. Read `routes_streams.py` for who asks.
+events go into the history once they close. What the history is to keep lies in the state first: a service that is
+killed before it has written a row finds it there at its next start, and a row that it has written already is passed
+over by its id. Read `routes_streams.py` for who asks.
 """
 
 import re
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +28,12 @@ from oddwave.service.spool import Entry
 from oddwave.service.uploads import number_rows
 from oddwave.stream.records import StreamEvent, StreamUpdate
 from oddwave.stream.session import SeriesStream, StreamModel
+from oddwave.stream.state import read_state, write_state
 
-__all__ = ["OpenStream", "Streams", "closed_entries", "update_answer"]
+__all__ = ["OpenStream", "Streams", "update_answer"]
 
 _NAME = re.compile(r"[\w][\w.-]{0,79}", re.ASCII)
+_UNWRITTEN = "unwritten"  # in the state
 _RULES = ("alpha", "threshold", "false_alarms")
 
 
@@ -39,20 +44,22 @@ class OpenStream:
     name: str
     rule: Mapping[str, Any]
     session: SeriesStream
+    model: ServedModel
     open_events: dict[str, StreamEvent] = field(default_factory=dict)
     num_points: int = 0
     last_score: float | None = None
     drift: str = ""
     fed_ms: int = 0
     trouble: str = ""  # why its state cannot be written
+    unwritten: list[Entry] = field(default_factory=list)  # what the history is to keep and may not have yet
 
     def feed(self, values: Any, timestamps: np.ndarray | None, state: Path | None) -> StreamUpdate:
         """Take rows, and write down what is known now. Raises: DataError."""
         return self._noted(self.session.update(values, timestamps), state)
 
-    def end(self) -> StreamUpdate:
+    def end(self, state: Path | None) -> StreamUpdate:
         """Settle what is left and close every event."""
-        return self._noted(self.session.finish(), None)
+        return self._noted(self.session.finish(), state)
 
     def _noted(self, update: StreamUpdate, state: Path | None) -> StreamUpdate:
         for event in (*update.opened, *update.updated):
@@ -65,9 +72,11 @@ class OpenStream:
         if update.drift is not None:
             self.drift = f"{100 * update.drift.share_since:.0f} % of the points are unlike normal ones"
         self.fed_ms = int(1000 * time.time())
+        self.unwritten += _closed_entries(update, self.model, self.name)
         if state is not None:
             try:
-                self.session.save(state)
+                arrays, numbers = self.session.state()
+                write_state(state, arrays, {**numbers, _UNWRITTEN: list(self.unwritten)})
                 self.trouble = ""
             except CheckpointError as error:  # a full disk does not stop it: a restart would
                 self.trouble = str(error)
@@ -103,6 +112,14 @@ class Streams:
         """Yield what is told of each."""
         return (stream.about for stream in list(self._open.values()))
 
+    def unwritten(self) -> list[Entry]:
+        """Return what an earlier service may not have written into the history; damaged states hold nothing."""
+        found: list[Entry] = []
+        for path in sorted(self._folder.glob("*.state")) if self._folder is not None else ():
+            with suppress(CheckpointError):
+                found += read_state(path)[1].get(_UNWRITTEN, ())
+        return found
+
     def state_of(self, name: str) -> Path | None:
         """Return where a stream's state lies."""
         return None if self._folder is None else self._folder / f"{name}.state"
@@ -127,6 +144,8 @@ class Streams:
             if state is not None and state.exists():
                 try:
                     session = SeriesStream.load(judge, state)
+                    if session.finished:  # it was ended, and the service with it
+                        session = SeriesStream(judge, name=name, period_s=period_s)
                 except CheckpointError as error:
                     raise ProblemError(409, f"what was known of '{name}' cannot be gone on with ({error}): end it "
                                             "first, or choose another name") from None  # fmt: skip
@@ -135,7 +154,7 @@ class Streams:
                 if state is not None:
                     state.parent.mkdir(parents=True, exist_ok=True)
             asked_for = {key: rule[key] for key in _RULES if rule.get(key) is not None}
-            self._open[name] = OpenStream(name, asked_for, session)
+            self._open[name] = OpenStream(name, asked_for, session, self.model)
             return self._open[name]
 
     def forget(self, name: str) -> None:
@@ -194,7 +213,7 @@ def update_answer(update: StreamUpdate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def closed_entries(update: StreamUpdate, model: ServedModel, stream: str) -> list[Entry]:
+def _closed_entries(update: StreamUpdate, model: ServedModel, stream: str) -> list[Entry]:
     """Return what the history keeps: an item and an event for each event that closed."""
     entries: list[Entry] = []
     for event in update.closed:

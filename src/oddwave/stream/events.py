@@ -110,9 +110,9 @@ class EventTracker:
         found = []
         for own in sorted(events, key=lambda own: own.start):
             start, end, peak = own.start, own.end, own.peak
-            times = (time_text(self._times[place]) for place in (start, end, peak))
-            base = self._base
-            found.append(StreamEvent("", base + start, base + end, base + peak, own.score, own.p_value, *times))
+            began, ended, highest = (time_text(self._times[place]) for place in (start, end, peak))
+            places = (self._base + start, self._base + end, self._base + peak)
+            found.append(StreamEvent("", *places, own.score, own.p_value, began, ended, highest))
         if found and self.carried and found[0].start - self.carried.end <= self.max_gap + 1:
             found[0] = found[0].joined(self.carried)
         return found
@@ -138,7 +138,7 @@ class EventTracker:
                 self.number += 1
                 event = replace(event, id=f"{self.name}-{self.number}")
                 changes.opened.append(event)
-            elif (event := replace(event, id=known.id)) != known:
+            elif (event := event.going_on(known)) != known:
                 changes.updated = [own for own in changes.updated if own.id != event.id] + [event]
             now.append(event)
         for event in left:

@@ -17,7 +17,8 @@ Change = Literal["opened", "updated", "closed"]
 class StreamEvent:
     """An event, opened once and closed once under one `id`; its fields are those of `SeriesEvent`, and the times of it.
 
-    Points are counted from the first one of the stream. While it is open, its end is that of what has settled. An event
+    Points are counted from the first one of the stream. While it is open, its end is that of what has settled. Where
+    its start has moved since it opened, `opened_start` is the start that was told then, None where it has not. An event
     that turns out to be part of another one closes with that one's id as `merged_into`.
     """
 
@@ -31,10 +32,21 @@ class StreamEvent:
     end_time: str | None = None
     peak_time: str | None = None
     merged_into: str | None = None
+    opened_start: int | None = None
+    opened_start_time: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form that JSON can hold."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+    def going_on(self, known: "StreamEvent") -> "StreamEvent":
+        """Return what an event that is known has become, under its id, with the start that was told of it first."""
+        first = known.start if known.opened_start is None else known.opened_start
+        time = known.start_time if known.opened_start is None else known.opened_start_time
+        moved = self.start != first
+        return replace(
+            self, id=known.id, opened_start=first if moved else None, opened_start_time=time if moved else None
+        )
 
     def joined(self, earlier: "StreamEvent") -> "StreamEvent":
         """Return what is one event with an earlier part of it, under that part's id."""

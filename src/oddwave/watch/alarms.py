@@ -1,8 +1,10 @@
 """Alarms: an event is posted to a URL or given to a command, once; again later where that fails, then put by.
 
 A thread of its own delivers, so that a slow receiver holds nothing up. What is delivered is noted at once beside the
-state. A command that has read its record outlives a kill of the watch, and is noted before it ends; a URL that must not
-see an alarm twice, even after a power cut before its answer, finds the event's id in the header Idempotency-Key.
+state. A command that has read its record outlives a kill of the watch, and is noted before it ends. A kill between a
+URL's answer and its note has the alarm posted again: the header Idempotency-Key is the same then. It is made of the
+model, the source, the event's id and where the event was when it opened, so that it is another one for every other
+event, also where a watch that began anew counts its events from 1 again.
 """
 
 import contextlib
@@ -14,6 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -28,6 +31,7 @@ __all__ = ["Alarms", "Send", "command_of", "webhook_of"]
 
 Send = Callable[[Mapping[str, Any], Callable[[], None]], None]  # calls back once given; raises OSError, with the reason
 _TRIES, _FIRST_S, _LONGEST_S, _TIMEOUT_S = 6, 1.0, 60.0, 10.0
+_KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "oddwave:alarms")
 
 
 def webhook_of(url: str) -> Send:
@@ -38,7 +42,7 @@ def webhook_of(url: str) -> Send:
 
     def send(record: Mapping[str, Any], given: Callable[[], None]) -> None:
         body = json.dumps(record, ensure_ascii=False).encode()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": str(record["id"])}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(record["idempotency_key"])}
         request = urllib.request.Request(url, body, headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
@@ -96,7 +100,10 @@ def _fed(process: subprocess.Popen[bytes], body: bytes, given: Callable[[], None
 
 
 class Alarms:
-    """Delivers each record to every receiver; `sent` is a file of what is delivered, `dead` of what could not be."""
+    """Delivers each record to every receiver; `sent` is a file of what is delivered, `dead` of what could not be.
+
+    `origin` tells the events of one model and source from others that a receiver may get.
+    """
 
     def __init__(
         self,
@@ -105,11 +112,12 @@ class Alarms:
         *,
         sent: Path | None,
         dead: Path,
+        origin: str = "",
         first_s: float = _FIRST_S,
         tries: int = _TRIES,
     ) -> None:
         self.receivers, self.teller, self._sent, self._dead = dict(receivers), teller, sent, dead
-        self.first_s, self.tries = first_s, tries
+        self.first_s, self.tries, self.origin = first_s, tries, origin
         self._done = _noted(sent)
         self.pending: dict[str, dict[str, Any]] = {}  # what was given and is not settled, by its key
         self._queue: queue.Queue[str] = queue.Queue()
@@ -119,18 +127,25 @@ class Alarms:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take a record; an event that was delivered before is not delivered again."""
+        mark = self._key_of(record)
         for name in self.receivers:
-            key = f"{name} {record['id']}"
+            key = f"{name} {mark}"
             with self._lock:
                 if key in self._done or key in self.pending:
                     continue
-                self.pending[key] = dict(record)
+                self.pending[key] = {**record, "idempotency_key": mark}
             self._queue.put(key)
+
+    def _key_of(self, record: Mapping[str, Any]) -> str:
+        """Return what an alarm has in common with itself after any restart, and with no other one."""
+        moved = record.get("opened_start") is not None
+        place = [record.get(f"opened_{name}" if moved else name) for name in ("start", "start_time")]
+        return str(uuid.uuid5(_KEYS, json.dumps([self.origin, str(record["id"]), *place])))
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return what is not settled yet, each record once."""
         with self._lock:
-            return list({record["id"]: record for record in self.pending.values()}.values())
+            return list({record["idempotency_key"]: record for record in self.pending.values()}.values())
 
     def finish(self, patience_s: float) -> None:
         """Wait for what is under way, at most so long; what is left stays pending."""

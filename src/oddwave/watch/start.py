@@ -1,5 +1,6 @@
 """From what a person asks for to a watch that runs: source, outputs, receivers of alarms, and the state of before."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -48,6 +49,13 @@ class Asking:
     device: str = "cpu"
     allow_external: bool = False
 
+    @property
+    def place(self) -> str:
+        """The source as it is called from anywhere, and without a password."""
+        if self.source == "-" or "://" in self.source:
+            return re.sub(r"//[^@/]*@", "//", self.source)
+        return str(Path(self.source).resolve())
+
     def receivers(self) -> dict[str, Send]:
         """Return who is given alarms. Raises: ConfigError."""
         found: dict[str, Send] = {}
@@ -92,7 +100,8 @@ def started(asking: Asking, say: Callable[[str], None]) -> Iterator[Any]:
         scores = LineFile(asking.scores, teller, numbers.get("scores")) if asking.scores else None
         if scores:
             undo.callback(scores.close)
-        alarms = Alarms(receivers, teller, sent=sent, dead=dead)
+        origin = f"{detector.meta['data_fingerprint']} {asking.place}"
+        alarms = Alarms(receivers, teller, sent=sent, dead=dead, origin=origin)
         undo.callback(alarms.finish, 0.0)
         if model is None:
             detector.inner.check(Asked(**asked))

@@ -118,7 +118,7 @@ def test_a_normal_version_differs_where_the_defect_is(detector, new):
     assert sum(band.share for band in image.bands) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("space", ["pixel", "both"])
+@pytest.mark.parametrize("space", [pytest.param("pixel", marks=pytest.mark.slow), "both"])
 def test_the_diffusion_may_run_on_pixels(good, new, space, tmp_path):
     config = tiny(f"maps.space={space}", "training.feature_loss_weight=0.5", *SMALLEST)
     fitted = Detector(config).fit(good[:12])
@@ -167,7 +167,7 @@ def test_another_grid_is_taken_only_where_it_is_clearly_better(good, monkeypatch
     assert settled.maps.grids == (32, chosen)
 
 
-@pytest.mark.parametrize("method", ["retrieval", "denoiser"])
+@pytest.mark.parametrize("method", ["retrieval", pytest.param("denoiser", marks=pytest.mark.slow)])
 def test_large_images_are_cut_in_tiles(good, method):
     wide = [np.concatenate([grating(seed), grating(seed + 50)], axis=1) for seed in range(12)]
     tiled = Detector(tiny("image.tile_px=64", f"image.method={method}")).fit(wide)
@@ -183,7 +183,7 @@ def test_large_images_are_cut_in_tiles(good, method):
     assert sum(band.share for band in result.images[0].bands) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("method", ["retrieval", "denoiser"])
+@pytest.mark.parametrize("method", ["retrieval", pytest.param("denoiser", marks=pytest.mark.slow)])
 def test_only_the_region_of_interest_is_monitored(good, tmp_path, method):
     roi = np.zeros((64, 64), np.uint8)
     roi[:32] = 255
@@ -228,10 +228,10 @@ def test_what_cannot_be_learnt_from_is_refused(good):
 @pytest.mark.parametrize(
     ("same", "settings"),
     [
-        (np.full((64, 64), 0.5), (*SMALLEST, "image.tile_px=48")),
+        pytest.param(np.full((64, 64), 0.5), (*SMALLEST, "image.tile_px=48"), marks=pytest.mark.slow),
         (grating(1), (*SMALLEST, "maps.statistics=true")),
         (np.full((64, 64), 0.5), ("image.tile_px=48",)),
-        (grating(1), ()),
+        pytest.param(grating(1), (), marks=pytest.mark.slow),
     ],
     ids=["blank tiles, denoiser", "grating, denoiser", "blank tiles", "grating"],
 )

@@ -48,7 +48,7 @@ def test_cases_of_contamination_hold_what_they_say():
     assert case.label.sum() == pytest.approx(300, abs=80)
     healthy = series_case(0.0, 0).train
     assert np.mean(np.abs(case.train - healthy) > 1e-9) == pytest.approx(0.1, abs=0.05)
-    images = image_case(0.2, 0, side_px=96)
+    images = image_case(0.2, 0, side_px=64)
     assert len(images.train) == 80
     assert len(images.faulty) == len(images.label) == 80
     assert images.vectors(images.train).shape == (80, 1, 256)
