@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import importlib.util
+import os
 import signal
 import sys
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from oddwave.config import preset
 
@@ -116,6 +118,29 @@ def saved_files():
     spec = importlib.util.spec_from_file_location("model_mutations", path)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """Give `faults/tiny_models.py`, and `saved(kind)`: a saved model of the kind, fitted once for all workers of a run.
+
+    Tests must not change what lies there: they copy it.
+    """
+    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).parent / "faults" / "tiny_models.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    base = tmp_path_factory.getbasetemp()  # of this worker, where there are several
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny_models"
+    folder.mkdir(exist_ok=True)
+
+    def saved(kind):
+        with FileLock(folder / f"{kind}.lock"):
+            if not (folder / kind).exists():
+                module.fitted(kind).save(folder / kind)
+        return folder / kind
+
+    module.saved = saved
     return module
 
 

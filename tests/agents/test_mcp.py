@@ -1,10 +1,9 @@
 """The tools by the protocol's own client, in this process; one test starts `oddwave mcp` and speaks over its pipes."""
 
-import importlib.util
 import json
 import os
+import shutil
 import sys
-from pathlib import Path
 
 import anyio
 import numpy as np
@@ -25,25 +24,14 @@ from oddwave.service.history import History, new_engine
 TOOLS = {"describe_data", "fit", "score", "explain_event", "list_history", "give_feedback"}
 
 
-def _tiny():
-    path = Path(__file__).parents[1] / "faults" / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _tiny()
-
-
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory, tiny_models):
     """A folder with a model of two channels, a table with a step in the first, and a secret beside it."""
     folder = tmp_path_factory.mktemp("places")
     own = folder / "allowed"
     own.mkdir()
-    tiny.fitted("stream").save(own / "pump")
-    values = tiny.waves(120, 1)
+    shutil.copytree(tiny_models.saved("stream"), own / "pump")
+    values = tiny_models.waves(120, 1)
     values[60:70, 0] += 3.0
     np.savetxt(own / "today.csv", values, delimiter=",", header="channel_0,channel_1", comments="")
     (folder / "secret.csv").write_text("a\n1\n2\n")

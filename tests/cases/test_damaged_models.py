@@ -22,27 +22,9 @@ FILES = ("model.safetensors", "config.json", "calibration.json", "meta.json")
 
 
 @pytest.fixture(scope="module")
-def tiny_models(saved_files):
-    path = Path(saved_files.__file__).with_name("tiny_models.py")
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def intact(tmp_path_factory, tiny_models):
+def intact(tiny_models):
     """Give a saved model of a kind; each kind is fitted once."""
-    folder, made = tmp_path_factory.mktemp("models"), {}
-
-    def get(kind):
-        if kind not in made:
-            made[kind] = tiny_models.fitted(kind).save(folder / kind)
-        return made[kind]
-
-    return get
+    return tiny_models.saved
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Tiny fitted models behind a client that speaks to the application in this process."""
 
-import importlib.util
 import io
+import shutil
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,23 +16,12 @@ from oddwave.service.limits import Limits
 from oddwave.service.models import load_models
 
 
-def _tiny():
-    path = Path(__file__).parents[1] / "faults" / "tiny_models.py"
-    spec = importlib.util.spec_from_file_location("tiny_models", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _tiny()
-
-
 @pytest.fixture(scope="session")
-def model_folders(tmp_path_factory):
+def model_folders(tmp_path_factory, tiny_models):
     """Two saved models: "pump" of two channels, "parts" of images."""
     folder = tmp_path_factory.mktemp("models")
-    tiny.fitted("stream").save(folder / "pump")
-    tiny.fitted("retrieved").save(folder / "parts")
+    shutil.copytree(tiny_models.saved("stream"), folder / "pump")
+    shutil.copytree(tiny_models.saved("retrieved"), folder / "parts")
     return folder
 
 
@@ -44,25 +32,25 @@ def detectors(model_folders):
 
 
 @pytest.fixture
-def images():
+def images(tiny_models):
     """Four images, the second with a bright square."""
-    found = tiny.gratings(4, 1)
+    found = tiny_models.gratings(4, 1)
     found[1][8:20, 8:20] = 0.95
     return found
 
 
 @pytest.fixture
-def waves():
+def waves(tiny_models):
     """Rows of two channels, with a step in the first."""
-    values = tiny.waves(60, 1)
+    values = tiny_models.waves(60, 1)
     values[30:36, 0] += 2.0
     return values
 
 
 @pytest.fixture
-def more_waves():
+def more_waves(tiny_models):
     """As many rows as let an event close while the stream goes on."""
-    values = tiny.waves(100, 1)
+    values = tiny_models.waves(100, 1)
     values[30:36, 0] += 2.0
     return values
 
