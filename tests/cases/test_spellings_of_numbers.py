@@ -99,6 +99,16 @@ def test_numbers_with_and_without_a_unit_are_not_mixed():
         column([*["60 ms"] * 12, *["5"] * 3])
 
 
+def test_spaces_within_numbers_that_all_have_them_do_not_split_columns():
+    for sign in ";|\t":
+        lines = [f"name{sign}v", *(f"x{n}{sign}1 000 {100 + n},50" for n in range(5))]
+        table = parse_text("\n".join(lines) + "\n", "x")
+        assert [column.name for column in table.columns] == ["name", "v"]
+        np.testing.assert_array_equal(table.columns[1].numbers, [1_000_100.5 + n for n in range(5)])
+    table = parse_text("a b\n" + "1,5 2,5\n" * 5, "x")  # a comma is no such sign
+    np.testing.assert_array_equal(table.columns[1].numbers, [2.5] * 5)
+
+
 def test_names_that_begin_with_a_digit_stay_names():
     table = parse_text("id;v\n3A;1\n4B;2\n5C;3\n6D;4\n", "x")
     assert table.columns[0].is_text

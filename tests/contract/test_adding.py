@@ -164,7 +164,7 @@ def test_data_of_another_shape_are_refused(fitted):
         Detector(detector.config).add(normals(kind))
 
 
-@pytest.mark.parametrize("kind", ["image", "audio"])
+@pytest.mark.parametrize("kind", ["image", pytest.param("audio", marks=pytest.mark.slow)])
 def test_an_item_that_cannot_be_read_or_is_known_is_skipped_with_the_reason(kind, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()

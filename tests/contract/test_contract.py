@@ -24,7 +24,7 @@ SLOW = {
     ("stream", "matrix_profile"),  # stumpy compiles for half a minute
     *(("panel", name) for name in ("autoformer", "ddad", "imdiffusion", "dte_inverse_gamma", "plain_ddpm")),
     *(("image", name) for name in ("anogan", "addm", "deco_diff", "diffusionad", "invad", "mdps", "dte_inverse_gamma")),
-    ("image", "ddad"),
+    *(("image", "ddad"), ("clip", "vae"), ("panel", "diffad")),
 }
 BUDGETS = {"log_mel_autoencoder": {"num_epochs": 4, "batch_size": 64}}
 FEW_STEPS = 40  # enough to see a gross anomaly
