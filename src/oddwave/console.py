@@ -158,7 +158,7 @@ def exit_status(result: "DetectionResult", *, tell_found: bool) -> int:
     """
     if tell_found and (result.flagged or result.events):
         return EXIT_FOUND
-    return EXIT_UNJUDGED if result.not_judged else 0
+    return EXIT_UNJUDGED if result.counts.failed else 0
 
 
 def print_found(
@@ -212,8 +212,9 @@ def _print_unjudged(result: "DetectionResult", to: TextIO | None) -> None:
     failed = result.not_judged
     for item in failed[:_MOST_NOTES]:
         say(f"Not judged: {item.id}: {item.reason}", to=to)
-    if len(failed) > _MOST_NOTES:
-        say(f"Not judged: {len(failed) - _MOST_NOTES} more, in scores.csv and the report", to=to)
+    where = "scores.csv and the report" if result.whole is None else "shards/"
+    if (more := result.counts.failed - len(failed[:_MOST_NOTES])) > 0:
+        say(f"Not judged: {more:,} more, in {where}", to=to)
 
 
 def _item_notes(result: "DetectionResult") -> list[str]:

@@ -29,6 +29,9 @@ __all__ = [
     "OWN_FOLDER",
     "REPLACING_NOTE",
     "RESULT_FILES",
+    "SHARDS_FOLDER",
+    "SHARDS_FORMAT",
+    "SHARDS_PLAN",
     "TEMPORARY",
     "FolderKind",
     "cannot",
@@ -53,12 +56,15 @@ MODEL_NOTE = "model.json"  # in there: the data of a model that are being made o
 META_FILE = "meta.json"
 RESULT_FILES = ("scores.csv", "events.csv", "clips.csv", "fused.csv", "summary.json", "report.html")
 MEDIA = ("audio", "annotated")  # what a summary calls the folders of files beside it
-FolderKind = Literal["model", "results", "unfinished"]
+SHARDS_FOLDER, SHARDS_PLAN, SHARDS_FORMAT = "shards", "plan.json", "oddwave shard plan"  # of a run on many machines
+FolderKind = Literal["model", "shards", "results", "unfinished"]  # shards: results that are in shards, finished or not
 _MARKS: dict[FolderKind, tuple[str, bytes]] = {
     "model": (META_FILE, b'"format": "oddwave model"'),
+    "shards": (f"{SHARDS_FOLDER}/{SHARDS_PLAN}", f'"format": "{SHARDS_FORMAT}"'.encode()),
     "results": ("summary.json", b'"oddwave_version"'),
     "unfinished": (f"{OWN_FOLDER}/{OWNER_FILE}", b'"format": "oddwave'),
 }
+_HELD = {"model": "a model", "results": "results", "shards": "results in shards (of a run with --engine)"}
 _HEAD_BYTES = 4096
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _JSON_BYTES = 256 * 2**20
@@ -82,12 +88,13 @@ def own_entries(folder: Path) -> frozenset[str]:
     kind = folder_kind(folder)
     if kind == "model":
         return frozenset(entry.name for entry in folder.iterdir())
-    if kind == "results":
-        return frozenset({OWN_FOLDER, *RESULT_FILES, *_media_folders(folder)})
+    if kind in ("results", "shards"):
+        shards = {SHARDS_FOLDER} if kind == "shards" else set()
+        return frozenset({OWN_FOLDER, *shards, *RESULT_FILES, *_media_folders(folder)})
     return frozenset({OWN_FOLDER}) if kind else frozenset()
 
 
-def require_own(folder: Path, holds: Literal["model", "results"]) -> None:
+def require_own(folder: Path, holds: Literal["model", "results", "shards"]) -> None:
     """Check that a model or results may go into `folder`: it is absent, empty, or an earlier one of the same kind.
 
     Raises:
@@ -104,8 +111,8 @@ def require_own(folder: Path, holds: Literal["model", "results"]) -> None:
     if strangers:
         named = ", ".join(repr(name) for name in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise CheckpointError(f"{folder} holds what oddwave did not make ({named}): give a new or an empty folder")
-    if kind in ("model", "results") and kind != holds:
-        there, wanted = ("a model", "results") if kind == "model" else ("results", "a model")
+    if kind in _HELD and kind != holds:
+        there, wanted = _HELD[kind], "a model" if holds == "model" else "results"
         raise CheckpointError(f"{folder} holds {there}, {wanted} cannot go there: give another folder")
 
 
@@ -118,7 +125,8 @@ def require_free(folder: Path, names: Collection[str]) -> None:
     _require_open(folder)
     if folder_kind(folder) == "model":
         raise CheckpointError(f"{folder} holds a model, results cannot go there: give another folder")
-    taken = sorted(set(names) & set(_strangers(folder))) if folder_kind(folder) != "results" else []
+    own = folder_kind(folder) in ("results", "shards")
+    taken = [] if own else sorted(set(names) & set(_strangers(folder)))
     if taken:
         raise CheckpointError(f"{folder} holds a '{taken[0]}' that oddwave did not write: give another folder")
 

@@ -53,6 +53,7 @@ __all__ = [
     "SeriesResult",
     "Strength",
     "WaveletShare",
+    "WholeRun",
     "are_discoveries",
 ]
 
@@ -83,12 +84,30 @@ def are_discoveries(
     return adjusted <= rate
 
 
+@dataclass(frozen=True, slots=True)
+class WholeRun:
+    """What a run found in all, of which a result may hold the strongest items only: counts of items and of scores.
+
+    `flagged` items hold something anomalous, `failed` ones could not be judged; of the `scores`, so many were `scored`
+    (are numbers) and `anomalous`.
+    """
+
+    items: int
+    flagged: int
+    failed: int
+    scores: int
+    scored: int
+    anomalous: int
+    events: int
+
+
 @dataclass(frozen=True, repr=False)
 class DetectionResult:
     """Everything one scoring run found; `kind` says what its items are: streams, panel instances, images, audio.
 
     `items` has one entry per item given, in the order given, those that could not be judged among them. `drift` says
-    where the data as a whole moved away from what was learnt.
+    where the data as a whole moved away from what was learnt. Of a run on very many items `items` are the strongest,
+    and `whole` counts all.
     """
 
     modality: str
@@ -98,6 +117,7 @@ class DetectionResult:
     not_monitored: tuple[str, ...] = ()
     model: Mapping[str, Any] = field(default_factory=dict)
     drift: tuple[Drift, ...] = ()
+    whole: WholeRun | None = None
 
     def __repr__(self) -> str:
         """Return a few lines: the verdict, the counts, the strongest findings."""
@@ -120,6 +140,17 @@ class DetectionResult:
     def labels(self) -> Int[np.ndarray, " n"]:
         """0 normal, 1 anomalous, -1 not judged, in the order of `scores`."""
         return np.concatenate([item.labels for item in self.items])
+
+    @property
+    def counts(self) -> WholeRun:
+        """How many items and scores there are, flagged and not judged: of all that the run was given."""
+        if self.whole is not None:
+            return self.whole
+        if not self.items:
+            return WholeRun(0, 0, 0, 0, 0, 0, 0)
+        found = (len(self.items), len(self.flagged), len(self.not_judged), len(self.scores))
+        scored, anomalous = int(np.isfinite(self.scores).sum()), int((self.labels == 1).sum())
+        return WholeRun(*found, scored, anomalous, len(self.events))
 
     @property
     def flagged(self) -> tuple[AnyResult, ...]:

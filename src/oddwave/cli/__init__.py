@@ -11,14 +11,15 @@ from typing import Annotated
 
 import typer
 
+from oddwave.cli import in_shards, outcome
 from oddwave.cli import options as opt
-from oddwave.cli import outcome
 from oddwave.cli.add import add
 from oddwave.cli.bench import bench
 from oddwave.cli.feedback import feedback
 from oddwave.cli.fit import fit_app
 from oddwave.cli.fuse import fuse
-from oddwave.cli.joint import PartOf, fit_joint, loaded, saved_models
+from oddwave.cli.here import score_here
+from oddwave.cli.joint import PartOf, fit_joint, saved_models
 from oddwave.cli.mcp import mcp
 from oddwave.cli.serve import serve
 from oddwave.cli.verify import verify
@@ -100,15 +101,18 @@ def score(
     allow_external: opt.AllowExternal = False,
     annotate: opt.Annotate = False,
     copy_flagged: opt.CopyFlagged = None,
+    engine: in_shards.Engine = None,
+    workers: in_shards.Workers = None,
+    shard_size: in_shards.ShardSize = None,
+    column: in_shards.Column = None,
     exit_code: opt.ExitCode = False,
     as_json: opt.Json = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Score new data with a model.
 
-    Writes scores.csv, events.csv, summary.json and report.html; for sound also clips.csv and sounds/, with what is
-    normal and what is odd in the most abnormal recordings. How series are read (columns, delimiter and the like) is
-    what was said to `oddwave fit`, unless said here.
+    Writes scores.csv, events.csv, summary.json and report.html; for sound also clips.csv and sounds/. How series are
+    read is what was said to `oddwave fit`, unless said here. With --engine ray, see docs/scale.md.
 
     Ends with status 0 where nothing was found, 1 where something was (with --exit-code), 2 where the command or the
     data were refused, 3 where some items could not be judged.
@@ -121,20 +125,17 @@ def score(
         oddwave score model today.csv -o out --false-alarms "1 per week"
         oddwave score parts.model new/ -o out --copy-flagged rejects --json -q
         oddwave score joint.model pump.wav -o out --modality audio
+        oddwave score parts.model s3://bucket/parts -o out --engine ray
     """
-    from oddwave.report.outputs import require_writable
-
     asked, discoveries = opt.asked_for(alpha, threshold, flag, false_alarms, fdr, fdr_method)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
-    require_writable(out, "results")
-    detector, _ = loaded(model, data, modality, device, allow_external)
-    more = outcome.check_copies(annotate, copy_flagged, detector.config.modality, data, out)
-    options |= {} if history is None else {"history": history}
-    detector.inner.check(alpha)  # before files are read
-    source = opt.read_new(detector, data, model, options)
-    result = detector.score(source, **asked, show_progress=not quiet)
-    files = outcome.written(result, data, out, quiet, **more, **discoveries)
-    outcome.tell(result, files, source.notes, exit_code, as_json, **discoveries)
+    which = (modality, device, allow_external)
+    refused = {"--fdr": fdr, "--history": history, "--annotate": annotate or None, "--copy-flagged": copy_flagged}
+    told = (exit_code, as_json, quiet)
+    how = {"engine": engine, "workers": workers, "shard_size": shard_size, "column": column}
+    if in_shards.chosen(how, refused):
+        return in_shards.score(model, data, out, which, asked, options, how, told)
+    return score_here(model, data, out, which, (asked, discoveries, options), (annotate, copy_flagged, history), told)
 
 
 @app.command()

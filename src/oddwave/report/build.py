@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from oddwave.errors import CheckpointError, DataError, MissingExtraError
 from oddwave.files import write_bytes_atomic
 from oddwave.folders import atomic_directory
@@ -151,7 +149,7 @@ def _beside(path: Path, name: str) -> str:
 def _page_content(result: DetectionResult, kind: ReportKind, media_folder: str | None) -> dict[str, Any]:
     """Return the shell's words and, from the kind's own module, all the rest."""
     tone, headline, detail = verdict_sentences(result)
-    num_scored = int(np.isfinite(result.scores).sum()) if result.items else 0
+    num_scored = result.counts.scored
     content = kind.content(result, media_folder) if kind.content else items_content(result, kind.place)
     failures = [(item.id, item.reason) for item in result.not_judged]
     told = {f"{name}: {reason}" for name, reason in failures}
@@ -174,7 +172,7 @@ def _page_content(result: DetectionResult, kind: ReportKind, media_folder: str |
         "not_monitored": [*unmonitored, *content.get("missing", ())],
         "all_scored": all_scored[0].upper() + all_scored[1:],
         "failures": failures[:MAX_FAILURES],
-        "num_failures": len(failures),
+        "num_failures": result.counts.failed,
         "notes": [
             *(("Model", str(text)) for text in ([warnings] if isinstance(warnings, str) else warnings)),
             *gathered_notes(result),
@@ -184,10 +182,11 @@ def _page_content(result: DetectionResult, kind: ReportKind, media_folder: str |
 
 def _tiles(result: DetectionResult, kind: ReportKind, num_scored: int) -> list[tuple[str, str]]:
     """Return the few numbers that stand under the verdict, as (value, caption)."""
-    judged, failed = len(result.items) - len(result.not_judged), len(result.not_judged)
+    counts = result.counts
+    judged, failed = counts.items - counts.failed, counts.failed
     several = f" in {judged:,} {kind.items}" if kind.noun != kind.item and judged > 1 else ""
-    flagged = float(np.sum(result.labels == 1)) / max(1, num_scored) if result.items else 0.0  # of what was judged
-    lost = int(np.isnan(result.scores).sum()) if result.items else 0
+    flagged = counts.anomalous / max(1, num_scored)  # of what was judged
+    lost = counts.scores - counts.scored
     unjudged = []
     if failed or lost:
         what = kind.items if failed > 1 else kind.item if failed else kind.nouns if lost > 1 else kind.noun

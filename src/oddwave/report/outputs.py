@@ -108,7 +108,7 @@ def write_outputs(
     return [folder / name for name in (*OUTPUT_FILES, *kind.tables, media, drawn) if name in written]
 
 
-def require_writable(folder: Path, holds: Literal["model", "results"] | None = None) -> None:
+def require_writable(folder: Path, holds: Literal["model", "results", "shards"] | None = None) -> None:
     """Check that `folder` can be written, or made, before long work begins; leaves nothing behind.
 
     Raises:
@@ -139,19 +139,19 @@ def summary_of(
     """
     kind = kind_of(result)
     tone, headline, detail = verdict_sentences(result)
-    calibration = result.calibration
+    calibration, counts = result.calibration, result.counts
     summary: dict[str, Any] = {
         "oddwave_version": __version__,
         "modality": result.modality,
         "kind": result.kind,
         "verdict": {"found": tone == "found", "headline": headline, "detail": detail},
         "counts": {
-            "items": len(result.items),
-            "scores": len(result.scores),
-            "scored": int(np.isfinite(result.scores).sum()),
-            "anomalous": int((result.labels == 1).sum()),
-            "events": len(result.events),
-            "failed": len(result.not_judged),
+            "items": counts.items,
+            "scores": counts.scores,
+            "scored": counts.scored,
+            "anomalous": counts.anomalous,
+            "events": counts.events,
+            "failed": counts.failed,
         },
         "drift": list(result.drift),
         "alpha": calibration.alpha,
@@ -170,6 +170,8 @@ def summary_of(
         "not_monitored": list(result.not_monitored),
         "model": dict(result.model),
     }
+    if result.whole is not None:
+        summary["counts"] |= {"flagged": counts.flagged, "told": len(result.items)}
     if kind.has_map:
         summary["calibration"]["pixel_threshold"] = calibration.pixel_threshold
     if kind.media:

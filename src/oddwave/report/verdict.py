@@ -33,6 +33,11 @@ def verdict_sentences(result: DetectionResult) -> Verdict:
     tone, headline, detail = with_drift(result, _verdict(result))
     if asked := result.calibration.asked:
         detail = f"{detail} {asked[0].upper()}{asked[1:]}."
+    if result.whole is not None and result.whole.items > len(result.items):
+        items = kind_of(result).items
+        detail += (
+            f" The {len(result.items):,} strongest of {result.whole.items:,} {items} are told here, all are in shards/."
+        )
     left = unjudged_text(result)
     if tone == "empty" or not left:
         return tone, headline, detail
@@ -43,9 +48,9 @@ def verdict_sentences(result: DetectionResult) -> Verdict:
 
 def unjudged_text(result: DetectionResult) -> str:
     """Return how many items, and scores that are verdicts of their own, are missing; an empty text for none."""
-    texts, failed, kind = [], len(result.not_judged), kind_of(result)
+    texts, failed, kind = [], result.counts.failed, kind_of(result)
     if failed:
-        texts.append(f"{failed:,} of {count_text(len(result.items), kind.item, kind.items)} could not be judged.")
+        texts.append(f"{failed:,} of {count_text(result.counts.items, kind.item, kind.items)} could not be judged.")
     if kind.per_score:
         judged = [item.scores for item in result.items if item.status == "judged"]
         total, lost = sum(map(len, judged)), sum(int(np.isnan(scores).sum()) for scores in judged)
@@ -60,9 +65,10 @@ def _verdict(result: DetectionResult) -> Verdict:
     if not judged:
         what = f"{kind.noun} of the data" if kind.per_score else kind.item
         return "empty", "Nothing could be scored", f"No {what} has a score; the notes below say why."
-    if kind.headline is not None:
+    counts = result.counts
+    if kind.headline is not None and counts.items == len(result.items):
         return kind.headline(result)
-    flagged, total = len(result.flagged), count_text(len(judged), kind.item, kind.items)
+    flagged, total = counts.flagged, count_text(counts.items - counts.failed, kind.item, kind.items)
     top = max(judged, key=lambda item: (item.flagged, item.score))
     sentence = f"The most abnormal is {top.id} ({evidence_text(top, result.calibration, kind.noun)})"
     certain = result.calibration.confirmed

@@ -134,7 +134,7 @@ def fused_run(
 
 def require_apart(out: Path, senses: Sequence[Sense]) -> None:
     """Check that nothing that is read would be written over. Raises: DataError, CheckpointError."""
-    if folder_kind(out) == "results" and not (out / "fused.csv").is_file():
+    if folder_kind(out) in ("results", "shards") and not (out / "fused.csv").is_file():
         raise DataError(f"{out} holds the results of a single sense: give another output folder")
     if any(sense.folder.resolve() == out.resolve() for sense in senses):
         raise DataError(f"{out} is one of the folders to fuse: give another output folder")

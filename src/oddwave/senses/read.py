@@ -194,9 +194,12 @@ def _read_summary(folder: Path) -> tuple[_Summary, str]:
     if not folder.is_dir():
         raise DataError(f"'{folder}' is a file: give the folder that oddwave score -o wrote")
     if (kind := folder_kind(folder)) != "results":
-        what = {"model": "a model", "unfinished": "results that were not finished"}.get(
-            kind or "", "no results of oddwave"
-        )
+        others = {
+            "model": "a model",
+            "shards": "results in shards, whose scores.csv may hold the strongest only",
+            "unfinished": "results that were not finished",
+        }
+        what = others.get(kind or "", "no results of oddwave")
         raise DataError(f"'{folder}' holds {what}: give the folder that oddwave score -o wrote")
     try:
         content = read_json(folder / "summary.json")

@@ -17,8 +17,8 @@ from oddwave.errors import ConfigError, DataError
 from oddwave.sources.files import FoundFiles, OnError, find_listed, is_path, unique_names
 
 __all__ = [
-    "Candidate", "Failure", "Item", "ItemSet", "candidates_in", "candidates_of", "check_option", "copies_note",
-    "nothing_read", "read_entries",
+    "Candidate", "Failure", "Item", "ItemSet", "NothingReadError", "candidates_in", "candidates_of", "check_option",
+    "copies_note", "nothing_read", "read_entries",
 ]  # fmt: skip
 
 
@@ -132,10 +132,18 @@ def read_entries(
             yield failed
 
 
-def nothing_read(failures: Sequence[Failure], noun: str) -> DataError:
+class NothingReadError(DataError):
+    """Nothing of a source could be read; `failures` say why, one by one."""
+
+    failures: tuple[Failure, ...] = ()
+
+
+def nothing_read(failures: Sequence[Failure], noun: str) -> NothingReadError:
     """Return the error for a source of which nothing could be read, or in which there was nothing."""
     first = f", the first: {failures[0].message}" if failures else ": give one or more"
-    return DataError(f"the source holds no {noun} that can be read{first}")
+    error = NothingReadError(f"the source holds no {noun} that can be read{first}")
+    error.failures = tuple(failures)
+    return error
 
 
 def candidates_in(found: FoundFiles, from_file: Callable[[str, Path], AnyT]) -> list[Candidate[AnyT]]:

@@ -1,0 +1,187 @@
+"""One run in shards, from the input to the report: plan, score what is missing, merge, tell of the strongest.
+
+The same command again goes on where a run was stopped or killed; once all is there, it only writes the report anew.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oddwave.detection.model_folder import read_meta
+from oddwave.dist.engine import Job, require_engine, run_shards
+from oddwave.dist.fetching import placed, units_of
+from oddwave.dist.listing import Listing, Unit, listed
+from oddwave.dist.merge import Tally
+from oddwave.dist.plan import ShardPlan, check_same, cut, kept_plan, missing, write_plan
+from oddwave.dist.shards import parquet_of, read_shard, whole_shards
+from oddwave.errors import ConfigError, DataError
+from oddwave.files import require_own
+from oddwave.folders import at_work
+from oddwave.progress import stage
+from oddwave.sources.files import unique_names
+from oddwave.version import __version__
+
+if TYPE_CHECKING:
+    from oddwave.detector import Detector
+    from oddwave.results import DetectionResult
+
+__all__ = ["SHARD_SIZES", "Request", "check_request", "score_in_shards"]
+
+SHARD_SIZES = {"image": 512, "audio": 64, "series": 16}
+MOST_TOLD = {"image": 200, "audio": 100, "series": 20}  # items of which the report tells, scored once more for it
+_ROUNDS = 3
+_OF_THE_INPUT = ("part", "recursive", "subset")  # reading options that say which files, not how
+
+Write = Callable[["DetectionResult", str], Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run as it was asked for: model, data and output, how to read, what to ask, and on what to compute."""
+
+    model: Path
+    data: str
+    out: Path
+    engine: str = "ray"
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # of reading, beside the model's own
+    column: str | None = None
+    shard_size: int | None = None
+    workers: int | None = None
+    allow_external: bool = False
+    show_progress: bool = False
+
+
+def score_in_shards(detector: "Detector", request: Request, write: Write) -> tuple["DetectionResult", list[Path], list[str]]:
+    """Score all items of an input in shards; return the result on the strongest, the files written, and notes.
+
+    `write` is given the result and a title, and writes the report. Raises: DataError, CheckpointError, ConfigError as
+    `Detector.score`; MissingExtraError without the extra `dist`; CheckpointError where `out` holds another run.
+    """
+    check_request(request)
+    parquet_of()
+    require_own(request.out, "shards")
+    detector.inner.read_options = {**detector.read_options, **request.options}
+    asked = {name: value for name, value in request.asked.items() if value is not None}
+    detector.inner.check(asked.get("alpha"))
+    which = {name: value for name, value in detector.read_options.items() if name in _OF_THE_INPUT}
+    listing = listed(request.data, detector.config.modality, column=request.column, **which)
+    how = {name: value for name, value in detector.read_options.items() if name not in _OF_THE_INPUT}
+    detector.inner.read_options = how
+    with at_work(request.out):
+        plan = _plan(detector, request, listing, asked, which)
+        job = Job(
+            model=str(request.model.absolute()),
+            out=str(request.out.absolute()),
+            plan=plan,
+            modality=detector.config.modality,
+            device=detector.config.device,
+            allow_external=request.allow_external,
+            read_options=how,
+            asked=asked,
+        )
+        _score_missing(job, request, listing)
+        tally = _merged(request, plan, MOST_TOLD.get(detector.config.modality, 100))
+        result, files = _told(detector, request, listing, tally, write, asked)
+    return result, files, list(listing.notes)
+
+
+def check_request(request: Request) -> None:
+    """Refuse what cannot be done in shards, before any work. Raises: ConfigError, DataError, MissingExtraError."""
+    require_engine(request.engine)
+    if request.workers is not None and request.workers < 1:
+        raise ConfigError(f"the number of workers is {request.workers}: give 1 or more")
+    for name in ("flag", "false_alarms"):
+        if request.asked.get(name) is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} needs all items at once, and shards are judged one by one: give --alpha or "
+                "--threshold"
+            )
+
+
+def _plan(
+    detector: "Detector", request: Request, listing: Listing, asked: Mapping[str, Any], which: Mapping[str, Any]
+) -> ShardPlan:
+    """Return the plan that is kept, if it is of this very run, or make one and keep it. Raises: CheckpointError."""
+    identity = {
+        "oddwave_version": __version__,
+        "model": {"modality": detector.config.modality, "files": _model_files(request.model)},
+        "input": listing.facts,
+        "asked": dict(asked),
+        "reading": json.loads(json.dumps({**detector.read_options, **which}, default=str)),
+    }
+    kept = kept_plan(request.out)
+    if kept is not None:
+        check_same(kept, identity, request.shard_size, request.out)
+        return kept
+    size = SHARD_SIZES.get(detector.config.modality, 64) if request.shard_size is None else request.shard_size
+    plan = ShardPlan(identity, size, cut(listing.pieces, size))
+    write_plan(plan, request.out)
+    return plan
+
+
+def _model_files(model: Path) -> dict[str, str]:
+    """Return the hash of each of the model's files: what it computes."""
+    return {name: about["sha256"] for name, about in sorted(read_meta(model)["files"].items())}
+
+
+def _score_missing(job: Job, request: Request, listing: Listing) -> None:
+    """Score the shards that are not whole. Raises: as `run_shards`; DataError where some never come to be."""
+    plan = job.plan
+    for _ in range(_ROUNDS):
+        left = missing(plan, whole_shards(request.out, plan))
+        if not left:
+            return
+        with stage("scoring", request.show_progress) as report:
+            run_shards(job, left, lambda number: json.dumps(listing.task(*plan.shards[number])), request.workers, report)
+    left = missing(plan, whole_shards(request.out, plan))
+    if left:
+        raise DataError(f"{len(left):,} shard(s) did not come to be, the first: {plan.file_name(left[0])}; look there")
+
+
+def _merged(request: Request, plan: ShardPlan, most: int) -> Tally:
+    """Go through all shards in order. Raises: CheckpointError; DataError where nothing at all could be judged."""
+    tally = Tally(plan, most)
+    with stage("merging", request.show_progress) as report:
+        for number in range(len(plan.shards)):
+            tally.add(number, read_shard(request.out, plan, number, Tally.COLUMNS))
+            report(number + 1, len(plan.shards))
+    if tally.whole.failed == tally.whole.items:
+        raise DataError(f"none of the {tally.whole.items:,} items can be judged, the first: {tally.first_reason}")
+    return tally
+
+
+def _told(
+    detector: "Detector", request: Request, listing: Listing, tally: Tally, write: Write, asked: Mapping[str, Any]
+) -> tuple["DetectionResult", list[Path]]:
+    """Score the items that are told of once more, explain them, and write the report, as one process does."""
+    told, alone = tally.told, getattr(listing, "alone", False)
+    with placed(_units(listing, tally.plan, told)) as found:
+        there = [own for own in found if not own.reason]
+        source: Any = str(there[0].path) if alone else {own.unit.id: str(own.path) for own in there}
+        result = detector.score(source, **asked, show_progress=request.show_progress)
+        for item in result.items:
+            for own in there:
+                if own.passing and str(own.path) in item.error:
+                    object.__setattr__(item, "error", item.error.replace(str(own.path), own.unit.id))
+        every = len(told) == tally.plan.num_items
+        result = replace(result, whole=tally.whole, drift=result.drift if every else ())
+        return result, list(write(result, f"Anomalies in {Path(request.data).name or request.data}"))
+
+
+def _units(listing: Listing, plan: ShardPlan, numbers: Sequence[int]) -> list[Unit]:
+    """Return the items of these numbers, shard by shard."""
+    firsts, by_shard = [first for first, _ in plan.shards], dict[int, set[int]]()
+    for number in numbers:
+        by_shard.setdefault(bisect_right(firsts, number) - 1, set()).add(number)
+    found = [
+        unit
+        for shard, wanted in sorted(by_shard.items())
+        for unit in units_of(listing.task(*plan.shards[shard]))
+        if unit.number in wanted
+    ]
+    names = unique_names([unit.id for unit in found])  # two tables may name rows alike
+    return [replace(unit, id=name) for unit, name in zip(found, names, strict=True)]
