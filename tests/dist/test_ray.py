@@ -87,6 +87,9 @@ def test_a_killed_worker_and_a_killed_driver_lose_nothing(root) -> None:
     assert second.process.wait() == 3, (root / "log.txt").read_text()
     assert all(second.whole()[name] == moment for name, moment in before.items())
     same_as_one_process(root, "killed")
+    told = (root / "log.txt").read_text()
+    assert "a worker was lost" in told
+    assert "raylet" not in told
     summary = json.loads((root / "killed" / "summary.json").read_text())
     assert summary["counts"]["items"] == NUM
     assert (summary["counts"]["failed"], summary["counts"]["told"]) == (len(BAD), 200 + len(BAD))

@@ -5,6 +5,7 @@ is written twice is the same file. The workers need the model, the data and the 
 the driver. Read `run.py` next.
 """
 
+import io
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -110,7 +111,7 @@ def run_shards(
     total, done = job.plan.num_items, job.plan.num_items - sum(job.plan.shards[number][1] for number in numbers)
     before = done
     report(done, total, "starting workers", 0.0)
-    with _cluster(workers) as (ray, size, has_gpu):
+    with redirect_stdout(_RayWords()), _cluster(workers) as (ray, size, has_gpu):
         started = time.monotonic()
         gpus = 1 if job.device.startswith("cuda") or (job.device == "auto" and has_gpu) else 0
         for start in range(0, len(numbers), _WAVE):
@@ -160,7 +161,7 @@ def _cluster(workers: int | None) -> Iterator[tuple[Any, int, bool]]:
     address, joined = os.environ.get("RAY_ADDRESS"), ray.is_initialized()
     cpus = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers or os.cpu_count() or 1
     own = {"num_cpus": cpus + 1, "include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
-    with _same_signals(), _quiet_start():
+    with _same_signals(), _quiet():
         if not joined:
             ray.init(
                 address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else own)
@@ -174,13 +175,25 @@ def _cluster(workers: int | None) -> Iterator[tuple[Any, int, bool]]:
         size = workers or max(1, int(resources.get("CPU", 1)) if address or joined else cpus)
         yield ray, size, resources.get("GPU", 0) > 0
     finally:
-        if not joined:
-            ray.shutdown()
+        with _quiet():
+            if not joined:
+                ray.shutdown()
+
+
+class _RayWords(io.TextIOBase):
+    """What Ray prints: nobody's results, so not on standard output. That a worker was lost is said in our words."""
+
+    def write(self, text: str) -> int:
+        """Take a piece of text."""
+        if "worker died" in text:
+            lost = "oddwave: a worker was lost: another one takes its place and begins the shard anew"
+            print(lost, file=sys.stderr, flush=True)
+        return len(text)
 
 
 @contextmanager
-def _quiet_start() -> Iterator[None]:
-    """Keep lines of Ray's own start off standard error; what goes wrong there, it raises."""
+def _quiet() -> Iterator[None]:
+    """Keep lines of Ray's own start and end off standard error; what goes wrong there, it raises."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:

@@ -59,10 +59,13 @@ class Tally:
         self._count(rows, numbers, scores, labels)
         tops = np.fmax.reduceat(scores, starts) if len(starts) else scores
         flags = np.maximum.reduceat(labels, starts) if len(starts) else labels
-        for number, top, label in zip(numbers[starts].tolist(), tops.tolist(), flags.tolist(), strict=True):
-            if label == -1:
-                self._unjudged += [number] * (len(self._unjudged) < self.most_unjudged)
-                continue
+        own = numbers[starts]
+        self._unjudged += own[flags == -1][: self.most_unjudged - len(self._unjudged)].tolist()
+        worth = flags != -1
+        if len(self._strongest) == self.most:
+            least_flag, least, _ = self._strongest[0]
+            worth &= np.where((flags == 1) == least_flag, tops > least, (flags == 1) > least_flag)
+        for number, top, label in zip(own[worth].tolist(), tops[worth].tolist(), flags[worth].tolist(), strict=True):
             entry = (label == 1, top, -number)
             if len(self._strongest) < self.most:
                 heapq.heappush(self._strongest, entry)

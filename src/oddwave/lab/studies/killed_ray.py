@@ -1,6 +1,6 @@
 """A run in shards whose workers and then whose driver are killed, and whose command is given again: is anything lost?
 
-    python -m oddwave.lab.studies.killed_ray [--images 100000] [--workers 2] [--folder DIR] [-o RESULT.json]
+    python -m oddwave.lab.studies.killed_ray [--images 100000] [--shard-size 500] [--folder DIR] [-o RESULT.json]
 
 Small images of a weave, one in a hundred with a defect planted in it and one in a thousand no image at all, lie as
 bytes in Parquet files. `oddwave score --engine ray` is started; SIGKILL hits a worker each time another share of the
@@ -129,7 +129,7 @@ class Run:
     def kill_worker(self) -> bool:
         """Kill a process that scores, as a full memory or a lost machine does."""
         for pid, title in descendants(self.process.pid):
-            if title.startswith("ray::") and "IDLE" not in title:
+            if title.startswith("ray::") and "ShardWorker" in title:
                 os.kill(pid, signal.SIGKILL)
                 return True
         return False
@@ -234,6 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--shard-size", type=int, default=PER_GROUP)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep everything there")
     parser.add_argument("-o", type=Path)
@@ -255,8 +256,8 @@ def main(arguments: list[str] | None = None) -> None:
             "--alpha",
             str(ALPHA),
         ]
-        command += ["--engine", "ray", "--workers", str(asked.workers), "--shard-size", str(PER_GROUP)]
-        found = killed_and_resumed(command, out, folder / "log.txt", -(-asked.images // PER_GROUP))
+        command += ["--engine", "ray", "--workers", str(asked.workers), "--shard-size", str(asked.shard_size)]
+        found = killed_and_resumed(command, out, folder / "log.txt", -(-asked.images // asked.shard_size))
         found |= counted(out, asked.images, odd, damaged) | compared(model, tables, out, asked.images, asked.seed)
     found |= {"workers": asked.workers, "seed": asked.seed, "images_per_s": round(asked.images / found["seconds"], 1)}
     print(json.dumps(found, indent=2))
