@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from oddwave.cli import app
 from oddwave.dist import engine
 from oddwave.dist.plan import kept_plan
 from oddwave.dist.shards import read_shard, whole_shards
+from oddwave.files import folder_kind
 from oddwave.lab.studies.killed_ray import Run, encoded, small_model, weaves
 
 pytestmark = pytest.mark.slow
@@ -117,6 +119,18 @@ def test_rows_of_parquet_at_an_address_are_scored_alike(root) -> None:
     assert done.returncode == 3, done.stderr
     same_as_one_process(root, "table", named=False)
     assert rows(root / "table")["item"][7] == "images.parquet#7"
+
+
+def test_a_run_that_is_told_to_end_says_so_and_goes_on_later(root) -> None:
+    own = command(root, root / "images", "stopped", "--engine", "ray", "--workers", "1", "--shard-size", "4")
+    first = Run(own, root / "stopped", root / "stopped.txt")
+    assert first.wait_for(3)
+    first.process.terminate()
+    assert first.process.wait() == 128 + signal.SIGTERM
+    assert (root / "stopped.txt").read_text() == "oddwave: stopped\n"
+    assert folder_kind(root / "stopped") == "shards"
+    assert run(root, "images", "stopped", "--engine", "ray", "--workers", "1").returncode == 3
+    same_as_one_process(root, "stopped")
 
 
 def test_a_shard_at_which_every_worker_dies_ends_the_run(root, monkeypatch) -> None:
