@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-What = Literal["series", "image", "audio", "ablation"]
+Data = Literal["series", "image", "audio", "ablation"]  # what is compared on data that are there
+What = Literal[Data, "speed"]
 DataFolder = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder of the data sets.  [default: ODDWAVE_DATA]")
 ]
@@ -28,7 +29,14 @@ Methods = Annotated[
     typer.Option("--methods", "--variants", metavar="A,B", help="Methods, or the ablation's variants.  [default: all]"),
 ]
 Part = Annotated[
-    str | None, typer.Option(metavar="image|series", help="Of the ablation.  [default: what there are data of]")
+    str | None,
+    typer.Option(metavar="image|series|audio", help="Of the ablation, or of speed.  [default: what there are data of]"),
+]
+Presets = Annotated[
+    str | None, typer.Option("--preset", metavar="A,B", help="Of speed: oddwave's presets.  [default: fast,balanced]")
+]
+Rounds = Annotated[
+    int | None, typer.Option(min=1, help="Of speed: how often all methods take turns.  [default: 5, quick 2]")
 ]
 Seeds = Annotated[str, typer.Option(metavar="0,1,2", help="Seeds of the methods that draw at random.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A first look: few items, thinned, a quarter of the training.")]
@@ -36,13 +44,22 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Cells run at once.  [defa
 Threads = Annotated[int, typer.Option(min=1, help="Threads of each cell.")]
 
 
+_MEANT_FOR = {
+    "--modality": "the ablation and speed",
+    **dict.fromkeys(("--preset", "--rounds"), "speed"),
+    **dict.fromkeys(("--data", "--only", "--jobs", "--seeds"), "what is compared on public data"),
+}
+
+
 def bench(
-    what: Annotated[What, typer.Argument(metavar="series|image|audio|ablation", help="What to compare on.")],
+    what: Annotated[What, typer.Argument(metavar="series|image|audio|ablation|speed", help="What to compare on.")],
     out: Annotated[Path, out_option("OUT", "Folder for the tables; a run goes on there.")],
     data: DataFolder = None,
     only: Only = None,
     methods: Methods = None,
     modality: Part = None,
+    presets: Presets = None,
+    rounds: Rounds = None,
     seeds: Seeds = "0",
     quick: Quick = False,
     jobs: Jobs = None,
@@ -53,7 +70,7 @@ def bench(
 
     Series: NAB, UCR, MSL, PEMS-BAY, TSB-UAD, planted anomalies. Images: MVTec AD, magnetic tile, VisA. Audio:
     UrbanSound8K, ESC, DCASE Task 2.
-    The ablation measures what each part of oddwave is worth.
+    The ablation measures what each part of oddwave is worth; speed what fitting and scoring cost, on generated data.
     May be interrupted: the same command goes on where it stopped.
 
     \b
@@ -63,9 +80,13 @@ def bench(
         oddwave bench image --data data -o results --only screw
         oddwave bench ablation --data data -o results --modality series \\
             --methods no_attention
+        oddwave bench speed -o results --modality image --preset fast --quick
     """
-    if modality is not None and what != "ablation":
-        raise ConfigError(f"--modality is for the ablation, not for '{what}': leave it out")
+    if what == "speed":
+        _refuse({"--data": data, "--only": only, "--jobs": jobs, "--seeds": seeds != "0"}, "speed")
+        _speed(out, listed(modality), listed(presets), listed(methods), quick, rounds, threads, quiet)
+        return
+    _refuse({"--preset": presets, "--rounds": rounds, "--modality": what != "ablation" and modality}, what)
     from oddwave.lab.bench.quick import quick_tasks
     from oddwave.lab.bench.runner import run_benchmark
     from oddwave.lab.datasets.records import data_root
@@ -91,8 +112,45 @@ def bench(
     say(f"{len(rows)} cells" + (f", {failed} of them failed (column error)" if failed else "") + f". Written: {table}")
 
 
+def _refuse(given: "Mapping[str, object]", what: str) -> None:
+    """Raises: ConfigError for an option that means nothing here."""
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"{name} is for {_MEANT_FOR[name]}, not for '{what}': leave it out")
+
+
+def _speed(
+    out: Path,
+    modalities: list[str] | None,
+    presets: list[str] | None,
+    methods: list[str] | None,
+    quick: bool,
+    rounds: int | None,
+    threads: int,
+    quiet: bool,
+) -> None:
+    """Measure what fitting and scoring cost, one job at a time."""
+    from oddwave.lab.bench.plot_page import require_plotly
+    from oddwave.lab.bench.speed import FULL, QUICK, run_speed
+    from oddwave.report.outputs import require_writable
+
+    require_plotly()
+    require_writable(out)
+    table = run_speed(
+        out,
+        modalities=modalities,
+        presets=presets,
+        methods=methods,
+        plan=QUICK if quick else FULL,
+        num_rounds=rounds,
+        num_threads=threads,
+        show_progress=not quiet,
+    )
+    say(f"Written: {table}")
+
+
 def _work(
-    what: What, root: Path, modality: str | None, only: list[str] | None, methods: list[str] | None
+    what: Data, root: Path, modality: str | None, only: list[str] | None, methods: list[str] | None
 ) -> "list[tuple[BenchModality, Sequence[AnyTask], Sequence[str] | None]]":
     """Return what is to be run: (modality, tasks, methods), of the ablation once for each modality."""
     from oddwave.lab.bench.ablation import ablation_work
@@ -103,7 +161,7 @@ def _work(
     return [(what, load_tasks(root, only, what), methods)]
 
 
-def _tables(what: What, root: Path, out: Path, rows: "Sequence[Mapping[str, str]]") -> Path:
+def _tables(what: Data, root: Path, out: Path, rows: "Sequence[Mapping[str, str]]") -> Path:
     if what != "ablation":
         from oddwave.lab.bench.protocol import readable_tasks
         from oddwave.lab.bench.quick import quick_tasks
