@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_feedback_is_kept_listed_and_taken_back(work: Path, tmp_path: Path) -> N
     assert "No feedback was given" in run("feedback", model, "--list").stdout
     before = oddwave.load(model).decision_function(work / "today.csv")
     same = ("--event", 1, "--verdict", "false-alarm", "--note", "door", "--threshold", 0.5 * np.nanmax(before))
-    given = run("feedback", model, work / "today.csv", *same)
+    given = run("feedback", model, work / "today.csv", *same, "-q")
     assert given.exit_code == 0, given.stderr
     assert "Kept: 1 " in given.stdout
     assert "--undo 1" in given.stdout
@@ -148,6 +149,7 @@ def test_feedback_is_kept_listed_and_taken_back(work: Path, tmp_path: Path) -> N
     listed = run("feedback", model, "--list").stdout
     assert "false-alarm" in listed
     assert "door" in listed
+    assert re.search(r"2024-02-01T\d\d:\d\d:\d\d to 2024-02-01T\d\d:\d\d:\d\d ", listed)  # no nanoseconds
     assert run("feedback", model, "--undo", 1).exit_code == 0
     np.testing.assert_array_equal(oddwave.load(model).decision_function(work / "today.csv"), before)
 

@@ -36,6 +36,7 @@ from oddwave.detection.series.stream_scores import StreamScore
 from oddwave.detection.series.streams import Stream
 from oddwave.errors import DataError
 from oddwave.records import AnyResult
+from oddwave.result_times import clock_text
 from oddwave.results import SeriesEvent
 
 __all__ = [
@@ -98,8 +99,9 @@ def _event_mask(scored: Scored, events: Sequence[SeriesEvent]) -> Bool[np.ndarra
 
 def _stretch_text(scored: Scored, events: Sequence[SeriesEvent]) -> str:
     """Return from when to when events last, or from which point to which."""
-    times = scored.item.timestamps
-    named = [(str(times[e.start]), str(times[e.end])) if times is not None else (e.start, e.end) for e in events]
+    item = scored.item
+    times = np.arange(len(item.values)) if item.timestamps is None else item.timestamps
+    named = [clock_text(times[[event.start, event.end]], item.timezone) for event in events]
     return ", ".join(f"{start} to {end}" for start, end in named) or "all of it"
 
 
