@@ -279,7 +279,9 @@ def test_a_spot_marked_harmless_is_harmless_elsewhere(images, tmp_path):
     after = detector.decision_function(everything)
     assert (after[:4] < limit).all()
     assert (after[4:] > limit).all()
-    loaded = Detector.load(detector.save(tmp_path / "again"))
+    loaded, looks = Detector.load(detector.save(tmp_path / "again")), []
+    loaded.inner.model.grid.register_forward_hook(lambda *_: looks.append(1))
     assert np.array_equal(loaded.decision_function(everything), after)
+    assert len(looks) == len(everything)  # one pass of the frozen network serves the score and what is known
     loaded.undo_feedback(mark.id)
     assert np.array_equal(loaded.decision_function(everything), before)

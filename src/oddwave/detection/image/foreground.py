@@ -73,7 +73,10 @@ class OnPart:
 
     def __call__(self, x: Float[Tensor, "B C S S"], monitored: Bool[Tensor, "B M M"]) -> PartScores:
         """Return one score and one map per square."""
-        features = self.scorer.grid(x.contiguous(memory_format=torch.channels_last))
+        return self.of_features(self.scorer.features(x), monitored)
+
+    def of_features(self, features: Float[Tensor, "B D G G"], monitored: Bool[Tensor, "B M M"]) -> PartScores:
+        """Score squares whose features are at hand."""
         part = torch.from_numpy(_on_maps(self.foreground.of(features), monitored.cpu().numpy())).to(monitored.device)
         return self.scorer.of_distances(self.scorer.distances(features), part)
 

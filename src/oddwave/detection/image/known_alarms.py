@@ -14,9 +14,10 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from oddwave.detection.corrections import Correction, Corrections
+from oddwave.detection.image.foreground import OnPart
 from oddwave.detection.image.model import ImageModel
 from oddwave.detection.image.retrieval_model import RetrievalModel
-from oddwave.detection.image.retrieval_scorer import patch_channels
+from oddwave.detection.image.retrieval_scorer import RetrievalScorer, patch_channels
 from oddwave.detection.image.scored_image import SquareScorer
 from oddwave.detection.image.tiles import Squares
 from oddwave.detection.known_places import (
@@ -28,6 +29,7 @@ from oddwave.detection.known_places import (
     tensors_of_places,
 )
 from oddwave.detection.model_tensors import Expected
+from oddwave.nets.feature_grid import FeatureGrid
 from oddwave.results import ImageRegion
 from oddwave.scoring.maps import top_mean
 from oddwave.scoring.scorer import NearestDistance, PartScores
@@ -48,9 +50,14 @@ class ForgivingScorer(nn.Module):
         self.known = KnownPlaces(Places.joined(places), _distance(model)).to(model.device)
 
     def forward(self, x: Float[Tensor, "B C S S"], monitored: Bool[Tensor, "B M M"]) -> PartScores:
-        """Score prepared squares."""
-        found: PartScores = self.scorer(x, monitored)
-        share = self.known(_features(self.model, x), found.map)
+        """Score prepared squares; the frozen network of a model by retrieval looks at them once."""
+        if isinstance(self.scorer, RetrievalScorer | OnPart):
+            inner = self.scorer.scorer if isinstance(self.scorer, OnPart) else self.scorer
+            seen = inner.features(x)
+            found, features = self.scorer.of_features(seen, monitored), _of_patches(inner.grid, seen)
+        else:
+            found, features = self.scorer(x, monitored), _features(self.model, x)
+        share = self.known(features, found.map)
         if not bool((share > 0.0).any()):
             return found
         maps = less_known(found.map, share)
@@ -125,8 +132,12 @@ def _place_width(model: Model) -> int:
 def _features(model: Model, x: Float[Tensor, "B C S S"]) -> Float[Tensor, "B D G G"]:
     if isinstance(model, RetrievalModel):
         found: Tensor = model.grid(x.contiguous(memory_format=torch.channels_last))
-        return found[:, patch_channels(model.grid)].float()
+        return _of_patches(model.grid, found)
     return model.terms.features(x).float()
+
+
+def _of_patches(grid: FeatureGrid, features: Float[Tensor, "B D G G"]) -> Float[Tensor, "B d G G"]:
+    return features[:, patch_channels(grid)].float()
 
 
 def _distance(model: Model) -> Distance | None:

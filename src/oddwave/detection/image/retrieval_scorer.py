@@ -135,7 +135,17 @@ class RetrievalScorer(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C S S"], monitored: Bool[Tensor, "B M M"] | None = None) -> PartScores:
         """Score prepared squares; `monitored` says which places of their maps count (None: all)."""
-        features = self.grid(x.contiguous(memory_format=torch.channels_last))
+        return self.of_features(self.features(x), monitored)
+
+    def features(self, x: Float[Tensor, "B C S S"]) -> Float[Tensor, "B D G G"]:
+        """Return what the frozen network sees in squares."""
+        found: Tensor = self.grid(x.contiguous(memory_format=torch.channels_last))
+        return found
+
+    def of_features(
+        self, features: Float[Tensor, "B D G G"], monitored: Bool[Tensor, "B M M"] | None = None
+    ) -> PartScores:
+        """Score squares whose features are at hand."""
         return self.of_distances(self.distances(features), monitored)
 
     def distances(self, features: Float[Tensor, "B D G G"]) -> dict[str, Float[Tensor, "B M M"]]:
