@@ -81,6 +81,7 @@ class SameNetwork:
     encode: Callable[[Any], Encoded]
     window_size: int = 0
 
+    @torch.inference_mode()
     def one_step(self, x0: Float[Tensor, "N C *grid"], noise_levels: Iterable[float]) -> Float[np.ndarray, "N K"]:
         """Return the score of each part by one-step estimates, one for each noise level."""
         levels, num_draws = tuple(noise_levels), self.config.scoring.num_noise_draws
@@ -93,6 +94,7 @@ class SameNetwork:
             blocks.append(torch.stack([self._scores(block, estimate) for estimate in estimates], 1))
         return torch.cat(blocks).double().numpy()
 
+    @torch.inference_mode()
     def sampled(
         self, x0: Float[Tensor, "N C *grid"], *, scheduler: str, num_steps: int, noise_level: float
     ) -> Float[np.ndarray, " N"]:
