@@ -22,6 +22,7 @@ from typing import Any, Literal, NoReturn
 from oddwave.errors import CheckpointError
 
 __all__ = [
+    "EXPORT_FILE",
     "MEDIA",
     "META_FILE",
     "MODEL_NOTE",
@@ -57,14 +58,21 @@ META_FILE = "meta.json"
 RESULT_FILES = ("scores.csv", "events.csv", "clips.csv", "fused.csv", "summary.json", "report.html")
 MEDIA = ("audio", "annotated")  # what a summary calls the folders of files beside it
 SHARDS_FOLDER, SHARDS_PLAN, SHARDS_FORMAT = "shards", "plan.json", "oddwave shard plan"  # of a run on many machines
-FolderKind = Literal["model", "shards", "results", "unfinished"]  # shards: results that are in shards, finished or not
+EXPORT_FILE = "sidecar.json"
+FolderKind = Literal["model", "shards", "results", "export", "unfinished"]  # shards: results in shards, finished or not
 _MARKS: dict[FolderKind, tuple[str, bytes]] = {
     "model": (META_FILE, b'"format": "oddwave model"'),
     "shards": (f"{SHARDS_FOLDER}/{SHARDS_PLAN}", f'"format": "{SHARDS_FORMAT}"'.encode()),
     "results": ("summary.json", b'"oddwave_version"'),
+    "export": (EXPORT_FILE, b'"format": "oddwave export"'),
     "unfinished": (f"{OWN_FOLDER}/{OWNER_FILE}", b'"format": "oddwave'),
 }
-_HELD = {"model": "a model", "results": "results", "shards": "results in shards (of a run with --engine)"}
+_HELD: dict[FolderKind, str] = {
+    "model": "a model",
+    "results": "results",
+    "shards": "results in shards (of a run with --engine)",
+    "export": "an exported model",
+}
 _HEAD_BYTES = 4096
 _LEFT_BY_FILE_MANAGERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _JSON_BYTES = 256 * 2**20
@@ -86,7 +94,7 @@ def folder_kind(folder: Path) -> FolderKind | None:
 def own_entries(folder: Path) -> frozenset[str]:
     """Return the names in this folder that oddwave wrote, and that are therefore no data; empty in anyone else's."""
     kind = folder_kind(folder)
-    if kind == "model":
+    if kind in ("model", "export"):
         return frozenset(entry.name for entry in folder.iterdir())
     if kind in ("results", "shards"):
         shards = {SHARDS_FOLDER} if kind == "shards" else set()
@@ -94,8 +102,8 @@ def own_entries(folder: Path) -> frozenset[str]:
     return frozenset({OWN_FOLDER}) if kind else frozenset()
 
 
-def require_own(folder: Path, holds: Literal["model", "results", "shards"]) -> None:
-    """Check that a model or results may go into `folder`: it is absent, empty, or an earlier one of the same kind.
+def require_own(folder: Path, holds: Literal["model", "results", "shards", "export"]) -> None:
+    """Check that a model, results or an export may go into `folder`: it is absent, empty, or holds an earlier one.
 
     Raises:
         CheckpointError: it is a file, holds something else, or lies within a saved model.
@@ -112,7 +120,7 @@ def require_own(folder: Path, holds: Literal["model", "results", "shards"]) -> N
         named = ", ".join(repr(name) for name in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
         raise CheckpointError(f"{folder} holds what oddwave did not make ({named}): give a new or an empty folder")
     if kind in _HELD and kind != holds:
-        there, wanted = _HELD[kind], "a model" if holds == "model" else "results"
+        there, wanted = _HELD[kind], _HELD["results" if holds == "shards" else holds]
         raise CheckpointError(f"{folder} holds {there}, {wanted} cannot go there: give another folder")
 
 

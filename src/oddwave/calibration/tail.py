@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Tail"]
+__all__ = ["SHAPES", "Tail"]
 
 
-_SHAPES = np.linspace(-0.5, 0.7, 25)
+SHAPES = np.linspace(-0.5, 0.7, 25)
 _LOG_SCALES = np.linspace(-2.5, 2.5, 51)  # about the logarithm of the mean exceedance
 _USUAL, _DEVIATION = -0.1, 0.15  # of the shape, before data
 _USUAL_FAR, _DEVIATION_FAR = 0.0, 0.2  # the same for questions about stretches of several blocks
@@ -63,8 +63,8 @@ class Tail:
             return None
         mean = float(over.mean())
         scales = mean * np.exp(_LOG_SCALES)
-        log_weights = np.stack([_log_likelihood(over, shape, scales) for shape in _SHAPES])
-        log_weights -= 0.5 * ((_SHAPES[:, None] - usual) / deviation) ** 2
+        log_weights = np.stack([_log_likelihood(over, shape, scales) for shape in SHAPES])
+        log_weights -= 0.5 * ((SHAPES[:, None] - usual) / deviation) ** 2
         weights = np.exp(log_weights - log_weights.max())
         return cls(start, len(over) / (len(falling) + 1.0), scales, weights / weights.sum())
 
@@ -116,7 +116,7 @@ class Tail:
     def _reaching(self, score: float) -> Float[np.ndarray, "S C"]:
         """Return how probable it is that a score above the start is this high, by each shape and scale."""
         away = (score - self.start) / self.scales
-        return np.stack([_survival(away, shape) for shape in _SHAPES])
+        return np.stack([_survival(away, shape) for shape in SHAPES])
 
 
 def _survival(away: Float[np.ndarray, " C"], shape: float) -> Float[np.ndarray, " C"]:

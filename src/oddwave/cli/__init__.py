@@ -15,6 +15,7 @@ from oddwave.cli import in_shards, outcome
 from oddwave.cli import options as opt
 from oddwave.cli.add import add
 from oddwave.cli.bench import bench
+from oddwave.cli.export import export
 from oddwave.cli.feedback import feedback
 from oddwave.cli.fit import fit_app
 from oddwave.cli.fuse import fuse
@@ -35,6 +36,7 @@ fit_app.command("joint")(fit_joint)
 app.add_typer(fit_app, name="fit")
 app.command()(add)
 app.command()(bench)
+app.command()(export)
 app.command()(feedback)
 app.command()(fuse)
 app.command()(mcp)

@@ -108,7 +108,7 @@ def write_outputs(
     return [folder / name for name in (*OUTPUT_FILES, *kind.tables, media, drawn) if name in written]
 
 
-def require_writable(folder: Path, holds: Literal["model", "results", "shards"] | None = None) -> None:
+def require_writable(folder: Path, holds: Literal["model", "results", "shards", "export"] | None = None) -> None:
     """Check that `folder` can be written, or made, before long work begins; leaves nothing behind.
 
     Raises:

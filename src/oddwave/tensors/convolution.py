@@ -52,19 +52,23 @@ class RandomConvolutions:
 
     def vectors(self, windows: Float[np.ndarray, "N C L"]) -> dict[str, Float[np.ndarray, "N D"]]:
         """Return the windows in both spaces."""
-        kernels, thresholds = _kernels(self.num_channels), torch.from_numpy(self.thresholds)
         step = max(1, _BATCH_VALUES // (_KERNELS * windows.shape[2]))
         parts: dict[str, list[Tensor]] = {name: [] for name in CONVOLUTION_SPACES}
         for first in range(0, len(windows), step):
             x = torch.from_numpy(np.ascontiguousarray(windows[first : first + step], np.float32))
-            shares, energies = [], []
-            for dilation, levels in zip(dilations_of(windows.shape[2]), thresholds, strict=True):
-                found = _convolved(x, kernels, dilation)
-                shares += [(found > level[:, None]).float().mean(2) for level in levels]
-                energies.append((found.std(2, correction=0) + _ENERGY_FLOOR).log())
-            parts["convolution"].append(torch.cat(shares, 1))
-            parts["energy"].append(torch.cat(energies, 1))
+            for name, own in self.of(x).items():
+                parts[name].append(own)
         return {name: torch.cat(own).numpy() for name, own in parts.items()}
+
+    def of(self, x: Float[Tensor, "N C L"]) -> dict[str, Float[Tensor, "N D"]]:
+        """Return the windows in both spaces: operations of torch alone, as an exported graph has them."""
+        kernels, thresholds = _kernels(self.num_channels), torch.from_numpy(self.thresholds)
+        shares, energies = [], []
+        for dilation, levels in zip(dilations_of(x.shape[2]), thresholds, strict=True):
+            found = _convolved(x, kernels, dilation)
+            shares += [(found > level[:, None]).float().mean(2) for level in levels]
+            energies.append((found.std(2, correction=0) + _ENERGY_FLOOR).log())
+        return {"convolution": torch.cat(shares, 1), "energy": torch.cat(energies, 1)}
 
 
 def num_dimensions(length: int) -> tuple[int, int]:

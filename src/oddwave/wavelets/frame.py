@@ -161,7 +161,7 @@ class WaveletFrame:
             raise ConfigError("wavelet='mexican_hat' has no decimated form: use cwt, or wavelet='morse' or 'morlet'")
         spectrum = self._spectrum(x) / math.sqrt(self.num_samples)
         coefficients = []
-        for block in self._block_tables(x):
+        for block in self.block_tables(x):
             placed = spectrum.index_select(-1, block.bins).view(*x.shape[:-1], *block.responses.shape)
             coefficients.append(torch.fft.rfft(placed.mul_(block.responses)).conj())
         return tuple(coefficients)
@@ -177,7 +177,7 @@ class WaveletFrame:
                              "pass what analyse of the same frame returned")  # fmt: skip
         first = coefficients[0].real
         spectrum = first.new_zeros((*first.shape[:-2], self.num_samples))
-        for block, tables in zip(coefficients, self._block_tables(first), strict=True):
+        for block, tables in zip(coefficients, self.block_tables(first), strict=True):
             placed = torch.fft.irfft(block.conj(), n=2 * tables.num_intervals).mul_(tables.responses)
             spectrum = spectrum.index_add(-1, tables.bins, placed.flatten(-2))
         return inverse_cosine_spectrum(spectrum * math.sqrt(self.num_samples))
@@ -225,7 +225,8 @@ class WaveletFrame:
                 self._dense[key] = torch.from_numpy(self.responses).to(like.device, like.dtype)
         return self._dense[key]
 
-    def _block_tables(self, like: Tensor) -> tuple[_Block, ...]:
+    def block_tables(self, like: Tensor) -> tuple[_Block, ...]:
+        """Return where each block's bins lie and what weighs them, kept per dtype and device."""
         key = (like.dtype, like.device)
         if key not in self._placed:
             with torch.inference_mode(False):

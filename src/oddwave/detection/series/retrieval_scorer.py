@@ -216,6 +216,7 @@ class RetrievalScorer(nn.Module):
         return {"input": torch.where(alone, largest, found.distance)}
 
     def _standardised(self, distances: Mapping[str, Float[Tensor, " N"]]) -> Float[Tensor, " N"]:
+        """Return the arsinh of distances in units of normals, averaged over the spaces."""
         own = [
             torch.asinh((distances[name] - centre) / unit)
             for name, (centre, unit) in zip(self.names, self.distances, strict=True)
