@@ -165,13 +165,13 @@ def _avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> Tensor:
+) -> Any:
     """Averages that leave out what lies beyond the border: ONNX's converter would count it as zeros."""
     if count_include_pad or not any(padding) or divisor_override is not None:
         return NotImplemented
     rest = (kernel_size, stride, padding, ceil_mode, True)
     pool = torch.ops.aten.avg_pool2d.default
-    found: Tensor = pool(x, *rest) / pool(torch.ones_like(x[:1, :1]), *rest)
+    found: Any = pool(x, *rest) / pool(torch.ones_like(x[:1, :1]), *rest)
     return found
 
 
