@@ -9,8 +9,9 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oddwave.errors import CheckpointError, DataError, MissingExtraError
 from oddwave.files import write_bytes_atomic
@@ -23,6 +24,9 @@ from oddwave.report.kinds.views import items_content
 from oddwave.report.verdict import calibration_sentences, verdict_sentences
 from oddwave.results import DetectionResult
 from oddwave.visible import visible
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["TEMPLATES", "render_page", "render_report", "write_report"]
 
@@ -86,22 +90,33 @@ def render_page(
         import markupsafe
 
         texts = _scripts(scripts, plots)
+        page = _environment(jinja2.Environment).get_template(template)
     except ImportError as error:
         raise MissingExtraError("The report", "report") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     style = "".join(_template(name) for name in ("report.css", *styles))
-    return environment.get_template(template).render(
+    return page.render(
         **{"media_sources": "", **content},
         style=markupsafe.Markup(style),
         scripts=[markupsafe.Markup(text) for text in texts],
         script_hashes=[_content_hash(text) for text in texts],
+    )
+
+
+@cache
+def _environment(kind: "type[jinja2.Environment]") -> "jinja2.Environment":
+    """Return what fills templates, made once per process: it keeps those that it has compiled."""
+    from jinja2 import FileSystemLoader, StrictUndefined
+
+    from oddwave.report.template_cache import kept_templates
+
+    return kind(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=kept_templates(TEMPLATES),
     )
 
 
