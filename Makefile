@@ -25,7 +25,7 @@ UV_FIND_LINKS="$$(echo $$links | tr ' ' ',')" $(BIN)/uv pip install --python $(B
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint test-slow test-real test-browser test-faults test-service prior bench bench-image bench-audio bench-ablation bench-quick figures docs clean
+.PHONY: help setup demo test lint test-slow test-real test-browser test-faults test-service prior bench bench-image bench-audio bench-ablation bench-speed bench-quick figures docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list these commands
@@ -73,6 +73,9 @@ bench-audio: $(READY)  ## run the audio benchmark, likewise
 
 bench-ablation: $(READY)  ## measure what each part of oddwave contributes, likewise
 	$(DATA) $(BIN)/oddwave bench ablation --seeds 0,1,2 -o benchmarks/results
+
+bench-speed: $(READY)  ## measure what fitting and scoring cost, likewise (leave the machine alone meanwhile)
+	$(BIN)/oddwave bench speed -o benchmarks/results
 
 bench-quick: $(READY)  ## a first look at all four benchmarks, into build/quick: one seed, small budgets, two cells at once
 	$(DATA); export ODDWAVE_DATA; for what in image audio ablation series; do \

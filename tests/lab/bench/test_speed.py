@@ -86,12 +86,16 @@ def test_the_summary_compares_compute_with_a_thousand_steps_and_keeps_errors() -
     assert floor["times_floor"] == pytest.approx(1.5 / 5.0)
 
 
+@pytest.mark.slow  # what counts the work takes seconds to load
 def test_work_of_a_known_product() -> None:
     a, b = torch.ones(64, 32), torch.ones(32, 16)
     work = work_of(lambda: (a @ b) @ torch.ones(16, 8))
     assert work.multiply_adds == 64 * 32 * 16 + 64 * 16 * 8
     assert work.num_bytes == 4 * (64 * 32 + 32 * 16 + 64 * 16 + 16 * 8 + 64 * 8)
     assert work_of(lambda: a.T[:2].reshape(-1) + 0).multiply_adds == 0
+
+
+def test_the_floor_is_the_larger_of_compute_and_bytes() -> None:
     assert floor_s(Work(2e9, 1e9), rate=1e9, bytes_per_s=1e9) == 2.0
     assert floor_s(Work(1e9, 4e9), rate=1e9, bytes_per_s=1e9) == 4.0
 

@@ -123,13 +123,17 @@ def run_speed(
     done = {_key(row) for row in read_rows(rows_path) if _fits(row, about) and "error" not in row}
     left = [job for job in jobs if job.key not in done and not _missing(job)]
     work = out / "speed_work"
-    for number, job in enumerate(left):
-        name = job.method if job.method == _MACHINE else f"{job.modality} {job.preset} {job.method}"
-        with stage(f"{number + 1} of {len(left)}: round {job.round + 1}, {name}", show_progress):
-            found = run_job(_MODULE, _told(job, plan, work / plan.name), num_threads=num_threads)
-        append_row(rows_path, {**about, **asdict(job), **found})
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        for number, job in enumerate(left):
+            name = job.method if job.method == _MACHINE else f"{job.modality} {job.preset} {job.method}"
+            with stage(f"{number + 1} of {len(left)}: round {job.round + 1}, {name}", show_progress):
+                found = run_job(_MODULE, _told(job, plan, work / plan.name), num_threads=num_threads)
+            append_row(rows_path, {**about, **asdict(job), **found})
+    finally:  # tables of what there is, however a run ends
+        table = write_speed(out, about)
     shutil.rmtree(work, ignore_errors=True)
-    return write_speed(out, about)
+    return table
 
 
 def write_speed(out: Path, about: dict[str, Any]) -> Path:

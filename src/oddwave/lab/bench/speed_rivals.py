@@ -182,7 +182,10 @@ class Anomalib(SpeedMethod):
         )  # fmt: skip
         self.model = getattr(anomalib.models, self.name)()
         steps = {"max_steps": 2} if brief and self.name == "EfficientAd" else {}
-        self.engine = Engine(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, **steps)
+        self.engine = Engine(
+            default_root_dir=folder.parent / "anomalib", accelerator="cpu", devices=1, logger=False,
+            enable_progress_bar=False, **steps,
+        )  # fmt: skip
         self.engine.fit(model=self.model, datamodule=data)
 
     def score(self, source: Any) -> Float[np.ndarray, " n"]:

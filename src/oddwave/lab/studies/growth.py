@@ -179,22 +179,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     given = parser.parse_args(arguments)
     about, path = {"plan": "quick" if given.quick else "full", "preset": given.preset}, given.out / "growth.jsonl"
-    with tempfile.TemporaryDirectory(prefix="oddwave-growth-") as folder:
-        for job in jobs(given.axis or list(AXES), given.quick, 1 if given.quick else given.repeats):
-            same = {**about, **job}
-            if any(same.items() <= row.items() and "error" not in row for row in read_rows(path)):
-                continue
-            found = run_job(_MODULE, {**same, "folder": folder})
-            append_row(path, {**same, **found})
-            print(same | found, flush=True)
-    last = {tuple(row[k] for k in ("axis", "side", "value", "repeat")): row for row in read_rows(path)
-            if about.items() <= row.items()}  # fmt: skip
+    given.out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="oddwave-growth-") as folder:
+            for job in jobs(given.axis or list(AXES), given.quick, 1 if given.quick else given.repeats):
+                same = {**about, **job}
+                if any(same.items() <= row.items() and "error" not in row for row in read_rows(path)):
+                    continue
+                found = run_job(_MODULE, {**same, "folder": folder})
+                append_row(path, {**same, **found})
+                print(same | found, flush=True)
+    finally:
+        write(given.out, about)
+
+
+def write(out: Path, about: Measured) -> None:
+    """Write the tables and the page of plots from the rows that there are."""
+    rows = [row for row in read_rows(out / "growth.jsonl") if about.items() <= row.items()]
+    last = {tuple(row[name] for name in ("axis", "side", "value", "repeat")): row for row in rows}
     told = summary(list(last.values()))
-    command = "python -m oddwave.lab.studies.growth" + (" --quick" if given.quick else "")
-    text = markdown(told, f"{command} --preset {given.preset}")
-    write_bytes_atomic(given.out / "growth.md", text.encode())
-    write_json_atomic(given.out / "growth.json", {**about, "growth": told, "environment": environment(1)})
-    write_plots(given.out, told)
+    command = "python -m oddwave.lab.studies.growth" + (" --quick" if about["plan"] == "quick" else "")
+    text = markdown(told, f"{command} --preset {about['preset']}")
+    write_bytes_atomic(out / "growth.md", text.encode())
+    write_json_atomic(out / "growth.json", {**about, "growth": told, "environment": environment(1)})
+    write_plots(out, told)
     print(text)
 
 
