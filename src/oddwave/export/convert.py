@@ -125,7 +125,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-# Operations in other words
+# Operations in other words; NotImplemented leaves one as it is
 
 
 def _nanmedian(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
@@ -139,22 +139,20 @@ def _nanmedian(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tens
     return found, torch.zeros_like(found, dtype=torch.long)
 
 
-def _amax(x: Tensor, dim: Sequence[int] = (), keepdim: bool = False) -> Tensor:
+def _amax(x: Tensor, dim: Sequence[int] = (), keepdim: bool = False) -> Any:
     return NotImplemented if len(dim) or keepdim else x.flatten().amax(0)
 
 
 def _asinh(x: Tensor) -> Any:
     if x.dtype != torch.float64:
         return NotImplemented
-    found: Tensor = x.sign() * (x.abs() + (x.square() + 1.0).sqrt()).log()
-    return found
+    return x.sign() * (x.abs() + (x.square() + 1.0).sqrt()).log()
 
 
 def _sinh(x: Tensor) -> Any:
     if x.dtype != torch.float64:
         return NotImplemented
-    found: Tensor = (x.exp() - (-x).exp()) / 2.0
-    return found
+    return (x.exp() - (-x).exp()) / 2.0
 
 
 def _avg_pool2d(
@@ -171,8 +169,7 @@ def _avg_pool2d(
         return NotImplemented
     rest = (kernel_size, stride, padding, ceil_mode, True)
     pool = torch.ops.aten.avg_pool2d.default
-    found: Any = pool(x, *rest) / pool(torch.ones_like(x[:1, :1]), *rest)
-    return found
+    return pool(x, *rest) / pool(torch.ones_like(x[:1, :1]), *rest)
 
 
 _TABLE: dict[Any, Callable[..., Any]] = {
