@@ -66,7 +66,7 @@ class Levels(nn.Module):
                 f"audio.transform={audio_map.transform!r} is not exported: fit with audio.transform=cwt, the default"
             )
         self.n, self.columns = audio_map.clip_samples, audio_map.columns
-        self.floor = 10 ** (audio_map.floor_db / 10)
+        self.floor_db = audio_map.floor_db
         self.spectrum = _RealFourier(self.n)
         angle = np.arange(self.n // 2 + 1) * (-np.pi / (2 * self.n))
         weight = np.full(self.n, math.sqrt(2 / self.n))
@@ -103,4 +103,6 @@ class Levels(nn.Module):
             inner = power[:, :-1].reshape(len(power), self.columns, spans).sum(2)
             edges = power[:, ::spans]
             pooled.append((inner + (edges[:, 1:] - edges[:, :-1]) / 2) / spans)
-        return 10 * torch.log10(torch.cat(pooled)[table("order")] + self.floor)[None]
+        # in units of the floor: to add it to the power is to add nothing, where a converter simplifies x + 4e-11
+        floor = 10 ** (self.floor_db / 10)
+        return 10 * torch.log10(torch.cat(pooled)[table("order")] / floor + 1.0)[None] + self.floor_db

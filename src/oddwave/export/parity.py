@@ -154,12 +154,11 @@ def _clips(model: AudioModel, rng: np.random.Generator) -> Iterator[tuple[Tensor
     audio_map, scale = model.audio.audio_map, model.audio.scale
     assert scale is not None
     power = 10 ** (np.asarray(scale.mean_db) / 10)
-    usual, quiet = float(np.sqrt(power.sum())), float(np.sqrt(len(power) * power.min()))
+    usual = float(np.sqrt(power.sum()))
     for _ in range(NUM_INPUTS):
         clip = make_background_audio(1, audio_map.clip_samples, audio_map.sample_rate, rng)
         clip = clip - clip.mean()
         clip *= usual * 10 ** rng.uniform(-0.5, 0.5) / max(float(np.sqrt((clip**2).mean())), 1e-9)
-        clip += rng.normal(0.0, quiet, clip.shape).astype(np.float32)  # no recording is as silent as what is made up
         yield (torch.from_numpy(clip.astype(np.float32)),)
 
 

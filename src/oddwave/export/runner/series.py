@@ -55,11 +55,15 @@ def table(item: str, make: dict[str, Any]) -> np.ndarray:
         if any(len(row) != length for row in rows):
             raise ValueError(f"has rows of other lengths than the model's instances, {length}")
         return np.array([[float(cell) for cell in row] for row in rows[first:]])[..., None]
-    missing = [name for name in names if name not in rows[0]]
-    if missing:
+    head = rows[0] if rows else []
+    missing = [name for name in names if name not in head]
+    nameless = names == [f"channel_{number}" for number in range(len(names))] and len(head) == len(names)
+    if missing and not nameless:
         raise ValueError(f"has no column {missing[0]!r}: the model knows {', '.join(names)}")
-    places = [rows[0].index(name) for name in names]
-    cells = [[row[place] for place in places] for row in rows[1:] if row]
+    places = list(range(len(names))) if missing else [head.index(name) for name in names]
+    counted = head == [str(number) for number in range(len(head))]
+    first = int(not missing or counted or not all(_is_number(cell) for cell in head))  # nameless rows may begin at once
+    cells = [[row[place] for place in places] for row in rows[first:] if row]
     return np.array([[float(cell) if _is_number(cell) else np.nan for cell in row] for row in cells])
 
 
