@@ -88,7 +88,8 @@ def _the_prior_answers_once():
     @functools.wraps(forward)
     def remembered(self, x, t=None):
         plain = t is None and type(x) is torch.Tensor and not torch.compiler.is_compiling()
-        if not plain or self is not prior.load_prior() or x.requires_grad or x.device.type != "cpu":
+        shipped = prior.load_prior.cache_info().currsize and self is prior.load_prior()
+        if not plain or not shipped or x.requires_grad or x.device.type != "cpu":
             return forward(self, x, t)
         key = (tuple(x.shape), hashlib.blake2b(x.contiguous().numpy().data, digest_size=16).digest())
         if key not in known:

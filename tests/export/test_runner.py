@@ -42,7 +42,7 @@ def test_verdicts_are_those_of_the_calibration(num_normals, alpha):
         assert (p_value, label) == (items.p_values(one)[0], items.labels(one, rule)[0])
         _, p_value, label = verdict(np.array([np.nan, score, score - 1]), known(streams), alpha, "stream")
         event = streams.labels(one, rule)[0] == 1 and streams.is_event(score, rule)
-        assert (p_value, label) == (streams.p_values(one)[0], int(event))
+        assert (p_value, label) == (streams.event_p_value(score) if event else streams.p_values(one)[0], int(event))
         for num in (1, 3, 7):
             clips = np.full(num, score)
             _, p_value, label = verdict(clips, known(items), alpha, "recording")

@@ -45,7 +45,10 @@ def tail(peak: float, known: Mapping[str, np.ndarray], num: int) -> float:
 
 
 def verdict(scores: np.ndarray, known: Mapping[str, np.ndarray], alpha: float, of: str) -> tuple[float, float, int]:
-    """Return the highest of an item's scores, its p-value and its label; `of`: item, stream or recording."""
+    """Return the highest of an item's scores, its p-value and its label; `of`: item, stream or recording.
+
+    Where a stream has an event, its p-value is that event's: the peak's among the highest scores of normal blocks.
+    """
     peak, num = float(np.nanmax(scores)), len(scores) if of == "recording" else 1
     blocks = known["blocks"]
     maxima = np.maximum.reduceat(blocks, np.arange(max(1, len(blocks) // num)) * num)
@@ -60,7 +63,8 @@ def verdict(scores: np.ndarray, known: Mapping[str, np.ndarray], alpha: float, o
         odd = peak > 2.0 * blocks.max() - blocks.min()
     else:
         odd = among <= floor * (1.0 + ROUNDING) and tail(peak, known, num) <= alpha
-    return peak, p_value, int(odd and (of == "recording" or p_value <= alpha))
+    label = int(odd and (of == "recording" or p_value <= alpha))
+    return peak, among if label and of == "stream" else p_value, label
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
