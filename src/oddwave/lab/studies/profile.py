@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         detector.score(data.query, explain="none")
         scored = profiled(partial(detector.score, data.query, explain="none"), _REPEATS)
         tables.append(table_of("score", *scored, given.top))
-        print("\n\n".join(tables[-3:]), flush=True)
+        print("\n\n".join(tables[-3:]), end="\n\n", flush=True)
     if given.output is not None:
         given.output.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
