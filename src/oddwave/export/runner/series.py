@@ -46,9 +46,9 @@ def table(item: str, make: dict[str, Any]) -> np.ndarray:
             raise ValueError(f"has shape {values.shape}: expected {len(names)} channel(s) {names}")
         return np.asarray(values)
     with Path(item).open(encoding="utf-8-sig", newline="") as file:
-        head = file.readline()
+        first_line = file.readline()
         file.seek(0)
-        rows = list(csv.reader(file, delimiter=max(",;\t", key=head.count)))
+        rows = list(csv.reader(file, delimiter=max(",;\t", key=first_line.count)))
     if length:  # every row is an instance of one channel; a header is a row with a word in it
         rows = [row for row in rows if row]
         first = int(any(not _is_number(cell) for cell in rows[0]))
