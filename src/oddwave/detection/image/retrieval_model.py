@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from oddwave.ahead import read_ahead
 from oddwave.config import DetectorConfig
 from oddwave.detection.device import chosen_device
 from oddwave.detection.image.foreground import Foreground, OnPart, found_part, on_part
@@ -252,8 +253,8 @@ class RetrievalModel:
         features: list[Tensor] = []
         copies: list[Tensor] = []
         image: list[int] = []
-        for number, item in enumerate(progress(items, "looking at the images", job.show_progress)):
-            squares = self.cutter.cut(item.pixels())
+        shown = progress(items, "looking at the images", job.show_progress)
+        for number, (item, squares) in enumerate(read_ahead(shown, lambda item: self.cutter.cut(item.pixels()))):
             x = torch.from_numpy(squares.tensors)
             for turned in turned_copies(x, augment):
                 for block in torch.split(turned, _BLOCK):

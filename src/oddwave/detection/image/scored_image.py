@@ -7,7 +7,6 @@ Legend: N images, T squares of an image, C channels, S side of a square, M of it
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from oddwave.ahead import read_ahead
 from oddwave.config import ImageConfig
 from oddwave.detection.device import on_cpu
 from oddwave.detection.image.tiles import Squares, cut_image, join_maps
@@ -76,19 +76,18 @@ def score_images(
 ) -> Iterator[ScoredImage | ImageFailure]:
     """Score images one after another; an image's score does not depend on those beside it.
 
-    One that cannot be read, or has other channels than the model knows, comes back as its failure.
+    The next ones are read meanwhile. One that cannot be read, or has other channels than the model knows, comes back as
+    its failure.
     """
-    waiting = iter(items)
-    while block := list(islice(waiting, BATCH)):
-        for item, own in [(item, cutter.try_cut(item)) for item in block]:
-            if isinstance(own, ImageFailure):
-                yield own
-                continue
-            whole = (torch.from_numpy(part).to(device) for part in (own.tensors, own.monitored))
-            blocks = zip(*(torch.split(part, BATCH) for part in whole), strict=True)
-            found = [on_cpu(scorer(x, monitored)) for x, monitored in blocks]
-            brightest = (float(own.tensors.max()) + 1) / 2
-            yield joined_image(item, own, found, cutter.frame, brightest, image_traits(own.tensors))
+    for item, own in read_ahead(items, cutter.try_cut):
+        if isinstance(own, ImageFailure):
+            yield own
+            continue
+        whole = (torch.from_numpy(part).to(device) for part in (own.tensors, own.monitored))
+        blocks = zip(*(torch.split(part, BATCH) for part in whole), strict=True)
+        found = [on_cpu(scorer(x, monitored)) for x, monitored in blocks]
+        brightest = (float(own.tensors.max()) + 1) / 2
+        yield joined_image(item, own, found, cutter.frame, brightest, image_traits(own.tensors))
 
 
 def joined_image(
