@@ -34,7 +34,7 @@ def measured(model: Path, formats: list[Format], rounds: int) -> list[tuple[str,
     with in_single_precision(detector), TemporaryDirectory() as name:
         graph = graph_of(detector)
         inputs = [own for own, _ in zip(examples(detector, graph), range(_INPUTS), strict=False)]
-        size = sum(file.stat().st_size for file in model.iterdir()) / 1e6
+        size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file()) / 1e6
         ways: dict[str, tuple[float, float, Callable[..., Any]]] = {"torch": (size, 0.0, graph.reference)}
         for format in formats:
             done = export_model(detector, Path(name) / format, format)
