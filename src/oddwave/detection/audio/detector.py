@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
+from torch import nn
 
 from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
@@ -104,8 +105,9 @@ class AudioDetector(MapDetector):
         split, found = self._fitted_on(data, job, among=True)
         numbers = {id(item): number for number, item in enumerate(split.used)}
         scored: list[Scored] = []
+        scorer = clip_scorer(self._audio_model, self.corrections)
         for item in progress(split.used, "scoring the recordings", job.show_progress):
-            own = self._scored(item, split.folds_of(numbers[id(item)]))
+            own = self._scored(item, scorer, split.folds_of(numbers[id(item)]))
             if isinstance(own, AudioFailure):
                 raise DataError(own.message)
             scored.append(own)
@@ -174,16 +176,18 @@ class AudioDetector(MapDetector):
         return Extension([own.scores for own in found], len(train), facts)
 
     def _parts(self, data: AudioSet, entries: Iterable[AudioItem | AudioFailure]) -> Iterator[Scored | Unjudged]:
+        scorer = clip_scorer(self._audio_model, self.corrections)
         for entry in entries:
-            own = entry if isinstance(entry, AudioFailure) else self._scored(entry)
+            own = entry if isinstance(entry, AudioFailure) else self._scored(entry, scorer)
             yield Unjudged(own.id, own.message) if isinstance(own, AudioFailure) else own
 
-    def _scored(self, item: AudioItem, folds: Int[np.ndarray, " N"] | None = None) -> ScoredRecording | AudioFailure:
+    def _scored(
+        self, item: AudioItem, scorer: nn.Module, folds: Int[np.ndarray, " N"] | None = None
+    ) -> ScoredRecording | AudioFailure:
         """Score a recording clip by clip, each by what is known without its fold where folds are given."""
         found, starts, flags = list[ClipScores](), list[float](), set[str]()
         model = self._audio_model
         traits, rate = list[dict[str, float]](), model.audio.audio_map.sample_rate
-        scorer = clip_scorer(model, self.corrections)
         try:
             clips = self._clips(item)
             while block := list(islice(clips, _run_length(folds, len(starts)))):

@@ -10,6 +10,7 @@ next.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -34,8 +35,12 @@ _UNKNOWN_BAND_DEVIATION_DB = 2.0  # where clips are not compared by their levels
 _BROAD_SHARE = 0.25  # of a map: what changes everywhere a little
 
 
+@lru_cache(4)
 def audio_map_of(config: AudioConfig) -> AudioMap:
-    """Build the map that the settings describe; a clip is a whole number of columns long. Raises: ConfigError."""
+    """Return the map that the settings describe, built once; a clip is a whole number of columns long.
+
+    Raises: ConfigError.
+    """
     return AudioMap.of(config)
 
 
