@@ -33,6 +33,7 @@ def test_seeds_are_averaged_way_by_way() -> None:
     assert mean["standard_error"] == pytest.approx(0.02 / np.sqrt(2))
 
 
+@pytest.mark.slow
 def test_every_way_asks_the_network_as_often_as_it_says() -> None:
     """A net that always knows the noise-free item (here: nothing) leaves the item itself as the error."""
     asked = []
