@@ -1,8 +1,8 @@
 """README and tutorials run as they stand: every Python and console block, in order, in an empty folder.
 
-Two things differ from a reader's run. The presets train for four steps instead of hundreds; their names, settings and
-paths are used as written. `make demo` is `oddwave demo` with the part that the document needs, so the files that the
-tutorials use are the demonstration's own. What is not run is listed below with the reason; `test_documents.py` parses
+Three things differ from a reader's run. A watch looks once. The presets train for four steps instead of hundreds; their
+names, settings and paths are used as written. `make demo` is `oddwave demo` with the part that the document needs, so
+the files that the tutorials use are the demonstration's own. What is not run is listed below with the reason; `test_documents.py` parses
 those lines.
 """
 
@@ -121,6 +121,8 @@ def run(line: str, demo: str | None) -> None:
         line = f"oddwave demo --only {demo} -o demo"
     if line in PARSED_ONLY or line.startswith(tuple(OUTSIDE)):
         return
+    if line.startswith("oddwave watch ") and "--once" not in line:
+        line += " --once"  # what goes on for ever is looked at once
     done = CliRunner().invoke(app, shlex.split(line)[1:], catch_exceptions=False)
     assert done.exit_code == 0, f"{line}: {done.output}"
 
