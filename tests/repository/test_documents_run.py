@@ -2,8 +2,8 @@
 
 Three things differ from a reader's run. A watch looks once. The presets train for four steps instead of hundreds; their
 names, settings and paths are used as written. `make demo` is `oddwave demo` with the part that the document needs, so
-the files that the tutorials use are the demonstration's own. What is not run is listed below with the reason; `test_documents.py` parses
-those lines.
+the files that the tutorials use are the demonstration's own. What is not run is listed below with the reason;
+`test_documents.py` parses those lines.
 """
 
 import re
