@@ -163,13 +163,19 @@ def _told(
         there = [own for own in found if not own.reason]
         source: Any = str(there[0].path) if alone else {own.unit.id: str(own.path) for own in there}
         result = detector.score(source, **asked, show_progress=request.show_progress)
-        for item in result.items:
-            for own in there:
-                if own.passing and str(own.path) in item.error:
-                    object.__setattr__(item, "error", item.error.replace(str(own.path), own.unit.id))
+        passing = {str(own.path): own.unit.id for own in there if own.passing}
+        items = tuple(_named(item, passing) for item in result.items)
         every = len(told) == tally.plan.num_items
-        result = replace(result, whole=tally.whole, drift=result.drift if every else ())
+        result = replace(result, items=items, whole=tally.whole, drift=result.drift if every else ())
         return result, list(write(result, f"Anomalies in {Path(request.data).name or request.data}"))
+
+
+def _named(item: Any, passing: Mapping[str, str]) -> Any:
+    """Return an item whose error names what it is of, not the passing file that it was fetched into."""
+    error = item.error
+    for path, name in passing.items():
+        error = error.replace(path, name)
+    return item if error == item.error else replace(item, error=error)
 
 
 def _units(listing: Listing, plan: ShardPlan, numbers: Sequence[int]) -> list[Unit]:
