@@ -1,11 +1,12 @@
 """The starting points of each modality: what differs from the defaults of `sections.py`.
 
 `fast` is for a first look, `balanced` for two processor cores, `accurate` for patience or a GPU. For series they differ
-in how many windows of how many lengths are remembered; for images and audio in the denoiser as well. `paper` is the
-method of arXiv 2505.05137 as it is written: the item itself (of series its scalogram) is noised to the noise level and
-denoised step by step, by a network with all four additions that predicts the noise and has learnt by both losses; the
-score is lambda E_recon + (1 - lambda) E_feat over the whole item, and nothing is remembered. Where the paper gives no
-number (lambda, noise level) there is the middle. It is offered to be compared with, and is slow.
+in how many windows of how many lengths are remembered, and how many judge a point; for images and audio in the denoiser
+as well. `paper` is the method of arXiv 2505.05137 as it is written: the item itself (of series its scalogram) is noised
+to the noise level and denoised step by step, by a network with all four additions that predicts the noise and has
+learnt by both losses; the score is lambda E_recon + (1 - lambda) E_feat over the whole item, and nothing is remembered.
+Where the paper gives no number (lambda, noise level) there is the middle. It is offered to be compared with, and is
+slow.
 """
 
 from typing import Any, Literal
@@ -30,7 +31,7 @@ _PAPER_MAPS = {"space": "pixel", "patch_memory": False, "statistics": False, "to
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "series": {
-        "fast": {"scoring": {"memory_size": 2048}, "series": {"num_window_sizes": 2}},
+        "fast": {"scoring": {"memory_size": 2048}, "series": {"num_window_sizes": 2, "windows_per_point": 4}},
         "balanced": {},
         "accurate": {"scoring": {"memory_size": 16384}, "series": {"num_window_sizes": 4}},
         "paper": {

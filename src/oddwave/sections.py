@@ -146,6 +146,7 @@ class SeriesConfig(Frozen):
     method: Literal["retrieval", "denoiser"] = "retrieval"
     window_sizes: Annotated[tuple[WindowSize, ...], Field(min_length=1, max_length=16)] | Literal["auto"] = "auto"
     num_window_sizes: int = Field(default=3, ge=1, le=6)
+    windows_per_point: int = Field(default=8, ge=1, le=64, description="of each size that judge a point")
     tensor_length: int = Field(
         default=64, ge=16, le=65_536, description="points a window is resampled to before the network sees it"
     )
@@ -156,6 +157,10 @@ class SeriesConfig(Frozen):
         default="auto",
         description="a fit that would take more is refused; auto: 2 where there are more than 20 channels",
     )
+
+    def query_stride(self, window_size: int) -> int:
+        """Return how many points after one window that is judged the next begins."""
+        return max(1, window_size // self.windows_per_point)
 
 
 class MapsConfig(Frozen):

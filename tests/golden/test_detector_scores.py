@@ -13,6 +13,7 @@ from oddwave.detector import Detector
 SETTINGS = (
     "series.method=denoiser",
     "seed=3",
+    "series.windows_per_point=8",
     "scoring.reconstruction_weight=0.8",
     "scoring.memory_weight=0.5",
     'scoring.memory_spaces=["input", "feature", "complex"]',
@@ -41,7 +42,8 @@ def test_scores_of_a_panel_have_not_moved(tiny_config, beats):
 
 
 def test_scores_of_a_stream_by_retrieval_have_not_moved(tiny_config, waves):
-    detector = Detector(tiny_config("series.window_sizes=[16, 24]")).fit(waves(400, channels=2))
+    settings = ("series.window_sizes=[16, 24]", "series.windows_per_point=8")
+    detector = Detector(tiny_config(*settings)).fit(waves(400, channels=2))
     values = waves(120, channels=2, seed=1)
     values[60:66, 0] += 2.5
     scores = detector.decision_function(values)[4::12]

@@ -11,6 +11,13 @@ from oddwave.errors import ConfigError
 from oddwave.overrides import parse_override, read_toml
 
 
+def test_windows_that_judge_a_point_say_how_far_apart_they_begin():
+    assert [preset(name).series.query_stride(44) for name in ("fast", "balanced", "accurate")] == [11, 5, 5]
+    assert preset("balanced").series.query_stride(7) == 1
+    with pytest.raises(ConfigError, match="windows_per_point"):
+        preset("fast").with_overrides(["series.windows_per_point=0"])
+
+
 def test_presets_grow_in_cost():
     names = ("fast", "balanced", "accurate")
     remembered = [(preset(name).scoring.memory_size, preset(name).series.num_window_sizes) for name in names]

@@ -5,7 +5,16 @@ import pytest
 import torch
 
 from oddwave.nets.adapter import input_layer, output_layer
-from oddwave.nets.blocks import Downsample, ResidualBlock, Upsample, group_norm, reflect_pad, separate_draws
+from oddwave.nets.blocks import (
+    Downsample,
+    ResidualBlock,
+    Upsample,
+    channels_last,
+    conv,
+    group_norm,
+    reflect_pad,
+    separate_draws,
+)
 from oddwave.nets.embedding import TimeEmbedding
 
 
@@ -36,6 +45,20 @@ def test_group_norm_keeps_two_channels_a_group(width: int, groups: int, expected
     norm = group_norm(width, groups)
     assert norm.num_groups == expected
     assert norm(torch.randn(1, width, 1)).abs().max() > 0.1  # a single position survives
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (1, 1), (3, 2)])
+def test_lines_are_computed_as_torch_computes_them_and_keep_their_channels_last(kernel_size: int, stride: int) -> None:
+    layer, norm = conv(1, 6, 4, kernel_size, stride), group_norm(4, 2)
+    x = torch.randn(2, 6, 10)
+    expected = torch.nn.functional.conv1d(x, layer.weight, layer.bias, stride=stride, padding=kernel_size // 2)
+    found = layer(channels_last(x))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(norm(found), torch.nn.functional.group_norm(expected, 2))
+    doubled = torch.nn.functional.interpolate(expected, scale_factor=2.0)
+    up = Upsample(4, 3, grid_dims=1)
+    torch.testing.assert_close(up(norm(found)), up.conv(torch.nn.functional.group_norm(doubled, 2)))
+    assert all(each.movedim(1, -1).is_contiguous() for each in (found, norm(found), up(found)))
 
 
 def test_separate_draws_leave_the_global_generator_alone() -> None:

@@ -39,7 +39,7 @@ class StreamGraph(nn.Module):
     def __init__(self, model: RetrievalModel) -> None:
         super().__init__()
         self.sizes, self.num_channels = tuple(model.plan.sizes), model.n_channels
-        strides = {own.window_size: own.query_stride for own in model.sizes}
+        strides = {own.window_size: model.query_stride(own) for own in model.sizes}
         self.strides = tuple(strides[size] for size in self.sizes)
         self.views = tuple(dict.fromkeys(own.channels for own in model.sizes))
         self.prior = model.prior

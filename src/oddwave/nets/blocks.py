@@ -20,6 +20,7 @@ __all__ = [
     "ResidualBlock",
     "ResidualStack",
     "Upsample",
+    "channels_last",
     "conv",
     "group_norm",
     "reflect_pad",
@@ -28,11 +29,36 @@ __all__ = [
     "zeroed",
 ]
 
-_CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
-
 _DRAWING = threading.RLock()  # torch's global generator is the process's, and so of all threads
 
 M = TypeVar("M", bound=nn.Module)
+
+
+def _as_grid(x: Float[Tensor, "B F *grid"]) -> Float[Tensor, "B F H W"]:
+    return x.unsqueeze(2) if x.ndim == 3 else x
+
+
+class _LineConv(nn.Conv1d):
+    """A convolution over a line, computed as over a grid of one row: only of grids torch keeps channels last."""
+
+    def forward(self, x: Float[Tensor, "B I L"]) -> Float[Tensor, "B O M"]:
+        weight, stride, pad = self.weight.unsqueeze(2), self.stride[0], int(self.padding[0])
+        return F.conv2d(_as_grid(x), weight, self.bias, stride=(1, stride), padding=(0, pad)).squeeze(2)
+
+
+class _GroupNorm(nn.GroupNorm):
+    """As torch's, but of a line computed as of a grid of one row."""
+
+    def forward(self, x: Float[Tensor, "B F *grid"]) -> Float[Tensor, "B F *grid"]:
+        return F.group_norm(_as_grid(x), self.num_groups, self.weight, self.bias, self.eps).view_as(x)
+
+
+def channels_last(x: Float[Tensor, "B F *grid"]) -> Float[Tensor, "B F *grid"]:
+    """Return a map whose features lie side by side in memory, as convolutions and attention read them."""
+    return x.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+_CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: _LineConv, 2: nn.Conv2d}
 
 
 def conv(grid_dims: int, in_width: int, out_width: int, kernel_size: int = 3, stride: int = 1) -> nn.Module:
@@ -53,7 +79,7 @@ def group_norm(width: int, max_groups: int) -> nn.GroupNorm:
     A group of one channel would wipe out a map of a single position, which small grids have at the bottleneck.
     """
     groups = max(g for g in range(1, max_groups + 1) if width % g == 0 and (g == 1 or width // g >= 2))
-    return nn.GroupNorm(groups, width)
+    return _GroupNorm(groups, width)
 
 
 @contextmanager
@@ -187,5 +213,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "B F *grid"]) -> Float[Tensor, "B G *double"]:
         """Return the map at twice the size."""
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        factors = (1.0, 2.0) if x.ndim == 3 else (2.0, 2.0)
+        doubled = F.interpolate(_as_grid(x), scale_factor=factors, mode="nearest")
+        out: Tensor = self.conv(doubled.squeeze(2) if x.ndim == 3 else doubled)
         return out

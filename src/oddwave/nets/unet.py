@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from oddwave.errors import ConfigError, ShapeError
 from oddwave.nets.adapter import input_layer, of_port, output_layer
 from oddwave.nets.attention import GridAttention
-from oddwave.nets.blocks import Downsample, ResidualStack, Upsample, group_norm, reflect_pad, separate_draws
+from oddwave.nets.blocks import (
+    Downsample,
+    ResidualStack,
+    Upsample,
+    channels_last,
+    group_norm,
+    reflect_pad,
+    separate_draws,
+)
 from oddwave.nets.embedding import TimeEmbedding
 from oddwave.nets.pyramid import WaveletPyramid
 from oddwave.wavelets.pyramid import check_wavelet
@@ -204,7 +212,7 @@ class UNet(nn.Module):
         name = next(iter(self._ports)) if port is None else port
         self._check(x_t, t, name)
         grid = x_t.shape[2:]
-        x = reflect_pad(x_t, [(0, -size % self._multiple) for size in grid])
+        x = channels_last(reflect_pad(x_t, [(0, -size % self._multiple) for size in grid]))
         time = self.embedding(t)
         stages = self._decode(self._encode(x, time, name), time)
         out: Tensor = self.output(F.silu(self.output_norm(stages[-1])), name)
@@ -230,7 +238,8 @@ class UNet(nn.Module):
         for index in reversed(range(len(skips))):
             if index < len(self.ups):
                 h = self.ups[index](h)
-            h = self.decoder[index](torch.cat([h, self.skip_attention[index](skips[index])], dim=1), time)
+            beside = torch.cat([part.movedim(1, -1) for part in (h, self.skip_attention[index](skips[index]))], dim=-1)
+            h = self.decoder[index](beside.movedim(-1, 1), time)
             outputs.append(h)
         return outputs
 

@@ -26,7 +26,7 @@ __all__ = ["Prior", "PriorSays", "load_prior", "normal_windows", "prior_sha256"]
 
 _LOG_VARIANCE = 8.0
 _NETWORK = {"base_channels": 24, "channel_mult": (1, 2, 4), "max_tokens": 64}
-_BATCH = 1024
+_BATCH = 256  # its maps stay near the processor
 
 
 class PriorSays(NamedTuple):

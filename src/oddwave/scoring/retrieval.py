@@ -108,18 +108,19 @@ class WindowMemory(nn.Module):
         self, x: Float[Tensor, "n C L"], groups: Int[Tensor, " n"], starts: Int[Tensor, " n"], exclusion: int
     ) -> Retrieved:
         num, flat = len(self.windows), x.flatten(1)
-        squared = self.squares - 2.0 * flat @ self.windows.flatten(1).T + flat.square().sum(1, keepdim=True)
-        squared = squared.clamp(min=0.0) / flat.shape[1]
+        squared = torch.addmm(self.squares, flat, self.windows.flatten(1).T, alpha=-2.0)
+        squared.add_(flat.square().sum(1, keepdim=True)).clamp_(min=0.0).div_(flat.shape[1])
         if exclusion > 0:
             close = (starts[:, None] - self.starts).abs() < exclusion
-            squared = squared.masked_fill(close & (groups[:, None] == self.groups), torch.inf)
+            squared.masked_fill_(close & (groups[:, None] == self.groups), torch.inf)
         ranks = [max(1, min(rank, num // 4)) for rank in RANKS]
         least, first = squared.topk(max(*ranks, min(_NEAREST, num)), dim=1, largest=False)
         distance = self._mean_distance(x, least[:, :_NEAREST], first[:, :_NEAREST])
         profile = torch.stack([least[:, rank - 1] for rank in ranks], 1)
         if self.reach > 0:  # only the nearest of each occasion
-            lowest = -F.max_pool1d(-squared[:, None], 2 * self.reach + 1, 1, self.reach)[:, 0]
-            squared = squared.masked_fill(squared > lowest, torch.inf)
+            nearness = squared.neg_()
+            highest = F.max_pool1d(nearness[:, None], 2 * self.reach + 1, 1, self.reach)[:, 0]
+            squared = nearness.masked_fill_(nearness < highest, -torch.inf).neg_()
         k = min(NUM_NEIGHBORS, num)
         chosen, index = squared.topk(k, dim=1, largest=False)
         windows = self.windows[index]

@@ -250,16 +250,16 @@ def test_a_stream_that_never_changes_calibrates_by_its_last_part(tiny_config):
 
 
 def test_a_few_rows_with_their_history_get_verdicts_as_the_end_of_a_long_file_does(stream_detector, waves):
-    """The history is looked at and not judged; 294 points, so that windows lie alike with and without what is far."""
-    whole = waves(300, channels=2, seed=3)
-    whole[297:] += 3
-    past, new = whole[:294], whole[294:]
+    """The history is looked at and not judged; 288 points, so that windows lie alike with and without what is far."""
+    whole = waves(294, channels=2, seed=3)
+    whole[291:] += 3
+    past, new = whole[:288], whole[288:]
     with pytest.raises(DataError, match="has 6 points, the model's shortest window has 16"):
         stream_detector.score(new)
     result, ends = stream_detector.score(new, history=past), stream_detector.score(whole)
     (item,) = result.items
     assert item.values.shape == item.reconstruction.shape == (6, 2)
-    np.testing.assert_allclose(result.scores, ends.scores[294:], rtol=1e-5)
+    np.testing.assert_allclose(result.scores, ends.scores[288:], rtol=1e-5)
     np.testing.assert_array_equal(result.labels[3:], 1)
     assert all(0 <= event.start <= event.peak <= event.end < 6 for event in result.events)
     with pytest.raises(DataError):  # it is kept for one call alone

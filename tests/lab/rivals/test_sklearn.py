@@ -13,8 +13,7 @@ from oddwave.lab.rivals import series_base
 from oddwave.lab.rivals.lof import LOF
 from oddwave.lab.rivals.matrix_profile import MatrixProfile
 from oddwave.lab.rivals.one_class_svm import OneClassSVM
-from oddwave.scoring.aggregate import window_to_point
-from oddwave.tensors.series_windows import sliding_windows, window_starts
+from oddwave.tensors.series_windows import sliding_windows, window_starts, window_to_point
 
 ALL = (OneClassSVM, LOF, MatrixProfile)
 WITHOUT_STUMPY = (OneClassSVM, LOF)

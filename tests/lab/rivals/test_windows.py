@@ -8,8 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from oddwave.errors import ConfigError, ShapeError
 from oddwave.lab.rivals import KNN, IsolationForest, PCAReconstruction, RandomScore, ZScore, series_base
-from oddwave.scoring.aggregate import window_to_point
-from oddwave.tensors.series_windows import sliding_windows, window_starts
+from oddwave.tensors.series_windows import sliding_windows, window_starts, window_to_point
 
 
 def _stream(n=150, channels=2, seed=0):

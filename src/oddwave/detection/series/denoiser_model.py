@@ -145,7 +145,7 @@ class DenoiserModel:
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
         """
         cuts = [
-            scorer.completed(cut_streams(streams, scorer.window_size, _stride(scorer.window_size)), self_join=self_join)
+            scorer.completed(cut_streams(streams, scorer.window_size, self._stride(scorer)), self_join=self_join)
             for scorer in self.scorers
         ]
         terms = [self._terms(scorer, Normals(cut, self_join)) for scorer, cut in zip(self.scorers, cuts, strict=True)]
@@ -227,6 +227,9 @@ class DenoiserModel:
             return f"no stretch of {size} points in which every channel has values: leave out those with the fewest"
         return f"no stretch of {size} points without a gap to learn from: give longer streams"
 
+    def _stride(self, scorer: WindowScorer) -> int:
+        return self.config.series.query_stride(scorer.window_size)
+
     def _learnable(self, scorer: WindowScorer, streams: Sequence[Stream], stride: int, *, self_join: bool) -> WindowSet:
         """Cut windows that lack little of any channel, missing values lent."""
         cut = cut_streams(streams, scorer.window_size, stride)
@@ -274,7 +277,7 @@ class DenoiserModel:
         result = []
         for scorer, cut in zip(self.scorers, cuts, strict=True):
             if more is not None:
-                cut = cut.joined(self._learnable(scorer, more, _stride(scorer.window_size), self_join=False))
+                cut = cut.joined(self._learnable(scorer, more, self._stride(scorer), self_join=False))
             result.append(scorer.denoise(cut.windows))
             scorer.fit_memory(cut, result[-1], spaces)
         return result
@@ -366,8 +369,3 @@ class DenoiserModel:
         """Learn from normal scores how they lie where only the shorter window sizes look; give them in one range."""
         self.ranges = learnt_ranges(scored)
         return [own.in_range(self.ranges) for own in scored]
-
-
-def _stride(window_size: int) -> int:
-    """Eight windows look at every point: as good a mean as more of them, at a bounded cost."""
-    return max(1, window_size // 8)

@@ -61,7 +61,7 @@ def tell_cost(plan: WindowPlan, streams: Sequence[Stream], n_channels: int, conf
     """
     seconds, values = 0.0, 0
     for size, stride in zip(plan.sizes, plan.strides, strict=True):
-        kept, queries = num_windows(streams, size, stride), num_windows(streams, size, max(1, size // 8))
+        kept, queries = num_windows(streams, size, stride), num_windows(streams, size, config.series.query_stride(size))
         width = n_channels * _RESAMPLED
         seconds += (kept + queries) * kept * width / _DISTANCES_PER_S
         seconds += queries * min(n_channels, _MOST_CHANNELS) / _PRIOR_PER_S

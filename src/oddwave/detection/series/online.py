@@ -137,8 +137,8 @@ class _Stretch:
 
     def due(self, number: int) -> Stream | None:
         """Return the part of the stretch that the windows which have become whole cover, or None."""
-        size = self.own.model.sizes[number].window_size
-        stride, found = min(self.own.model.sizes[number].query_stride, size), self.found[number]
+        memory, found = self.own.model.sizes[number], self.found[number]
+        size, stride = memory.window_size, self.own.model.query_stride(memory)
         if self.final < size:
             return None
         starts = window_starts(self.final, size, stride) if self.ended else np.arange(0, self.final - size + 1, stride)
@@ -159,7 +159,8 @@ class _Stretch:
         self.places, self.seen, self.settled = self.places[count:], self.seen[count:], self.settled + count
         for own, memory in zip(self.found, self.own.model.sizes, strict=True):
             own.keep(own.starts + memory.window_size > self.settled)
-        dues = [own.due - memory.query_stride for own, memory in zip(self.found, self.own.model.sizes, strict=True)]
+        strides = map(self.own.model.query_stride, self.own.model.sizes)
+        dues = [own.due - stride for own, stride in zip(self.found, strides, strict=True)]
         first = max(self.base, min(dues))  # a last window, at the very end, may begin before the one that is due
         self.values, self.known, self.base = self.values[first - self.base :], self.known[first - self.base :], first
         return places, scores, points
@@ -313,7 +314,7 @@ def advance(own: OnlineModel, streams: Sequence[OnlineStream]) -> None:
         for number, memory in enumerate(own.model.sizes):
             due = [(stretch, part) for stretch in stretches if (part := stretch.due(number)) is not None]
             parts = seen_alone([part for _, part in due], memory.channels)
-            cut = cut_streams(parts, memory.window_size, memory.query_stride, length=PRIOR_LENGTH)
+            cut = cut_streams(parts, memory.window_size, own.model.query_stride(memory), length=PRIOR_LENGTH)
             if len(cut):
                 waiting.append((number, due))
                 completed = memory.bank.completed(cut, self_join=False, reach=memory.window_size)

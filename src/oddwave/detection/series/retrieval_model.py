@@ -54,7 +54,7 @@ _MAX_MISSING_WINDOW, _MAX_MISSING_INSTANCE = 0.25, 0.5
 _TEMPERATURE = 1.0
 _MOST_ALONE = 16  # channels that are also looked at one by one
 _MOST_BASIS = 2048  # windows that what is usual is learnt from
-_MOST_ODDS = 256  # of them that the prior looks at
+_MOST_ODDS = 128  # of them that the prior looks at
 
 
 def seen_alone(streams: Sequence[Stream], channels: tuple[int, ...]) -> list[Stream]:
@@ -146,7 +146,7 @@ class RetrievalModel:
         `self_join` is for streams that the memory holds: they are compared with everything but themselves.
         """
         layers: dict[tuple[int, ...], list[Layer]] = {}
-        total = sum(num_windows(streams, own.window_size, own.query_stride) for own in self.sizes)
+        total = sum(num_windows(streams, own.window_size, self.query_stride(own)) for own in self.sizes)
         with stage("comparing windows", job.show_progress) as report:
             looks = self._looks(streams, self_join=self_join)
             for look, found in self.window_evidence(looks, _telling(report, total)):
@@ -241,8 +241,12 @@ class RetrievalModel:
         return chosen_device(self.config.device)
 
     def _cut(self, own: SizeMemory, streams: Sequence[Stream], *, self_join: bool) -> WindowSet:
-        cut = cut_streams(streams, own.window_size, own.query_stride, length=self._length)
+        cut = cut_streams(streams, own.window_size, self.query_stride(own), length=self._length)
         return self._completed(own, cut, self_join=self_join)
+
+    def query_stride(self, own: SizeMemory) -> int:
+        """Return how many points after one window that is judged the next begins."""
+        return self.config.series.query_stride(own.window_size)
 
     @property
     def _length(self) -> int | None:
@@ -279,7 +283,7 @@ class RetrievalModel:
         exclusion = self.left_out(own)
         distances: dict[str, list[Float[np.ndarray, " _"]]] = {}
         residuals, odds, lively = [], [], []
-        every = max(1, len(kept) // _MOST_ODDS)
+        every = max(1, -(-len(kept) // _MOST_ODDS))
         with torch.inference_mode():
             for x, vectors, groups, starts, rows in blocks(own, cut.take(kept), self.device):
                 found = scorer.memory(x, groups, starts, exclusion)

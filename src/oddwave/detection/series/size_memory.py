@@ -25,7 +25,6 @@ __all__ = ["PANEL_NEIGHBORS", "PRIOR_LENGTH", "SizeMemory"]
 
 PRIOR_LENGTH = 64  # points that a window is resampled to: what the prior was trained on
 PANEL_NEIGHBORS = 2
-_QUERIES_PER_WINDOW = 8
 _MOST_STEPS = 400  # different values of a channel that count as quantised
 
 
@@ -46,11 +45,6 @@ class SizeMemory:
     convolutions: RandomConvolutions | None = None  # of a panel
     spaces: dict[str, Memory] = field(default_factory=dict)
     made: tuple[tuple[object, ...], RetrievalScorer] | None = field(default=None, init=False, repr=False, compare=False)
-
-    @property
-    def query_stride(self) -> int:
-        """Eight windows look at every point: as good a mean as more of them, at a bounded cost."""
-        return max(1, self.window_size // _QUERIES_PER_WINDOW)
 
     @classmethod
     def fit(

@@ -11,8 +11,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from oddwave.scoring.aggregate import window_to_point
-from oddwave.tensors.series_windows import resample_windows, window_starts
+from oddwave.tensors.series_windows import resample_windows, window_starts, window_to_point
 
 __all__ = [
     "ALIKE",

@@ -34,9 +34,9 @@ from oddwave.diffusion.samplers import reconstruct
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import ConfigError
 from oddwave.nets.unet import UNet
-from oddwave.scoring.aggregate import window_to_point
 from oddwave.scoring.maps import top_mean
 from oddwave.sources.audio.clips import ClipStream
+from oddwave.tensors.series_windows import window_to_point
 
 __all__ = ["DENOISERS", "Encoded", "SameNetwork", "denoiser_settings", "same_network"]
 

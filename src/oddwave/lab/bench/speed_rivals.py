@@ -30,8 +30,7 @@ from oddwave.lab.bench.speed_methods import (
     WithDenoiser,
     framed_clips,
 )
-from oddwave.scoring.aggregate import window_to_point
-from oddwave.tensors.series_windows import sliding_windows
+from oddwave.tensors.series_windows import sliding_windows, window_to_point
 
 __all__ = ["SPEED_METHODS", "OtherPackage"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from oddwave.lab.bench.jobs import Measured
 
-__all__ = ["UNITS", "ratios_to_own", "speed_markdown", "summary"]
+__all__ = ["UNITS", "ratios_to_own", "speed_markdown", "summary", "table"]
 
 UNITS = {"series": "point", "image": "image", "audio": "s of sound"}
 _NO_PRESET, _OWN, _FULL = "-", "oddwave", "ddpm_1000"
@@ -185,7 +185,8 @@ def speed_markdown(told: Mapping[str, Any], about: Mapping[str, Any], left_out: 
     return "\n".join(lines) + "\n"
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table, of which the first two columns are words; nothing where there are no rows."""
     if not rows:
         return []
     lines = ["", f"## {title}", "", "| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
@@ -206,7 +207,7 @@ def _cost_table(modality: str, methods: Sequence[Mapping[str, Any]]) -> list[str
         ]
         for each in methods
     ]  # fmt: skip
-    return _table(f"{modality}: what it costs", head, rows)
+    return table(f"{modality}: what it costs", head, rows)
 
 
 def _ratio_table(modality: str, ratios: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -217,7 +218,7 @@ def _ratio_table(modality: str, ratios: Sequence[Mapping[str, Any]]) -> list[str
         for each in ratios
         if each.get("num_rounds") and each["method"] != _OWN
     ]  # fmt: skip
-    return _table(f"{modality}: times oddwave, median of the rounds' ratios", head, rows)
+    return table(f"{modality}: times oddwave, median of the rounds' ratios", head, rows)
 
 
 def _compute_table(compute: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -229,7 +230,7 @@ def _compute_table(compute: Sequence[Mapping[str, Any]]) -> list[str]:
          ("auroc", "auroc_1000", "measured_over_extrapolated"))]
         for each in compute
     ]  # fmt: skip
-    return _table("Scoring: how many times as much 1,000 steps of DDPM on the same network take", head, rows)
+    return table("Scoring: how many times as much 1,000 steps of DDPM on the same network take", head, rows)
 
 
 def _floor_table(floors: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -241,7 +242,7 @@ def _floor_table(floors: Sequence[Mapping[str, Any]]) -> list[str]:
            each["compute_floor_ms"], each["bytes_floor_ms"], each["measured_cpu_ms"], each["times_floor"]))]
         for each in floors
     ]  # fmt: skip
-    return _table("The floor of one request", head, rows)
+    return table("The floor of one request", head, rows)
 
 
 def _network_table(networks: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -251,7 +252,7 @@ def _network_table(networks: Sequence[Mapping[str, Any]]) -> list[str]:
          f"{100 * each['share_of_rate']:.0f} %"]
         for each in networks
     ]  # fmt: skip
-    return _table("The denoiser's U-Net, one call of 16 items", head, rows)
+    return table("The denoiser's U-Net, one call of 16 items", head, rows)
 
 
 def _times(value: float | None) -> str:

@@ -26,9 +26,8 @@ from jaxtyping import Float
 
 from oddwave.errors import ConfigError, MissingExtraError, ShapeError
 from oddwave.lab.rivals.series_base import SeriesBaseline
-from oddwave.scoring.aggregate import window_to_point
 from oddwave.scoring.neighbours import Apart, nearest
-from oddwave.tensors.series_windows import window_starts
+from oddwave.tensors.series_windows import window_starts, window_to_point
 
 __all__ = ["MatrixProfile"]
 

@@ -16,8 +16,7 @@ from jaxtyping import Float, Int
 
 from oddwave.errors import DataError, ShapeError
 from oddwave.lab.rivals.base import Baseline
-from oddwave.scoring.aggregate import window_to_point
-from oddwave.tensors.series_windows import sliding_windows, window_starts
+from oddwave.tensors.series_windows import sliding_windows, window_starts, window_to_point
 
 __all__ = ["BLOCK_VALUES", "SeriesBaseline", "WindowBaseline", "evenly_spaced", "row_blocks"]
 
