@@ -465,7 +465,7 @@ def test_progress_runs_to_the_end_and_shows_how_far_it_is_only_when_asked(show, 
 
 
 def test_ctrl_c_between_two_steps_saves_too(tmp_path, monkeypatch):
-    def bar(steps, description):
+    def bar(steps, description, show):
         next(steps)
         raise KeyboardInterrupt  # while the bar is drawn
 

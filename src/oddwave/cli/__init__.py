@@ -23,6 +23,7 @@ from oddwave.cli.here import score_here
 from oddwave.cli.joint import PartOf, fit_joint, saved_models
 from oddwave.cli.mcp import mcp
 from oddwave.cli.serve import serve
+from oddwave.cli.together import TRAIN, in_all_processes
 from oddwave.cli.verify import verify
 from oddwave.cli.watch import watch
 from oddwave.console import PlainGroup, print_facts
@@ -53,6 +54,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
@@ -75,6 +77,8 @@ def main(
     """
     # Idle threads that spin cost small networks several times their own work where cores are shared; torch reads this.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if ctx.invoked_subcommand in TRAIN:
+        ctx.with_resource(in_all_processes())
 
 
 @app.command()

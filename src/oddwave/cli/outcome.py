@@ -14,6 +14,7 @@ from oddwave.cli.options import subject_of
 from oddwave.console import exit_status, print_found, print_notes, say
 from oddwave.errors import ConfigError
 from oddwave.progress import stage
+from oddwave.ranks import were_idle
 
 if TYPE_CHECKING:
     from oddwave.detector import Detector
@@ -78,4 +79,5 @@ def print_learnt(detector: "Detector", notes: list[str], lead: str = "Learnt. ")
     assert detector.calibration is not None
     say(lead + "; ".join(f"{name}: {value}" for name, value in detector.inner.facts().items()) + ".")
     say(f"Threshold {detector.threshold_:.4g} from {len(detector.calibration.scores):,} scores of normal data.")
-    print_notes(notes)
+    idle = ["the other processes had nothing to do: this model trains no network"] if were_idle() else []
+    print_notes([*notes, *idle])

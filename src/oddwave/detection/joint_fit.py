@@ -21,15 +21,15 @@ from pydantic import BaseModel
 
 from oddwave.config import DetectorConfig, TrainingConfig
 from oddwave.detection.base import ModalityDetector
+from oddwave.detection.denoiser import train_with_others
 from oddwave.detection.device import chosen_device
 from oddwave.detection.job import QUIET, FitJob
 from oddwave.diffusion.schedule import make_schedule
 from oddwave.errors import ConfigError, DataError
 from oddwave.nets.blocks import seeded_draws
 from oddwave.nets.unet import UNet
-from oddwave.training.loop import TrainStep, train_ports
+from oddwave.training.loop import TrainStep
 from oddwave.training.ports import PortData
-from oddwave.training.progress import run_with_progress
 
 __all__ = ["JointNetwork", "check_joint", "fit_joint"]
 
@@ -148,9 +148,8 @@ def _trained(
     ports = [replace(lesson.data, name=modality) for modality, lesson in lessons.items()]
     settings = _of_all([lesson.config for lesson in lessons.values()])
     schedule = make_schedule(config.diffusion.schedule, config.diffusion.num_train_timesteps)
-    steps = train_ports(net, ports, schedule, settings, checkpoint_dir=job.checkpoint_dir, resume=job.resume)
     title = f"training one denoiser for {', '.join(lessons)}"
-    return net, run_with_progress(steps, title, show=job.show_progress)
+    return net, train_with_others(net, ports, schedule, settings, job, title)
 
 
 def _of_all(configs: Sequence[TrainingConfig]) -> TrainingConfig:

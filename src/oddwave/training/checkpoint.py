@@ -15,13 +15,7 @@ from oddwave.files import read_bytes, write_bytes_atomic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "STATE_VERSION",
-    "load_training_state",
-    "require_alike",
-    "save_training_state",
-    "tensor_bytes",
-]
+__all__ = ["STATE_VERSION", "load_training_state", "require_alike", "save_training_state", "tensor_bytes"]
 
 STATE_VERSION = 2
 _STATE_FORMAT = "oddwave-training-state"

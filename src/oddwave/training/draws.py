@@ -111,9 +111,10 @@ class TrainingDraws:
         share = (torch.rand(size, generator=self._host, dtype=torch.float64) + torch.arange(size)) / size
         return (low + share * (high - low)).long()
 
-    def noise_like(self, x0: Float[Tensor, "B C ..."]) -> Float[Tensor, "B C ..."]:
-        """Draw standard normal noise, and move it to the device of `x0`."""
-        return torch.randn(x0.shape, generator=self._noise, dtype=x0.dtype).to(x0.device)
+    def noise_like(self, x0: Float[Tensor, "_ C ..."], own: slice = slice(None)) -> Float[Tensor, "_ C ..."]:
+        """Draw standard normal noise for the whole batch, and move that of `own`, which are `x0`, to their device."""
+        shape = (self._batch_size, *x0.shape[1:])
+        return torch.randn(shape, generator=self._noise, dtype=x0.dtype)[own].to(x0.device)
 
     def commit(self) -> None:
         """Declare all draws so far as used; a state saved before the next commit repeats those after this one."""
@@ -148,11 +149,7 @@ class TrainingDraws:
 
 
 def validation_draws(
-    num_items: int,
-    shape: tuple[int, ...],
-    num_train_timesteps: int,
-    config: TrainingConfig,
-    device: torch.device,
+    num_items: int, shape: tuple[int, ...], num_train_timesteps: int, config: TrainingConfig, device: torch.device
 ) -> Iterator[tuple[Int[Tensor, " B"], Int[Tensor, " B"], Float[Tensor, "B C ..."]]]:
     """Yield batches of (indices, time steps, noise), the same ones at every call with the same arguments.
 

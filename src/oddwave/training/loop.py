@@ -14,8 +14,9 @@ from torch import nn
 from oddwave.config import TrainingConfig
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import ConfigError, OddwaveError
+from oddwave.ranks import ONE, Ranks
 from oddwave.stopping import held_back
-from oddwave.training.checkpoint import save_training_state
+from oddwave.training.checkpoint import load_training_state, save_training_state
 from oddwave.training.draws import BatchSource
 from oddwave.training.ports import Perceptual, PortData
 from oddwave.training.run import TrainingRun, learning_rate_at
@@ -97,11 +98,12 @@ def train_ports(
     *,
     checkpoint_dir: Path | None = None,
     resume: bool = False,
+    ranks: Ranks = ONE,
 ) -> Generator[TrainStep, None, None]:
     """Train a joint denoiser as `train` does: each step takes a batch of one port, and every round has all of them.
 
     `config.num_steps` counts the steps of all ports together. Where L_feat acts, it does so at the ports that have a
-    perceptual network. Raises: as `train`.
+    perceptual network. Several processes share each batch, and begin where the first one does. Raises: as `train`.
     """
     if config.patience and any(port.validation is None for port in ports):
         raise ConfigError(
@@ -113,10 +115,10 @@ def train_ports(
         )
     if resume and checkpoint_dir is None:
         raise ConfigError("resume=True needs the checkpoint_dir that holds the state to go on from")
-    run = TrainingRun(net, ports, schedule, config)
+    run = TrainingRun(net, ports, schedule, config, ranks)
     path = None if checkpoint_dir is None else Path(checkpoint_dir) / STATE_FILE
     if resume and path is not None:
-        run.load(path)
+        run.load(load_training_state(path), path)
     return _steps(run, path)
 
 
@@ -124,7 +126,9 @@ def _steps(run: TrainingRun, path: Path | None) -> Generator[TrainStep, None, No
     was_training = run.net.training
     run.net.train()
     try:
-        yield from _advance_to_end(run, path)
+        with run.ranks.together():
+            run.join(path or Path(STATE_FILE))
+            yield from _advance_to_end(run, path)
     except KeyboardInterrupt as error:
         raise _interrupted(run, path) from error
     finally:

@@ -22,7 +22,7 @@ def run_with_progress(steps: Generator[TrainStep, None, None], description: str,
     """
     with stops_as_interrupts():
         try:
-            last = _with_bar(steps, description) if show else _silently(steps)
+            last = _with_bar(steps, description, show)
         except KeyboardInterrupt as interrupt:
             steps.throw(interrupt)  # raises TrainingInterrupted; one that it raised itself goes straight through
             raise
@@ -31,16 +31,9 @@ def run_with_progress(steps: Generator[TrainStep, None, None], description: str,
     return last
 
 
-def _silently(steps: Generator[TrainStep, None, None]) -> TrainStep | None:
+def _with_bar(steps: Generator[TrainStep, None, None], description: str, show: bool) -> TrainStep | None:
     last = None
-    for last in steps:  # noqa: B007 - the last one is the answer
-        pass
-    return last
-
-
-def _with_bar(steps: Generator[TrainStep, None, None], description: str) -> TrainStep | None:
-    last = None
-    with stage(description, True, keep=True) as report:
+    with stage(description, show, keep=True) as report:
         for last in steps:
             report(last.step, last.num_steps, f"loss {last.loss:.4f}", last.seconds_left)
     return last

@@ -2,12 +2,13 @@
 
 `loop.py` turns it into a generator and is what callers use; read it first. Here: what one step computes.
 
-Legend: B batch, C channels, ... the grid.
+Legend: B batch of this process, A of all, C channels, ... the grid.
 """
 
 import math
 import reprlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from oddwave.config import TrainingConfig
 from oddwave.diffusion.process import diffusion_loss
 from oddwave.diffusion.schedule import NoiseSchedule
 from oddwave.errors import CheckpointError, OddwaveError
+from oddwave.ranks import Ranks
 from oddwave.stopping import held_back
 from oddwave.training.adamw import AdamW
-from oddwave.training.checkpoint import load_training_state, require_alike
+from oddwave.training.checkpoint import require_alike
 from oddwave.training.draws import BatchSource, validation_draws
 from oddwave.training.ema import Ema
 from oddwave.training.ports import Perceptual, Port, PortData, port_of_step
@@ -59,13 +61,11 @@ class TrainingRun:
     """Everything a run carries from one step to the next; `state` and `load` are its checkpoint."""
 
     def __init__(
-        self,
-        net: nn.Module,
-        ports: Sequence[PortData],
-        schedule: NoiseSchedule,
-        config: TrainingConfig,
+        self, net: nn.Module, ports: Sequence[PortData], schedule: NoiseSchedule, config: TrainingConfig, ranks: Ranks
     ) -> None:
-        self.net, self.schedule, self.config = net, schedule, config
+        self.net, self.schedule, self.config, self.ranks = net, schedule, config, ranks
+        self.stepping = net  # with several processes, what averages its gradients over them
+        ranks.check(config.batch_size)
         self.weights = [weight for weight in net.parameters() if weight.requires_grad]
         self.device, dtype = self.weights[0].device, self.weights[0].dtype
         self.ports = [Port(given, schedule.num_train_timesteps, config, dtype) for given in ports]
@@ -107,12 +107,12 @@ class TrainingRun:
         rate = learning_rate_at(self.step, self.config)
         port = self.ports[port_of_step(self.step, len(self.ports), self.config.seed or 0)]
         self.optimizer.zero_grad()
-        x0 = self._batch(port.data, port.draws.indices())
-        t = port.draws.timesteps().to(self.device)
-        loss, balance = self._loss(port, x0, t, port.draws.noise_like(x0))
+        x0 = self._batch(port.data, port.draws.indices()[self.ranks.own])
+        t = port.draws.timesteps()
+        loss, balance = self._loss(port, x0, t, port.draws.noise_like(x0, self.ranks.own))
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.weights, self.config.gradient_clip, foreach=True)
-        value = loss.item()
+        (value,) = self.ranks.averages(loss)
         if not (math.isfinite(value) and math.isfinite(norm.item())):
             raise TrainingDivergedError(
                 f"the loss became {value} at step {self.step + 1} (learning rate {rate:.3g});"
@@ -149,13 +149,15 @@ class TrainingRun:
             prediction: Tensor = torch.func.functional_call(self.net, averages, (x_t, t), named)
             return prediction
 
-        num_timesteps = self.schedule.num_train_timesteps
-        for indices, t, noise in validation_draws(len(source), port.shape, num_timesteps, self.config, self.device):
+        timesteps, own = self.schedule.num_train_timesteps, self.ranks.own
+        draws = validation_draws(len(source), port.shape, timesteps, self.config, self.device)
+        for indices, t, noise in islice(draws, own.start, None, own.step):
             x0 = self._batch(source, indices)
             with self._autocast():
                 losses, _ = diffusion_loss(averaged_net, x0, t, noise, self.schedule, self.config.prediction_type)
             total += losses.sum().item()
-        return total / self.config.num_validation_draws
+        (mean,) = self.ranks.averages(torch.tensor(total, dtype=torch.float64, device=self.device))
+        return mean * self.ranks.count / self.config.num_validation_draws
 
     def take_averages(self) -> None:
         """Put the weights that score into the net: with `patience` the best validated ones, else the last averages."""
@@ -175,13 +177,19 @@ class TrainingRun:
             "progress": {name: getattr(self, name) for name in _PROGRESS},
         }
 
-    def load(self, path: Path) -> None:
-        """Go on from a saved state of this very run: same settings, same data, same network.
+    def join(self, path: Path) -> None:
+        """Let all processes go on from where the first one is."""
+        state = self.ranks.of_first(self.state()) if self.ranks.count > 1 else {}
+        if not self.ranks.first:
+            self.load(state, path)
+        self.stepping = self.ranks.around(self.net, in_turn=len(self.ports) > 1)
+
+    def load(self, state: dict[str, Any], path: Path) -> None:
+        """Go on from a state, saved in `path`, of this very run: same settings, same data, same network.
 
         Raises:
-            CheckpointError: if the state is missing, damaged, or of another run.
+            CheckpointError: if the state is of another run.
         """
-        state = load_training_state(path)
         try:
             self._require_own_run(state["identity"], path)
             parts: dict[str, Any] = {"net": self.net, "optimizer": self.optimizer, "ema": self.ema}
@@ -234,19 +242,21 @@ class TrainingRun:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed)
 
     def _loss(
-        self, port: Port, x0: Float[Tensor, "B C ..."], t: Int[Tensor, " B"], noise: Float[Tensor, "B C ..."]
+        self, port: Port, x0: Float[Tensor, "B C ..."], t: Int[Tensor, " A"], noise: Float[Tensor, "B C ..."]
     ) -> tuple[Float[Tensor, ""], tuple[float, float] | None]:
-        """Return L_MSE + gamma L_feat and the running means that balance gamma."""
+        """Return this process's part of L_MSE + gamma L_feat, and the running means that balance gamma."""
+        low, t = t < self.config.feature_loss_max_t * self.schedule.num_train_timesteps, t[self.ranks.own]
         with self._autocast():
             losses, x0_hat = diffusion_loss(
-                port.into(self.net), x0, t, noise, self.schedule, self.config.prediction_type
+                port.into(self.stepping), x0, t.to(self.device), noise, self.schedule, self.config.prediction_type
             )
-        loss = losses.mean()
-        low = t < self.config.feature_loss_max_t * self.schedule.num_train_timesteps
+        loss = self.ranks.part(losses.mean(), len(t), len(low))
         if port.perceptual is None or self.config.feature_loss_weight == 0.0 or not low.any():
             return loss, port.balance
-        feature_loss = _feature_distance(port.perceptual, x0[low], x0_hat[low])
-        now = (loss.item(), feature_loss.item())
+        own = low[self.ranks.own].to(self.device)
+        feature_loss = _feature_distance(port.perceptual, x0[own], x0_hat[own]) if own.any() else loss.new_zeros(())
+        feature_loss = self.ranks.part(feature_loss, int(own.sum()), int(low.sum()))
+        now = self.ranks.averages(loss, feature_loss)
         means = now if port.balance is None else tuple(map(_running_mean, port.balance, now))
         gamma = self.config.feature_loss_weight * means[0] / max(means[1], 1e-12)
         return loss + gamma * feature_loss, (means[0], means[1])

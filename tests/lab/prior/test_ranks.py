@@ -10,9 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from oddwave.errors import ConfigError
 from oddwave.lab.prior import train
-from oddwave.lab.prior.ranks import Ranks, joined_ranks
+from oddwave.ranks import Ranks
 from oddwave.scoring import prior
 from oddwave.scoring.retrieval import NUM_EVIDENCE
 
@@ -68,18 +67,6 @@ def test_the_mean_of_the_gradients_is_that_of_one_process(monkeypatch):
     for own, *parts in zip(whole, *(share for share, _ in shares), strict=True):
         torch.testing.assert_close(sum(parts) / count, own, rtol=1e-4, atol=1e-6)
     assert all(share_told == pytest.approx(told, rel=1e-5) for _, share_told in shares)
-
-
-def test_more_processes_than_examples_are_refused():
-    with pytest.raises(ConfigError, match="4 processes for the 3 examples of a step"):
-        Ranks(3, 4).share((torch.zeros(3),))
-
-
-def test_without_torchrun_there_is_one_process(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    with joined_ranks("cpu") as ranks:
-        assert (ranks.first, ranks.count, ranks.device.type) == (True, 1, "cpu")
 
 
 def trained(folder, name, steps, num):

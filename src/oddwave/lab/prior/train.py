@@ -5,7 +5,7 @@
 
 Each step draws streams of its own (`examples.py`), so that the result follows from the seed alone; one more process
 draws them ahead. Interrupted, it goes on from the last checkpoint beside the output. Two cores take about an hour.
-Started by torchrun, several processes share the examples of each step (`ranks.py`); the weights are those of one.
+Started by torchrun, several processes share the examples of each step (`oddwave/ranks.py`); the weights are one's.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from oddwave.files import write_bytes_atomic
 from oddwave.lab.metrics import auroc
 from oddwave.lab.prior.examples import Examples, Step, step_examples
 from oddwave.lab.prior.noise import noisy
-from oddwave.lab.prior.ranks import ONE, Ranks, joined_ranks
 from oddwave.nets.blocks import seeded_draws
+from oddwave.ranks import ONE, Ranks, joined_ranks
 from oddwave.scoring.prior import Prior, PriorSays
 from oddwave.training.checkpoint import load_training_state, save_training_state, tensor_bytes
 from oddwave.training.ema import Ema
