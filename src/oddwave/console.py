@@ -199,11 +199,11 @@ def _print_findings(result: "DetectionResult", to: TextIO | None) -> None:
 
 
 def _print_discoveries(result: "DetectionResult", rate: float, method: Literal["bh", "by"], to: TextIO | None) -> None:
-    found = result.discoveries(rate, method=method)
-    line = f"At a false discovery rate of {rate:g}: {len(found):,} of {len(result.items):,} items"
+    found = result.discovered(rate, method=method)
+    line = f"At a false discovery rate of {rate:g}: {len(found):,} of {result.counts.items:,} items"
     if found:
         line += f", of which {rate * len(found):.2g} or fewer are expected to be normal: "
-        line += ", ".join(item.id for item in found[:_MOST_NOTES])
+        line += ", ".join(found[:_MOST_NOTES])
         line += f" and {len(found) - _MOST_NOTES:,} more, in summary.json" * (len(found) > _MOST_NOTES)
     say(line, to=to)
 

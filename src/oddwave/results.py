@@ -55,6 +55,7 @@ __all__ = [
     "WaveletShare",
     "WholeRun",
     "are_discoveries",
+    "item_p_value",
 ]
 
 FDR_METHODS = ("bh", "by")
@@ -89,7 +90,7 @@ class WholeRun:
     """What a run found in all, of which a result may hold the strongest items only: counts of items and of scores.
 
     `flagged` items hold something anomalous, `failed` ones could not be judged; of the `scores`, so many were `scored`
-    (are numbers) and `anomalous`.
+    (are numbers) and `anomalous`. `discoveries` are the ids of those at the false discovery rate that was asked for.
     """
 
     items: int
@@ -99,6 +100,15 @@ class WholeRun:
     scored: int
     anomalous: int
     events: int
+    discoveries: tuple[str, ...] | None = None
+
+
+def item_p_value(item: AnyResult, kind: Kind, block_size: int) -> float:
+    """Return the p-value of an item as a whole, however many scores it has; NaN where it was not judged."""
+    if kind != "stream" or item.label == -1:
+        return item.p_value
+    num_blocks = max(1, int(np.isfinite(item.scores).sum()) // block_size)
+    return min(1.0, num_blocks * min((event.p_value for event in item.events), default=1.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,9 +209,14 @@ class DetectionResult:
         found = are_discoveries(p_values, rate, method)
         return tuple(item for item, is_one in zip(self.items, found, strict=True) if is_one)
 
+    def discovered(self, rate: float, *, method: Literal["bh", "by"] = "bh") -> tuple[str, ...]:
+        """Return the ids of the discoveries, of a run in shards those among all of its items. Raises: ConfigError."""
+        if self.whole is None:
+            return tuple(item.id for item in self.discoveries(rate, method=method))
+        if self.whole.discoveries is None:
+            raise ConfigError("fdr needs all items, and this result holds the strongest: ask for it in the run itself")
+        return self.whole.discoveries
+
     def whole_p_value(self, item: AnyResult) -> float:
         """Return the p-value of an item as a whole, however many scores it has; NaN where it was not judged."""
-        if self.kind != "stream" or item.label == -1:
-            return item.p_value
-        num_blocks = max(1, int(np.isfinite(item.scores).sum()) // self.calibration.block_size)
-        return min(1.0, num_blocks * min((event.p_value for event in item.events), default=1.0))
+        return item_p_value(item, self.kind, self.calibration.block_size)

@@ -167,7 +167,7 @@ def test_what_does_not_go_together_is_refused(root, monkeypatch) -> None:
 
     assert "give --engine ray with it" in refused("--workers", "2")
     assert "--flag needs all items" in refused("--engine", "ray", "--flag", "3")
-    assert "--fdr needs all items" in refused("--engine", "ray", "--fdr", "0.1")
+    assert "--annotate is for the files of this machine" in refused("--engine", "ray", "--annotate")
     assert "give ray" in refused("--engine", "spark")
     assert "1 or more" in refused("--engine", "ray", "--workers", "0")
     assert "no Parquet files" in refused("--engine", "ray", "--column", "x")

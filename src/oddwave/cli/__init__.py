@@ -135,13 +135,13 @@ def score(
     """
     asked, discoveries = opt.asked_for(alpha, threshold, flag, false_alarms, fdr, fdr_method)
     options = opt.reading_options(timestamp, columns, exclude, delimiter, decimal, day_first, no_header, kind, on_error)
-    which = (modality, device, allow_external)
-    refused = {"--fdr": fdr, "--history": history, "--annotate": annotate or None, "--copy-flagged": copy_flagged}
+    which, said = (modality, device, allow_external), (asked, discoveries, options)
+    refused = {"--annotate": annotate or None, "--copy-flagged": copy_flagged}
     told = (exit_code, as_json, quiet)
     how = {"engine": engine, "workers": workers, "shard_size": shard_size, "column": column}
     if in_shards.chosen(how, refused):
-        return in_shards.score(model, data, out, which, asked, options, how, told)
-    return score_here(model, data, out, which, (asked, discoveries, options), (annotate, copy_flagged, history), told)
+        return in_shards.score(model, data, out, which, said, history, how, told)
+    return score_here(model, data, out, which, said, (annotate, copy_flagged, history), told)
 
 
 @app.command()

@@ -43,7 +43,7 @@ def chosen(how: Mapping[str, Any], refused: Mapping[str, Any]) -> bool:
     given = [name for name, value in refused.items() if value is not None]
     if given:
         raise ConfigError(
-            f"{given[0]} needs all items at once, and --engine judges them shard by shard: leave one of the two out"
+            f"{given[0]} is for the files of this machine, and --engine scores on many: leave one of the two out"
         )
     return True
 
@@ -53,8 +53,8 @@ def score(
     data: str,
     out: Path,
     which: tuple[str | None, str | None, bool],
-    asked: Mapping[str, Any],
-    options: Mapping[str, Any],
+    said: tuple[dict[str, Any], dict[str, Any], dict[str, Any]],
+    history: str | None,
     how: Mapping[str, Any],
     told: tuple[bool, bool, bool],
 ) -> None:
@@ -65,10 +65,11 @@ def score(
     from oddwave.dist.run import Request, check_request, score_in_shards
     from oddwave.report.outputs import require_writable, write_outputs
 
-    exit_code, as_json, quiet = told
+    (asked, discoveries, options), (exit_code, as_json, quiet) = said, told
+    options |= {} if history is None else {"history": str(Path(history).absolute())}  # workers start elsewhere
     request = Request(
         model=model, data=data, out=out, asked=asked, options=options, allow_external=which[2],
-        show_progress=not quiet, **how,
+        show_progress=not quiet, **discoveries, **how,
     )  # fmt: skip
     check_request(request)
     require_writable(out, "shards")
@@ -77,7 +78,7 @@ def score(
 
     def write(result: "DetectionResult", title: str) -> list[Path]:
         with stage("writing the report", not quiet):
-            return write_outputs(result, out, title=title)
+            return write_outputs(result, out, title=title, **discoveries)
 
     result, files, notes = score_in_shards(detector, request, write)
-    outcome.tell(result, [*files, out / "shards"], notes, exit_code, as_json)
+    outcome.tell(result, [*files, out / "shards"], notes, exit_code, as_json, **discoveries)

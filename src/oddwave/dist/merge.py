@@ -6,15 +6,17 @@ No Ray and no pyarrow here: a shard comes as its columns. Read `engine.py` next.
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from oddwave.dist.plan import ShardPlan
 from oddwave.errors import CheckpointError
-from oddwave.results import WholeRun
+from oddwave.results import WholeRun, are_discoveries
 
-__all__ = ["Tally", "first_of_each"]
+__all__ = ["P_VALUE", "Tally", "first_of_each"]
 
+P_VALUE = "item_p_value"
 _COLUMNS = ("number", "item", "score", "label", "events", "reason")
 
 
@@ -30,7 +32,10 @@ def first_of_each(numbers: np.ndarray, *names: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Tally:
-    """Counts of what the shards hold, taken in order; `most` strongest items and `most_unjudged` others are told."""
+    """Counts of what the shards hold, taken in order; `most` strongest items and `most_unjudged` others are told.
+
+    Where the rows hold the p-values of items as a whole, these are kept: eight bytes of each item.
+    """
 
     plan: ShardPlan
     most: int
@@ -42,6 +47,7 @@ class Tally:
     _seen: int = 0
     _strongest: list[tuple[bool, float, int]] = field(default_factory=list)
     _unjudged: list[int] = field(default_factory=list)
+    _p_values: list[np.ndarray] = field(default_factory=list)
 
     COLUMNS = _COLUMNS
 
@@ -77,6 +83,8 @@ class Tally:
     ) -> None:
         starts = first_of_each(numbers, np.asarray(rows["item"]))
         whole = np.maximum.reduceat(labels, starts) if len(starts) else labels
+        if P_VALUE in rows:
+            self._p_values.append(np.asarray(rows[P_VALUE])[starts])
         for name, value in (
             ("items", len(starts)),
             ("flagged", (whole == 1).sum()),
@@ -97,6 +105,11 @@ class Tally:
             return list(range(self.plan.num_items))
         return sorted([*(-number for _, _, number in self._strongest), *self._unjudged])
 
+    def discoveries(self, rate: float, method: Literal["bh", "by"]) -> list[np.ndarray]:
+        """Return by shard which of its items are discoveries among all, as `DetectionResult.discoveries` has it."""
+        found = are_discoveries(np.concatenate([*self._p_values, np.zeros(0)]), rate, method)
+        return np.split(found, np.cumsum([len(own) for own in self._p_values])[:-1])
+
     @property
     def whole(self) -> WholeRun:
         """What all items together are. Raises: CheckpointError where shards are missing."""
@@ -105,4 +118,4 @@ class Tally:
                 f"{self.plan.num_items - self._seen:,} of {self.plan.num_items:,} items are in no shard: give the same "
                 "command again"
             )
-        return WholeRun(**self.counts)
+        return WholeRun(**self.counts, discoveries=None)

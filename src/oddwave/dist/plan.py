@@ -39,6 +39,7 @@ _WORDS = {  # what a run is of -> how a difference in it is told
     "input": "other data",
     "asked": "another alpha or threshold",
     "reading": "data read in another way",
+    "history": "another history",
     "oddwave_version": "another version of oddwave",
 }
 
@@ -47,7 +48,8 @@ _WORDS = {  # what a run is of -> how a difference in it is told
 class ShardPlan:
     """The shards of a run, each as its first item's number and how many there are; `identity` says what it is a run of.
 
-    `identity` is plain JSON: under "model", "input", "asked", "reading" and "oddwave_version".
+    `identity` is plain JSON: under "model", "input", "asked", "reading", "oddwave_version" and, where rows
+    came before the series, "history".
     """
 
     identity: Mapping[str, Any]

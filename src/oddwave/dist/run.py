@@ -8,13 +8,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from oddwave.detection.model_folder import read_meta
 from oddwave.dist.engine import Job, require_engine, run_shards
 from oddwave.dist.fetching import placed, units_of
 from oddwave.dist.listing import Listing, Unit, listed
-from oddwave.dist.merge import Tally
+from oddwave.dist.merge import P_VALUE, Tally, first_of_each
 from oddwave.dist.plan import ShardPlan, check_same, cut, kept_plan, missing, write_plan
 from oddwave.dist.shards import parquet_of, read_shard, whole_shards
 from oddwave.errors import ConfigError, DataError
@@ -48,6 +48,8 @@ class Request:
     engine: str = "ray"
     asked: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)  # of reading, beside the model's own
+    fdr: float | None = None
+    fdr_method: Literal["bh", "by"] = "bh"
     column: str | None = None
     shard_size: int | None = None
     workers: int | None = None
@@ -106,12 +108,15 @@ def _plan(
     detector: "Detector", request: Request, listing: Listing, asked: Mapping[str, Any], which: Mapping[str, Any]
 ) -> ShardPlan:
     """Return the plan that is kept, if it is of this very run, or make one and keep it. Raises: CheckpointError."""
+    how = dict(detector.read_options)
+    history = how.pop("history", None)  # it counts by what it holds, wherever it lies
     identity = {
         "oddwave_version": __version__,
         "model": {"modality": detector.config.modality, "files": _model_files(request.model)},
         "input": listing.facts,
         "asked": dict(asked),
-        "reading": json.loads(json.dumps({**detector.read_options, **which}, default=str)),
+        "reading": json.loads(json.dumps({**how, **which}, default=str)),
+        **({} if history is None else {"history": _fingerprint(detector, history, how)}),
     }
     kept = kept_plan(request.out)
     if kept is not None:
@@ -121,6 +126,15 @@ def _plan(
     plan = ShardPlan(identity, size, cut(listing.pieces, size))
     write_plan(plan, request.out)
     return plan
+
+
+def _fingerprint(detector: "Detector", history: Any, how: Mapping[str, Any]) -> str:
+    """Return what is in the rows before the series. Raises: DataError where they cannot be read."""
+    kept, detector.inner.read_options = detector.inner.read_options, dict(how)
+    try:
+        return str(detector.inner.read(history).fingerprint)
+    finally:
+        detector.inner.read_options = kept
 
 
 def _model_files(model: Path) -> dict[str, str]:
@@ -145,13 +159,26 @@ def _score_missing(job: Job, request: Request, listing: Listing) -> None:
 def _merged(request: Request, plan: ShardPlan, most: int) -> Tally:
     """Go through all shards in order. Raises: CheckpointError; DataError where nothing at all could be judged."""
     tally = Tally(plan, most)
+    columns = Tally.COLUMNS if request.fdr is None else (*Tally.COLUMNS, P_VALUE)
     with stage("merging", request.show_progress) as report:
         for number in range(len(plan.shards)):
-            tally.add(number, read_shard(request.out, plan, number, Tally.COLUMNS))
+            tally.add(number, read_shard(request.out, plan, number, columns))
             report(number + 1, len(plan.shards))
     if tally.whole.failed == tally.whole.items:
         raise DataError(f"none of the {tally.whole.items:,} items can be judged, the first: {tally.first_reason}")
     return tally
+
+
+def _discoveries(request: Request, tally: Tally) -> tuple[str, ...] | None:
+    """Return the ids of the items that are discoveries among all of them, where they are asked for."""
+    if request.fdr is None:
+        return None
+    names: list[str] = []
+    for number, found in enumerate(tally.discoveries(request.fdr, request.fdr_method)):
+        if found.any():
+            rows = read_shard(request.out, tally.plan, number, ("number", "item"))
+            names += rows["item"][first_of_each(rows["number"], rows["item"])][found].tolist()
+    return tuple(names)
 
 
 def _told(
@@ -166,7 +193,8 @@ def _told(
         passing = {str(own.path): own.unit.id for own in there if own.passing}
         items = tuple(_named(item, passing) for item in result.items)
         every = len(told) == tally.plan.num_items
-        result = replace(result, items=items, whole=tally.whole, drift=result.drift if every else ())
+        whole = replace(tally.whole, discoveries=_discoveries(request, tally))
+        result = replace(result, items=items, whole=whole, drift=result.drift if every else ())
         return result, list(write(result, f"Anomalies in {Path(request.data).name or request.data}"))
 
 

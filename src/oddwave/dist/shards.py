@@ -1,7 +1,7 @@
 """A shard: its items scored by the one scoring path, its rows in a Parquet file that is whole or not there.
 
-The rows are those of scores.csv with two columns more: `number`, the item's place in the input, and `events`, how many
-were found in it. What cannot be read keeps its row, with label -1 and the reason. Read `merge.py` next.
+The rows are those of scores.csv with three columns more: `number`, the item's place in the input, `events`, how many
+were found in it, and `item_p_value`, that of the item as a whole. What cannot be read keeps its row, with label -1 and the reason. Read `merge.py` next.
 """
 
 import io
@@ -17,8 +17,9 @@ from oddwave.dist.listing import Unit
 from oddwave.dist.plan import ShardPlan, shards_folder
 from oddwave.errors import CheckpointError, DataError, MissingExtraError
 from oddwave.files import write_bytes_atomic
-from oddwave.records import AnyResult, Kind
+from oddwave.records import AnyResult
 from oddwave.result_rows import score_columns
+from oddwave.results import item_p_value
 from oddwave.sources.base import Failure
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _together(
     detector: "Detector", found: Sequence[Placed], asked: Mapping[str, Any], alone: bool
 ) -> dict[int, Columns]:
     """Score items in one go; where none of them can be read or judged, one by one, for the reason of each."""
-    kind, records = detector.inner.result_kind, list[AnyResult]()
+    records = list[AnyResult]()
     alone = alone and len(found) == 1
     source: Any = str(found[0].path) if alone else {own.unit.id: str(own.path) for own in found}
     try:
@@ -81,7 +82,7 @@ def _together(
     else:
         by_item = {found[0].unit.number: records} if alone else _by_item(records, found)
     units = {own.unit.number: own for own in found}
-    return {number: _rows(kind, own, units[number]) for number, own in by_item.items()}
+    return {number: _rows(detector, own, units[number]) for number, own in by_item.items()}
 
 
 def _by_item(records: Sequence[AnyResult], found: Sequence[Placed]) -> dict[int, list[AnyResult]]:
@@ -100,9 +101,11 @@ def _is_of(record: str, own: str, following: str) -> bool:
     return record == own or (record.startswith(f"{own}/") and record != following)
 
 
-def _rows(kind: Kind, records: Sequence[AnyResult], own: Placed) -> Columns:
+def _rows(detector: "Detector", records: Sequence[AnyResult], own: Placed) -> Columns:
     """Return the rows of an item; what names its passing file names the item instead."""
+    kind, block_size = detector.inner.result_kind, detector.inner.fitted_calibration().block_size
     rows: Columns = dict(score_columns(kind, records))
+    p_values = [item_p_value(record, kind, block_size) for record in records]
     length = len(rows["item"])
     rows["number"], rows["events"] = [own.unit.number] * length, [record.num_events for record in records]
     if kind == "stream":  # the first row of each says it for all
@@ -110,6 +113,8 @@ def _rows(kind: Kind, records: Sequence[AnyResult], own: Placed) -> Columns:
         rows["events"] = [
             count if not i else 0 for count, size in zip(rows["events"], lengths, strict=True) for i in range(size)
         ]
+        p_values = [value for value, size in zip(p_values, lengths, strict=True) for _ in range(size)]
+    rows["item_p_value"] = p_values
     if own.passing:
         rows["reason"] = [text.replace(str(own.path), own.unit.id) for text in rows["reason"]]
     return rows
@@ -125,7 +130,8 @@ def _failed(own: Placed, reason: str, detector: "Detector", sentence: str = "") 
     facts = {"item": own.unit.id, "score": nothing, "p_value": nothing, "label": -1, "status": "not judged"}
     stream = detector.inner.result_kind == "stream"
     more = {"index": 0, "timestamp": ""} if stream else {"p_tail": nothing, "deviations": nothing}
-    return {name: [value] for name, value in {**facts, "reason": told, **more, "number": own.unit.number, "events": 0}.items()}
+    more |= {"number": own.unit.number, "events": 0, "item_p_value": nothing}
+    return {name: [value] for name, value in {**facts, "reason": told, **more}.items()}
 
 
 def _stops(detector: "Detector") -> bool:
@@ -154,7 +160,7 @@ def write_shard(out: Path, plan: ShardPlan, number: int, columns: Columns) -> No
 
 def _array(pa: Any, name: str, values: list[Any]) -> Any:
     kinds = {"score": pa.float64(), "p_value": pa.float64(), "p_tail": pa.float64(), "deviations": pa.float64()}
-    kinds |= {"number": pa.int64(), "index": pa.int64(), "label": pa.int8(), "events": pa.int32()}
+    kinds |= {"item_p_value": pa.float64(), "number": pa.int64(), "index": pa.int64(), "label": pa.int8(), "events": pa.int32()}
     return pa.array(values, kinds.get(name, pa.string()))
 
 

@@ -79,8 +79,8 @@ def write_outputs(
     drawn = free_name(folder, kind.annotated.folder, own) if annotate and kind.annotated else None
     summary = summary_of(result, media_folder=media, annotated_folder=drawn)
     if fdr is not None:
-        found = [item.id for item in result.discoveries(fdr, method=fdr_method)]
-        told = {"rate": fdr, "method": fdr_method, "items": found, "expected_false": fdr * len(found)}
+        found = result.discovered(fdr, method=fdr_method)
+        told = {"rate": fdr, "method": fdr_method, "items": list(found), "expected_false": fdr * len(found)}
         summary["discoveries"] = told
     pages: dict[str, str] = {}
     try:
