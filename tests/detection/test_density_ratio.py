@@ -63,3 +63,16 @@ def test_bad_input_is_refused(clouds: tuple[np.ndarray, np.ndarray]) -> None:
         DensityRatio.fit(normals[:0], background)
     with pytest.raises(DataError, match="all finite"):
         DensityRatio.fit(np.where(normals > 2.5, np.nan, normals), background)
+
+
+def test_near_vectors_far_from_all_else_keep_their_distances() -> None:
+    rng = np.random.default_rng(0)
+    background = rng.normal(size=(50, 6))
+    normals = (500 + 0.01 * rng.normal(size=(60, 6))).astype(np.float32).astype(float)
+    query = normals[:1] + 0.005
+
+    def mean_distance(items: np.ndarray) -> float:
+        return float(np.sort(np.linalg.norm((items - query) / background.std(0), axis=1))[:5].mean())
+
+    expected = np.log(mean_distance(normals)) - np.log(mean_distance(background))
+    assert score(DensityRatio.fit(normals, background), query)[0] == pytest.approx(expected, abs=0.02)

@@ -15,11 +15,12 @@ distances, IEEE Trans. Inf. Theory 55(5); Ren et al. 2019, Likelihood ratios for
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from oddwave.errors import DataError, ShapeError
+from oddwave.scoring.memory import Memory
+from oddwave.scoring.scorer import NearestDistance
 
 __all__ = ["DensityRatio", "RatioDistance"]
 
@@ -91,24 +92,24 @@ class DensityRatio:
 class RatioDistance(nn.Module):
     """How much nearer a vector is to everything else than to the normals, by a `DensityRatio`."""
 
-    normals: Tensor
-    background: Tensor
-    centre: Tensor
-    scale: Tensor
-
     def __init__(self, ratio: DensityRatio) -> None:
         super().__init__()
-        self.num_neighbors = ratio.num_neighbors
-        for name in ("normals", "background", "centre", "scale"):
-            self.register_buffer(name, torch.from_numpy(getattr(ratio, name)))
+        self.normals, self.background = (_distance(ratio, items) for items in (ratio.normals, ratio.background))
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
         """Return ln d_k(x, normals) - ln d_k(x, background)."""
-        scaled = ((x - self.centre) / self.scale).double()  # squares of large, near vectors cancel in single precision
-        near, far = (self._mean_distance(scaled, items) for items in (self.normals.double(), self.background.double()))
-        return (near + _TINY).log() - (far + _TINY).log()
+        near, far = self.normals(x).double(), self.background(x).double()
+        ratio: Tensor = (near + _TINY).log() - (far + _TINY).log()
+        return ratio
 
-    def _mean_distance(self, queries: Float[Tensor, "N D"], items: Float[Tensor, "M D"]) -> Float[Tensor, " N"]:
-        squared = queries.square().sum(1)[:, None] - 2.0 * queries @ items.T + items.square().sum(1)
-        nearest = squared.topk(min(self.num_neighbors, len(items)), dim=1, largest=False).values
-        return nearest.clamp(min=0.0).sqrt().mean(1)
+
+def _distance(ratio: DensityRatio, items: Float[np.ndarray, "M D"]) -> NearestDistance:
+    """Return the mean distance to the nearest items, over sqrt(D), which the ratio does without.
+
+    They are looked for around their own middle: the squares of near vectors cancel far away from it.
+    """
+    middle, nowhere = items.mean(0), np.zeros(len(items), np.int64)
+    near = items - middle
+    centre = (ratio.centre + ratio.scale * middle).astype(np.float32)
+    weights = np.ones(len(items), np.float32)
+    return NearestDistance(Memory(near, nowhere, nowhere, centre, ratio.scale, weights, ratio.num_neighbors))

@@ -10,10 +10,12 @@ Legend: N parts, K noise levels, *map the places of a term's map (none where a p
 remembered vectors, P places of a grid, G its side.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -64,8 +66,7 @@ class Standardise(nn.Module):
         for number, name in enumerate(self.names):
             mean, deviation = getattr(self, f"mean_{number}"), getattr(self, f"deviation_{number}")
             values = terms[name].double()
-            has_levels = name.startswith(("recon", "feature"))
-            if has_levels:
+            if name.startswith(("recon", "feature")):  # these have noise levels
                 shape = (1, -1, *([1] * (values.ndim - 2)))
                 standardised = ((values - mean.view(shape)) / deviation.view(shape)).mean(1)
             else:
@@ -115,24 +116,24 @@ class CommonNoise(nn.Module):
 class NearestDistance(nn.Module):
     """What `Memory.distance` does: the weighed mean distance to the nearest remembered vectors, over sqrt(D).
 
-    The nearest are found by squares, |q|^2 - 2 q v + |v|^2, which is quick but cancels in single precision where
-    vectors lie near each other; the distances to those few are then taken by their differences.
+    The nearest have the greatest q v - |v|^2 / 2, one matrix product, which is quick but cancels in single precision
+    where vectors lie near each other; the distances to those few are then taken by their differences.
     """
 
-    vectors: Tensor
+    search: Tensor
     center: Tensor
     scale: Tensor
     weights: Tensor
     groups: Tensor
     starts: Tensor
-    squares: Tensor
 
     def __init__(self, memory: Memory) -> None:
         super().__init__()
         self.num_neighbors = min(memory.num_neighbors, len(memory.vectors))
-        for name in ("vectors", "center", "scale", "weights", "groups", "starts"):
+        for name in ("center", "scale", "weights", "groups", "starts"):
             self.register_buffer(name, torch.from_numpy(getattr(memory, name)))
-        self.register_buffer("squares", self.vectors.square().sum(1))
+        vectors = torch.from_numpy(memory.vectors)
+        self.register_buffer("search", torch.cat([vectors, -0.5 * vectors.square().sum(1, keepdim=True)], 1))
 
     def forward(
         self,
@@ -145,32 +146,38 @@ class NearestDistance(nn.Module):
 
         A query that is left with none gets the largest distance of the others; one that is no number has none (NaN).
         """
-        queries = (x.to(self.vectors.dtype) - self.center) / self.scale
         found = []
-        for first in range(0, len(queries), _BLOCK):
+        for first in range(0, len(x), _BLOCK):
             block = slice(first, first + _BLOCK)
-            own = queries[block].square().sum(1)
-            squared = torch.addmm(self.squares, queries[block], self.vectors.T, alpha=-2.0)  # less |q|^2
+            queries = (x[block].to(self.search.dtype) - self.center) / self.scale
+            known = torch.isfinite(queries.square().sum(1))
+            similar = F.pad(queries, (0, 1), value=1.0) @ self.search.T
             if groups is not None and starts is not None and exclusion > 0:
                 near = (starts[block, None] - self.starts).abs() < exclusion
-                squared = squared.masked_fill(near & (groups[block, None] == self.groups), torch.inf)
-            found.append(self._mean_of_nearest(queries[block], squared).masked_fill(~torch.isfinite(own), torch.nan))
-        result = torch.cat(found) / self.vectors.shape[1] ** 0.5 if found else queries.new_zeros(0).double()
+                similar = similar.masked_fill(near & (groups[block, None] == self.groups), -torch.inf)
+            found.append(self._mean_of_nearest(queries, similar).masked_fill(~known, torch.nan))
+        result = torch.cat(found) / x.shape[1] ** 0.5 if found else x.new_zeros(0).double()
         if exclusion > 0 and len(result):
             alone = torch.isneginf(result)
             result = torch.where(alone, result.masked_fill(alone, 0.0).nan_to_num().max().clamp(min=0.0), result)
         return result
 
-    def _mean_of_nearest(self, queries: Float[Tensor, "n D"], squared: Float[Tensor, "n M"]) -> Float[Tensor, " n"]:
-        if self.num_neighbors == 1:  # quicker than a sort
-            least, index = (own[:, None] for own in squared.min(1))
-        else:
-            least, index = squared.topk(self.num_neighbors, dim=1, largest=False)
-        allowed = torch.isfinite(least)
-        distances = (queries[:, None] - self.vectors[index]).square().sum(2).sqrt().double() * self.weights[index]
+    def _mean_of_nearest(self, queries: Float[Tensor, "n D"], similar: Float[Tensor, "n M"]) -> Float[Tensor, " n"]:
+        most, index = _greatest(similar) if self.num_neighbors == 1 else similar.topk(self.num_neighbors, dim=1)
+        allowed = torch.isfinite(most)
+        away = queries[:, None] - self.search[index][..., :-1]
+        distances = away.square().sum(2).sqrt().double() * self.weights[index]
         count = allowed.sum(1)
         mean = torch.where(allowed, distances, 0.0).sum(1) / count.clamp(min=1)
         return mean.masked_fill(count == 0, -torch.inf)
+
+
+def _greatest(rows: Float[Tensor, "n M"]) -> tuple[Float[Tensor, "n 1"], Int[Tensor, "n 1"]]:
+    """Return each row's greatest value and its place: torch's `max` takes one value after another, `amax` many."""
+    parts = rows.unflatten(1, (math.gcd(rows.shape[1], 8), -1))  # type: ignore[no-untyped-call]
+    most, column = parts.amax(1).max(1, keepdim=True)
+    part = parts.gather(2, column[:, None].expand(-1, parts.shape[1], -1)).squeeze(2).argmax(1, keepdim=True)
+    return most, part * parts.shape[2] + column
 
 
 class GaussianDistance(nn.Module):

@@ -9,33 +9,31 @@ Legend: N clips of a recording, S parts of a clip, B bands of levels.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-from itertools import islice, takewhile
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from torch import nn
 
 from oddwave.calibration.conformal import Calibration
 from oddwave.calibration.rule import Rule
 from oddwave.calibration.trimming import below_fence
 from oddwave.config import DetectorConfig
 from oddwave.detection.adding import Extension, Taken
+from oddwave.detection.audio.batches import ClipBatches
 from oddwave.detection.audio.excerpts import events_of_runs, explained
 from oddwave.detection.audio.hearing import hearing_of
 from oddwave.detection.audio.itself import calibrated_itself
 from oddwave.detection.audio.known_alarms import clip_mask, clip_scorer, clip_tensors, marked_clips
-from oddwave.detection.audio.model import AudioModel, Calibrating, ClipScores
+from oddwave.detection.audio.model import AudioModel, Calibrating
 from oddwave.detection.audio.runs import Run, find_runs, lowest_event_score, run_labels
 from oddwave.detection.audio.scored import ScoredRecording
 from oddwave.detection.audio.sides import channel_name, with_sides
 from oddwave.detection.audio.split import AudioSplit, hop_samples, shared_clips, split_added, split_clips
 from oddwave.detection.audio.terms import AudioTerms, audio_map_of
-from oddwave.detection.audio.traits import clip_traits, mean_traits
-from oddwave.detection.base import NO_SCORE, Scored, Unjudged
+from oddwave.detection.audio.traits import clip_traits
+from oddwave.detection.base import Scored, Unjudged
 from oddwave.detection.corrected import Alarm
 from oddwave.detection.corrections import Correction
 from oddwave.detection.drift import usual_traits
@@ -105,9 +103,9 @@ class AudioDetector(MapDetector):
         split, found = self._fitted_on(data, job, among=True)
         numbers = {id(item): number for number, item in enumerate(split.used)}
         scored: list[Scored] = []
-        scorer = clip_scorer(self._audio_model, self.corrections)
-        for item in progress(split.used, "scoring the recordings", job.show_progress):
-            own = self._scored(item, scorer, split.folds_of(numbers[id(item)]))
+        model = self._audio_model
+        batches = ClipBatches(model, model.scorer, self._clips, lambda item: split.folds_of(numbers[id(item)]))
+        for own in batches.scored(progress(split.used, "scoring the recordings", job.show_progress)):
             if isinstance(own, AudioFailure):
                 raise DataError(own.message)
             scored.append(own)
@@ -176,38 +174,9 @@ class AudioDetector(MapDetector):
         return Extension([own.scores for own in found], len(train), facts)
 
     def _parts(self, data: AudioSet, entries: Iterable[AudioItem | AudioFailure]) -> Iterator[Scored | Unjudged]:
-        scorer = clip_scorer(self._audio_model, self.corrections)
-        for entry in entries:
-            own = entry if isinstance(entry, AudioFailure) else self._scored(entry, scorer)
+        batches = ClipBatches(self._audio_model, clip_scorer(self._audio_model, self.corrections), self._clips)
+        for own in batches.scored(entries):
             yield Unjudged(own.id, own.message) if isinstance(own, AudioFailure) else own
-
-    def _scored(
-        self, item: AudioItem, scorer: nn.Module, folds: Int[np.ndarray, " N"] | None = None
-    ) -> ScoredRecording | AudioFailure:
-        """Score a recording clip by clip, each by what is known without its fold where folds are given."""
-        found, starts, flags = list[ClipScores](), list[float](), set[str]()
-        model = self._audio_model
-        traits, rate = list[dict[str, float]](), model.audio.audio_map.sample_rate
-        try:
-            clips = self._clips(item)
-            while block := list(islice(clips, _run_length(folds, len(starts)))):
-                with nullcontext() if folds is None else model.without(int(folds[len(starts)])):
-                    own = model.score(np.stack([clip.samples for clip in block]), scorer)
-                found.append(replace(own, maps=own.maps[:0]))
-                starts += [clip.start_s for clip in block]
-                traits += [clip_traits(clip.samples, rate) for clip in block]
-                flags |= {flag for clip in block for flag in clip.flags}
-        except DataError as error:
-            return item.failure(error)
-        scores = np.concatenate([own.scores for own in found])
-        if not np.isfinite(scores).all():
-            return item.failure(DataError(NO_SCORE))
-        joined = {name: np.concatenate([own.parts[name] for own in found]) for name in found[0].parts}
-        bands = np.concatenate([own.bands_db for own in found])
-        flagged = [f"some of it is flagged: {', '.join(sorted(flags))}"] if flags else []
-        notes = tuple(dict.fromkeys((*item.notes, *clips.notes, *flagged)))
-        told = {"starts_s": np.array(starts), "bands_db": bands, "notes": notes, "traits": mean_traits(traits)}
-        return ScoredRecording(item, scores, joined, **told)  # type: ignore[arg-type]
 
     def _flags(self, scored: Scored, rule: Rule) -> Bool[np.ndarray, " N"]:
         """Return which clips lie in events."""
@@ -378,13 +347,6 @@ class AudioDetector(MapDetector):
             "frequencies_hz": [float(audio_map.frequencies_hz[1]), float(audio_map.frequencies_hz[-2])],
             "clip_weight": model.clip_weight,
         }
-
-
-def _run_length(folds: Int[np.ndarray, " N"] | None, first: int) -> int:
-    """Return how many clips from this one on are scored together: those of one fold."""
-    if folds is None:
-        return BATCH
-    return max(1, sum(1 for _ in takewhile(lambda fold: fold == folds[first], folds[first : first + BATCH])))
 
 
 def _unread(entry: AudioItem | AudioFailure) -> ScoredRecording:

@@ -4,9 +4,11 @@ Legend: n samples.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
+from scipy.fft import rfft  # of single precision in single precision, and twice as quick as NumPy's
 
 __all__ = ["clip_traits", "mean_traits"]
 
@@ -16,8 +18,9 @@ _SILENCE = 1e-12  # of full scale, as power: -120 dB
 
 def clip_traits(samples: Float[np.ndarray, " n"], sample_rate: int) -> dict[str, float]:
     """Return the level of a clip, and those of the bands that its sample rate holds, in decibels of full scale."""
-    power = np.abs(np.fft.rfft(samples - samples.mean())) ** 2 * 2.0 / len(samples) ** 2
-    edges = np.searchsorted(np.fft.rfftfreq(len(samples), 1.0 / sample_rate), _EDGES_HZ)
+    spectrum = rfft(samples - samples.mean())
+    power = (spectrum.real**2 + spectrum.imag**2) * (2.0 / len(samples) ** 2)
+    edges = _edges(len(samples), sample_rate)
     found = {"level": _db(float(power.sum()))}
     for first, last, low, high in zip(edges, edges[1:], _EDGES_HZ, _EDGES_HZ[1:], strict=False):
         if last > first:
@@ -28,6 +31,12 @@ def clip_traits(samples: Float[np.ndarray, " n"], sample_rate: int) -> dict[str,
 def mean_traits(found: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return a recording's measures: the medians of its clips'."""
     return {name: float(np.median([own[name] for own in found])) for name in (found[0] if found else ())}
+
+
+@lru_cache(maxsize=8)
+def _edges(num_samples: int, sample_rate: int) -> tuple[int, ...]:
+    """Return the first bin of the spectrum in each band."""
+    return tuple(np.searchsorted(np.fft.rfftfreq(num_samples, 1.0 / sample_rate), _EDGES_HZ).tolist())
 
 
 def _name(low: float, high: float) -> str:

@@ -28,7 +28,8 @@ def clip_vectors(
 ) -> dict[str, Float[Tensor, "B _"]]:
     """Return the vectors of each clip in each space."""
     bands = _banded(levels_db, _LEVEL_BANDS)
-    mean, deviation = bands.mean(2), bands.std(2, correction=0)
+    mean = bands.mean(2)
+    deviation = (bands - mean[:, :, None]).square().mean(2).sqrt()
     shape = mean - mean.mean(1, keepdim=True)
     return {
         "features": _pooled(features),
@@ -57,6 +58,8 @@ def _swings(bands: Float[Tensor, "B b T"]) -> Float[Tensor, "B bs"]:
 
 
 def _pooled(features: Float[Tensor, "B D G G"]) -> Float[Tensor, "B 3Db"]:
-    bands = features.unflatten(2, (_FEATURE_BANDS, -1)).flatten(3)  # type: ignore[no-untyped-call]
-    statistics = torch.stack([bands.mean(3), bands.std(3, correction=0), bands.amax(3)], 1)
-    return statistics.flatten(1)
+    # channels last, as the grid is laid out in memory: sums over places are then of whole rows of channels
+    bands = features.movedim(1, 3).unflatten(1, (_FEATURE_BANDS, -1)).flatten(2, 3)  # type: ignore[no-untyped-call]
+    mean = bands.mean(2)
+    deviation = (bands - mean[:, :, None]).square().mean(2).sqrt()
+    return torch.stack([mean, deviation, bands.amax(2)], 1).movedim(2, 3).flatten(1)

@@ -126,9 +126,9 @@ def examples(model: RetrievalModel, x: Float[np.ndarray, "N C S S"]) -> Examples
             distances = scorer.distances(features)
             own = features[:, scorer.channels].permute(0, 2, 3, 1)
             patches = own.flatten(0, 2)
-            vectors = scorer.memory.vectors
-            near = torch.addmm(scorer.memory.squares, patches, vectors.T, alpha=-2.0).argmin(1)
-            away = (patches - vectors[near]).reshape(own.shape)
+            search = scorer.memory.search
+            near = (F.pad(patches, (0, 1), value=1.0) @ search.T).argmax(1)
+            away = (patches - search[near, :-1]).reshape(own.shape)
             distance = away.square().mean(3).sqrt() * scorer.memory.weights[near].reshape(own.shape[:3])
             found.append(
                 Examples(away.permute(0, 3, 1, 2).half(), distance, scorer.of_distances(distances).map.float())

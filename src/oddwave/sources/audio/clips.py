@@ -4,6 +4,7 @@ Memory is bounded by the clip, never by the recording. Read `stream.py` for wher
 Legend: n samples of a clip, at the model's rate; 1 is full scale.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -79,17 +80,18 @@ class ClipStream(Iterator[AudioClip]):
 
     def _clip(self, start: int, samples: Float[np.ndarray, " n"], counts: Int[np.ndarray, " n"]) -> AudioClip:
         mean = float(samples.mean(dtype=np.float64))
-        rms = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
-        missing = self._length - len(samples)
+        centred = samples - np.float32(mean)
+        power = float(centred @ centred) / len(centred)
+        rms, missing = math.hypot(math.sqrt(power), mean), self._length - len(samples)
         raised: dict[AudioFlag, bool] = {
-            "silent": max(0.0, rms**2 - mean**2) < _SILENT_RMS**2,
+            "silent": power < _SILENT_RMS**2,
             "clipped": int(counts.sum()) >= max(1.0, self._clipped_needed * len(samples)),
             "dc": abs(mean) > _DC_LEVEL or abs(mean) > max(_DC_SHARE * rms, _SILENT_RMS),
             "short": missing > 0,
         }
         flags = tuple(flag for flag, is_raised in raised.items() if is_raised)
-        filled = np.pad(samples, (0, missing), mode="symmetric")
-        return AudioClip(start / self._sample_rate, filled - np.float32(mean), flags)
+        filled = np.pad(centred, (0, missing), mode="symmetric") if missing else centred
+        return AudioClip(start / self._sample_rate, filled, flags)
 
 
 def cut_clips(item: AudioItem, *, sample_rate: int, clip_samples: int, hop_samples: int) -> ClipStream:

@@ -85,7 +85,10 @@ class AudioStream(Iterator[AudioBlock]):
             counts = _count_clipped(joined, self._header.full_scale, self._header.is_float)
             past = joined[-_RUN:]
             # A product, because a mean over so short an axis takes ten times as long.
-            yield chunk @ np.full(chunk.shape[1], 1 / chunk.shape[1], np.float32), counts
+            mixed = (
+                chunk @ np.full(chunk.shape[1], 1 / chunk.shape[1], np.float32) if chunk.shape[1] > 1 else chunk[:, 0]
+            )
+            yield mixed, counts
         if self._num_bad > _MOST_MISSING * self._num_samples:
             raise DataError(
                 f"has {self._num_bad} of {self._num_samples} samples that are NaN or infinite: record it again"
@@ -127,9 +130,9 @@ def _count_clipped(joined: Float[np.ndarray, "n_3 C"], full_scale: float, must_r
 
     A run's third sample stands for its first three, each further one for itself, so that no run need be known whole.
     """
-    at_limit: Bool[np.ndarray, "n_3 C"] = np.abs(joined) >= full_scale
-    if not at_limit.any():
+    if max(joined.max(), -joined.min()) < full_scale:
         return np.zeros(len(joined) - _RUN, np.int64)
+    at_limit: Bool[np.ndarray, "n_3 C"] = np.abs(joined) >= full_scale
     if must_repeat:
         same = np.zeros_like(at_limit)
         same[1:] = joined[1:] == joined[:-1]
