@@ -87,6 +87,19 @@ def streams(values, usual_of):
     return streams_drift(judged, calibration, scaler, statistics)
 
 
+@pytest.mark.parametrize("short", [1, 19, 20, 21])
+def test_a_stream_shorter_than_a_block_neither_teaches_nor_drifts(short):
+    values = np.random.default_rng(3).normal(size=(1200, 2))
+    train = read_series([values, values[:short]])
+    scaler = SeriesScaler.fit([own.values for own in train.items])
+    calibration = Calibration.fit([np.abs(own.values).max(1) for own in train.items], 20, "normal")
+    found = block_statistics(train.items, scaler, calibration)
+    if short < found["size"]:
+        assert found == block_statistics(train.items[:1], scaler, calibration)
+    judged = [Scored(own, np.abs(own.values).max(1)) for own in train.items]
+    assert streams_drift(judged, calibration, scaler, found) == ()
+
+
 @pytest.mark.parametrize(
     ("change", "moved", "sign"),
     [

@@ -56,9 +56,12 @@ def block_statistics(
 
 
 def value_statistics(values: Float[np.ndarray, "n C"], scaler: SeriesScaler, size: int) -> Float[np.ndarray, "B C S"]:
-    """Return the statistics of whole blocks, in the scaler's units; NaN where a block has too few values."""
+    """Return the statistics of whole blocks, in the scaler's units; NaN where a block has too few values.
+
+    A stream that is shorter than a block has none.
+    """
     num = len(values) // size
-    blocks = scaler.transform(values)[: num * size].reshape(num, size, -1)
+    blocks = scaler.transform(values)[: num * size].reshape(num, size, values.shape[1])
     known = np.isfinite(blocks)
     values, count = np.where(known, blocks, 0.0), np.maximum(known.sum(1), 1)
     level = values.sum(1) / count
