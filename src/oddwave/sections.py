@@ -88,8 +88,8 @@ class TrainingConfig(Frozen):
     T. `feature_loss_weight` is gamma, 1.0 meaning as much pull as the noise error itself; the feature loss acts below
     `feature_loss_max_t` (a fraction of T) only, for at high noise a one-step estimate has no features to compare.
     The state to resume from is saved every `checkpoint_every` steps and, besides, every `checkpoint_seconds`.
-    `dtype="auto"` takes bfloat16 for 2-D grids where the processor computes in it, else float32. `seed=None` stands for
-    the detector's own seed.
+    `dtype="auto"` takes bfloat16 for 2-D grids where the processor computes in it, for networks of a million weights or
+    more, else float32. `seed=None` stands for the detector's own seed.
     """
 
     num_steps: int = Field(default=150, ge=1, le=_MOST)

@@ -430,6 +430,8 @@ def test_bfloat16_is_chosen_only_for_2d_grids_on_hardware_that_has_it(monkeypatc
         monkeypatch.setattr("torch.cpu._is_amx_tile_supported", lambda: False)
         assert computes_bfloat16(settings(dtype="auto"), 2, CPU) is has
         assert computes_bfloat16(settings(dtype="auto"), 1, CPU) is False
+        assert computes_bfloat16(settings(dtype="auto"), 2, CPU, 200_000) is False
+        assert computes_bfloat16(settings(dtype="bfloat16"), 2, CPU, 200_000) is True
         assert computes_bfloat16(settings(dtype="bfloat16"), 1, CPU) is True
         assert computes_bfloat16(settings(dtype="float32"), 2, CPU) is False
 

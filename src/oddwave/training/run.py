@@ -46,11 +46,11 @@ def learning_rate_at(step: int, config: TrainingConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def computes_bfloat16(config: TrainingConfig, grid_dims: int, device: torch.device) -> bool:
-    """Decide on bf16 autocast; "auto" takes it on 2-D grids where the hardware itself multiplies bf16."""
+def computes_bfloat16(config: TrainingConfig, grid_dims: int, device: torch.device, num_weights: int = 10**6) -> bool:
+    """Decide on bf16 autocast; "auto" takes it for large networks on 2-D grids where the hardware multiplies bf16."""
     if config.dtype != "auto":
         return config.dtype == "bfloat16"
-    if grid_dims == 1:  # small 1-D convolutions lose more to conversions than they gain
+    if grid_dims == 1 or num_weights < 10**6:  # small convolutions lose more to conversions than they gain
         return False
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
@@ -70,7 +70,7 @@ class TrainingRun:
         self.device, dtype = self.weights[0].device, self.weights[0].dtype
         self.ports = [Port(given, schedule.num_train_timesteps, config, dtype) for given in ports]
         grid_dims = len(self.ports[0].shape) - 1
-        self.mixed = computes_bfloat16(config, grid_dims, self.device)
+        self.mixed = computes_bfloat16(config, grid_dims, self.device, sum(own.numel() for own in self.weights))
         if self.mixed and grid_dims == 2:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = AdamW(self.weights, config.weight_decay)

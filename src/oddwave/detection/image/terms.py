@@ -201,9 +201,13 @@ class MapTerms(nn.Module):
             steps = sorted({max(0, last * step // _INVERSION_STEPS) for step in range(1, _INVERSION_STEPS)} | {0, last})
             yield invert(self.caller(net), x0, self.schedule, steps[1:], self.config.training.prediction_type)
 
-    def half_precision(self) -> AbstractContextManager[object]:
-        """Compute in bfloat16 within the block where the processor does so itself."""
-        if computes_bfloat16(self.config.training, 2, self.device):
+    def half_precision(self, net: nn.Module | None = None) -> AbstractContextManager[object]:
+        """Compute in bfloat16 within the block where the processor does so itself, and the network is large enough.
+
+        None stands for the frozen network.
+        """
+        size = {} if net is None else {"num_weights": sum(own.numel() for own in net.parameters())}
+        if computes_bfloat16(self.config.training, 2, self.device, **size):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
@@ -211,7 +215,7 @@ class MapTerms(nn.Module):
         """Return the network as it is called for scores: in half precision where that is quicker."""
 
         def call(x_t: Tensor, t: Tensor) -> Tensor:
-            with self.half_precision():
+            with self.half_precision(net):
                 prediction: Tensor = net(x_t, t)
             return prediction.float()
 

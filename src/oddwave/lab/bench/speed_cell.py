@@ -154,7 +154,8 @@ def _worked(method: SpeedMethod, request: Any) -> Measured:
         with torch.inference_mode():
             asked = work_of(lambda: network.call(batch, times))
             took = min(_cpu_s(lambda: network.call(batch, times)) for _ in range(_UNET_REPEATS))
-        half = batch.ndim == 4 and computes_bfloat16(network.config.training, 2, torch.device("cpu"))
+        size = sum(own.numel() for own in network.net.parameters())
+        half = batch.ndim == 4 and computes_bfloat16(network.config.training, 2, torch.device("cpu"), size)
         dtype = "bfloat16" if half else "float32"
         found["unet"] = {"multiply_adds": asked.multiply_adds, "seconds": took, "dtype": dtype}
     return found
