@@ -95,7 +95,8 @@ def _networks(batch: int, work: Path) -> Iterator[tuple[str, torch.dtype, Callab
         settings = denoiser_settings(preset(name, modality)).with_overrides(["training.num_steps=1"])
         network = same_network(Detector(settings).fit(data.train))
         x0 = network.encode(data.test).x0[:1].repeat(batch, 1, 1, 1)
-        half = computes_bfloat16(settings.training, 2, torch.device("cpu"))
+        size = sum(own.numel() for own in network.net.parameters())
+        half = computes_bfloat16(settings.training, 2, torch.device("cpu"), size)
         what = f"denoiser of {_PLURAL[modality]}, {name}, {x0.shape[2]} x {x0.shape[3]} places"
         yield what, torch.bfloat16 if half else torch.float32, network.call, x0
 
