@@ -13,6 +13,7 @@ torch is imported only inside the functions. Read `detection/denoiser.py` next: 
 import io
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -146,6 +147,8 @@ class Ranks:
         from torch.nn.parallel import DistributedDataParallel
 
         where = [int(self.device.removeprefix("cuda:"))] if self.device != "cpu" else None
+        # maps keep channels last, and so do gradients of a layer with one feature: no user need know
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return DistributedDataParallel(
             net,
             device_ids=where,
