@@ -94,11 +94,13 @@ def test_an_anomaly_beside_a_missing_channel_is_found(detector, waves):
 
 @pytest.mark.parametrize("share", [0.2, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.01, 0.05))])
 def test_scattered_holes_are_no_anomalies(detector, waves, share):
-    values = waves(400, channels=2, seed=3)
-    before = detector.score(named(values))
-    values[np.random.default_rng(0).random(values.shape) < share] = np.nan
-    after = detector.score(named(values))
-    assert flags(after.labels) <= flags(before.labels) + 0.02 * len(values)
+    """About as many points are flagged as alpha (0.05) says, as without holes; one stream has few independent events."""
+    flagged = 0
+    for seed in range(3, 7):
+        values = waves(400, channels=2, seed=seed)
+        values[np.random.default_rng(seed).random(values.shape) < share] = np.nan
+        flagged += flags(detector.score(named(values)).labels)
+    assert flagged <= 1.5 * 0.05 * 4 * 400
 
 
 def test_detecting_judges_what_stands_beside_a_missing_channel(tiny_config, waves):
