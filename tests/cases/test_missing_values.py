@@ -94,7 +94,7 @@ def test_an_anomaly_beside_a_missing_channel_is_found(detector, waves):
 
 @pytest.mark.parametrize("share", [0.2, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.01, 0.05))])
 def test_scattered_holes_are_no_anomalies(detector, waves, share):
-    """About as many points are flagged as alpha (0.05) says, as without holes; one stream has few independent events."""
+    """About as many points are flagged as alpha (0.05) says; one stream has too few independent events to tell."""
     flagged = 0
     for seed in range(3, 7):
         values = waves(400, channels=2, seed=seed)
