@@ -20,6 +20,7 @@ def test_a_mark_is_filled_from_its_file_and_others_stay(tmp_path) -> None:
         with_results("nothing", tmp_path)
 
 
-def test_the_page_on_speed_shows_the_results() -> None:
-    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["speed.md", "cpu.md"])
+def test_a_page_shows_the_results(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert text == with_results(text, ROOT / "benchmarks" / "results"), "python -m oddwave.lab.bench.result_marks"
