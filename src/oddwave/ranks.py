@@ -12,6 +12,9 @@ torch is imported only inside the functions. Read `detection/denoiser.py` next: 
 
 import io
 import os
+import signal
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,7 +25,7 @@ from signal import SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from oddwave.errors import ConfigError
-from oddwave.stopping import Stopped
+from oddwave.stopping import STOP_SIGNALS, Stopped
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,6 +42,7 @@ __all__ = [
     "were_idle",
 ]
 
+_MEETING = timedelta(minutes=5)  # within which all have to be there
 _PATIENCE = timedelta(days=30)  # the others wait for as long as the first one reads
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LOST_S = 2.0  # what ended another process, a signal to all of them, may need that long to come here
@@ -246,15 +250,33 @@ def joined_ranks(device: str = "auto") -> Iterator[Ranks]:
     if count == 1:
         yield Ranks(device=f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu")
         return
+    print(f"oddwave: process {number + 1} of {count}, waiting for the others", file=sys.stderr, flush=True)
     try:
-        distributed.init_process_group("gloo")
+        with _stoppable():
+            distributed.init_process_group("gloo", timeout=_MEETING)
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"process {number} of {count} finds no others ({error}): start them by torchrun") from error
+        raise ConfigError(
+            f"process {number + 1} of {count} cannot join the others within {_MEETING.total_seconds():.0f} s "
+            f"({str(error).splitlines()[0]}): start all of them by torchrun, or unset WORLD_SIZE for one process"
+        ) from error
     try:
         patient = distributed.new_group(backend="gloo", timeout=_PATIENCE)
         yield Ranks(number, count, patient=patient).on("cuda" if cuda else "cpu")
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let signals end the process at once within the block: Python's own handlers wait for what torch waits for."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, signal.SIG_DFL) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

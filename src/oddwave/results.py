@@ -201,20 +201,24 @@ class DetectionResult:
         `method` "by" holds the rate however the items depend on one another, "bh" where they do so positively.
 
         Raises:
-            ConfigError: `rate` is not between 0 and 1, or there is no such method.
+            ConfigError: `rate` is not between 0 and 1, or there is no such method; the result is of a run in shards and
+                holds its strongest items only.
         """
         if isinstance(rate, bool) or not 0.0 < rate < 1.0:
             raise ConfigError(f"the false discovery rate is {rate}: give a number between 0 and 1, for example 0.1")
+        if self.whole is not None and len(self.items) < self.whole.items:
+            raise ConfigError(
+                f"a false discovery rate needs all items, and this result holds {len(self.items)} of "
+                f"{self.whole.items:,}: ask for it in the run itself"
+            )
         p_values = np.array([self.whole_p_value(item) for item in self.items])
         found = are_discoveries(p_values, rate, method)
         return tuple(item for item, is_one in zip(self.items, found, strict=True) if is_one)
 
     def discovered(self, rate: float, *, method: Literal["bh", "by"] = "bh") -> tuple[str, ...]:
         """Return the ids of the discoveries, of a run in shards those among all of its items. Raises: ConfigError."""
-        if self.whole is None:
+        if self.whole is None or self.whole.discoveries is None:
             return tuple(item.id for item in self.discoveries(rate, method=method))
-        if self.whole.discoveries is None:
-            raise ConfigError("fdr needs all items, and this result holds the strongest: ask for it in the run itself")
         return self.whole.discoveries
 
     def whole_p_value(self, item: AnyResult) -> float:

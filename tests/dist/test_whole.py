@@ -74,7 +74,9 @@ def test_discoveries_are_those_among_all_items(kind, most, tmp_path, monkeypatch
         assert whole.discovered(rate) == tuple(item.id for item in one.discoveries(rate))
         found.add(len(whole.discovered(rate)))
     assert len(found) > 1  # the rates tell items apart
-    plain, _, _ = score_in_shards(detector, Request(model, str(data), tmp_path / "out", asked={"alpha": 0.3}), lambda *_: [])
+    plain, _, _ = score_in_shards(
+        detector, Request(model, str(data), tmp_path / "out", asked={"alpha": 0.3}), lambda *_: []
+    )
     with pytest.raises(ConfigError, match="ask for it in the run itself"):
         plain.discovered(0.1)
 
@@ -93,7 +95,9 @@ def test_rows_before_the_series_are_looked_at_by_every_worker_and_belong_to_the_
     assert not np.allclose(one.scores, detector.score(str(data), alpha=0.3, explain="none").scores)
 
     def scored(history, out="out"):
-        request = Request(model, str(data), tmp_path / out, asked={"alpha": 0.3}, options={"history": str(history)}, shard_size=1)
+        request = Request(
+            model, str(data), tmp_path / out, asked={"alpha": 0.3}, options={"history": str(history)}, shard_size=1
+        )
         return score_in_shards(type(detector).load(model), request, lambda result, title: [])[0]
 
     result = scored(before)

@@ -1,11 +1,13 @@
 """Items that are anomalous at a false discovery rate: against scipy, by hand, and what is never one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, norm
 
 from oddwave.errors import ConfigError
-from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult, are_discoveries
+from oddwave.results import CalibrationSummary, DetectionResult, SeriesEvent, SeriesResult, WholeRun, are_discoveries
 
 NAN = float("nan")
 
@@ -25,6 +27,16 @@ def result(kind, *items, block_size=1):
 
 def found(kind, rate, *items, **settings):
     return [each.id for each in result(kind, *items, **settings).discoveries(rate)]
+
+
+def test_the_strongest_items_of_a_run_in_shards_are_not_all_of_it():
+    held = result("panel", item("a", 0.001), item("b", 0.9))
+    told = replace(held, whole=WholeRun(1000, 1, 0, 1000, 1000, 1, 0))
+    for ask in (told.discoveries, told.discovered):
+        with pytest.raises(ConfigError, match="holds 2 of 1,000"):
+            ask(0.1)
+    assert replace(told, whole=replace(told.whole, discoveries=("a", "z"))).discovered(0.1) == ("a", "z")
+    assert replace(told, whole=replace(told.whole, items=2)).discovered(0.1) == held.discovered(0.1) == ("a",)
 
 
 def test_they_are_those_that_scipy_adjusts_to_the_rate_or_less():

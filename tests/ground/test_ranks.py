@@ -1,10 +1,13 @@
 """Which process this is, what each takes of a step, and what is refused. `training/test_processes.py` runs two."""
 
+import signal
+
 import pytest
 import torch
 
 from oddwave.errors import ConfigError
 from oddwave.ranks import ONE, Ranks, asked_of_others, joined_ranks, led, next_task, started_several, were_idle
+from oddwave.stopping import STOP_SIGNALS
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
@@ -34,6 +37,16 @@ def test_several_are_there_only_where_all_of_torchruns_variables_say_so(changes,
     for name, value in (TORCHRUN | changes).items():
         monkeypatch.setenv(name, value)
     assert started_several() is several
+
+
+def test_others_that_cannot_be_joined_are_said_and_signals_mean_what_they_did(alone, monkeypatch, capsys):
+    for name, value in (TORCHRUN | {"MASTER_PORT": "none"}).items():
+        monkeypatch.setenv(name, value)
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    with pytest.raises(ConfigError, match=r"process 2 of 2 cannot join the others.*unset WORLD_SIZE"), joined_ranks():
+        pass
+    assert "process 2 of 2, waiting for the others" in capsys.readouterr().err
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
 
 
 def test_more_processes_than_examples_are_refused():

@@ -5,12 +5,12 @@ They do not look at the command's arguments, so that whatever is wrong with thos
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
 from oddwave.errors import OddwaveError
-from oddwave.ranks import led, started_several
+from oddwave.ranks import OtherEnded, led, started_several
 from oddwave.stopping import STOP_SIGNALS
 
 __all__ = ["TRAIN", "in_all_processes"]
@@ -35,7 +35,10 @@ def in_all_processes() -> Iterator[None]:
                 signal.signal(number, signal.SIG_DFL)
             try:
                 help_to_train(ranks)
-            except (OddwaveError, KeyboardInterrupt):  # the first process has it as well, and says it
+            except (OddwaveError, KeyboardInterrupt) as error:  # the first process has it as well, and says it
+                with suppress(OddwaveError, KeyboardInterrupt):
+                    if not isinstance(error, OtherEnded | KeyboardInterrupt):
+                        ranks.of_first(None)  # which takes until it has: torchrun ends all when the first of them ends
                 raise typer.Exit(1) from None
             raise typer.Exit
         yield

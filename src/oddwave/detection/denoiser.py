@@ -62,7 +62,8 @@ def train_with_others(
             return run_with_progress(steps, title, show=job.show_progress)
     except TrainingInterrupted as error:
         if isinstance(error.__cause__, OtherEnded):
-            error.add_note(*error.__cause__.__notes__)
+            for note in error.__cause__.__notes__:
+                error.add_note(note)
         raise
 
 

@@ -22,8 +22,8 @@ def column_of(schema: Any, wanted: str | None, origin: str) -> str:
             raise DataError(f"'{origin}' has no column {wanted!r:.60}: it has {_listed(schema.names)}")
         if wanted not in kinds:
             raise DataError(
-                f"column {wanted!r:.60} of '{origin}' is of type {schema.field(wanted).type}: expected bytes, text that "
-                "says where a file is, or a struct with a field 'bytes'"
+                f"column {wanted!r:.60} of '{origin}' is of type {schema.field(wanted).type}: expected bytes, text "
+                "that says where a file is, or a struct with a field 'bytes'"
             )
         return wanted
     held = [name for name, kind in kinds.items() if kind != "text"]
@@ -38,7 +38,7 @@ def column_of(schema: Any, wanted: str | None, origin: str) -> str:
 
 
 def cell_of(value: Any) -> tuple[bytes | None, str]:
-    """Return the bytes that a cell holds and the name beside them, or no bytes and where they are; both may be empty."""
+    """Return the bytes that a cell holds and the name beside them, or no bytes and where they are; both may be ""."""
     if isinstance(value, dict):
         content, name = value.get("bytes"), str(value.get("path") or "")
         return (None if content is None else bytes(content)), name

@@ -89,7 +89,7 @@ class ShardWorker:
         try:
             if tried(out, number) > _MOST_DEATHS:
                 raise DataError(
-                    f"{_MOST_DEATHS} workers died amid {name}: look for an item there that takes too much memory, or give "
+                    f"{_MOST_DEATHS} workers died amid {name}: look there for an item of too much memory, or give "
                     "fewer workers"
                 )
             rows = scored_rows(self.detector, units_of(task), job.asked, alone=bool(task.get("alone")))
@@ -149,7 +149,7 @@ def _wave(ray: Any, job: Job, tasks: Sequence[tuple[int, str]], size: int, gpus:
 
 @contextmanager
 def _cluster(workers: int | None) -> Iterator[tuple[Any, int, bool]]:
-    """Join the cluster of RAY_ADDRESS, or make one on this machine; give Ray, the number of workers, and if it has GPUs.
+    """Join the cluster of RAY_ADDRESS, or make one on this machine; give Ray, how many workers, and if it has GPUs.
 
     What was there is left as it was: a cluster that was joined goes on, and signals mean what they did.
     """
@@ -159,13 +159,13 @@ def _cluster(workers: int | None) -> Iterator[tuple[Any, int, bool]]:
     import_module("ray.data")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     address, joined = os.environ.get("RAY_ADDRESS"), ray.is_initialized()
-    cpus = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers or os.cpu_count() or 1
+    cpus = (
+        workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers or os.cpu_count() or 1
+    )
     own = {"num_cpus": cpus + 1, "include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     with _same_signals(), _quiet():
         if not joined:
-            ray.init(
-                address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else own)
-            )
+            ray.init(address or "local", logging_level="ERROR", log_to_driver=False, **({} if address else own))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

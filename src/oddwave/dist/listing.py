@@ -1,10 +1,10 @@
 """What an input holds, item by item: local files, objects of any store that fsspec reads, or rows of Parquet files.
 
-Local files are found and named as by the readers of one process. Of objects (`s3://bucket/parts`, `memory://x`) a folder
-means all below it that end as the modality's files do, named by their path below it. Parquet files hold an image or a
-recording in each row: its bytes, or where it is. Series are files always: the points of a stream are judged by those
-around them, so that a table of channels is one item, however long it is. Nothing is opened here but the ends of Parquet
-files, which tell how many rows they have. Read `fetching.py` next.
+Local files are found and named as by the readers of one process. Of objects (`s3://bucket/parts`) a folder means all
+below it that end as the modality's files do, named by their path below it. Parquet files hold an image or a recording
+in each row: its bytes, or where it is. Series are files always: the points of a stream are judged by those around them,
+so that a table of channels is one item, however long it is. Nothing is opened here but the ends of Parquet files, which
+tell how many rows they have. Read `fetching.py` next.
 """
 
 import hashlib
@@ -332,7 +332,18 @@ def _stamp(store: Any, name: str) -> str:
         about = store.info(name)
     except (OSError, NotImplementedError):
         return "unknown"
-    tags = ("ETag", "etag", "md5Hash", "crc32c", "checksum", "LastModified", "last_modified", "updated", "mtime", "created")
+    tags = (
+        "ETag",
+        "etag",
+        "md5Hash",
+        "crc32c",
+        "checksum",
+        "LastModified",
+        "last_modified",
+        "updated",
+        "mtime",
+        "created",
+    )
     tag = next((about[key] for key in tags if about.get(key)), "")
     return f"{about.get('size')}:{tag}"
 

@@ -41,7 +41,9 @@ class Tally:
     most: int
     most_unjudged: int = 50
     counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("items", "flagged", "failed", "scores", "scored", "anomalous", "events"), 0)
+        default_factory=lambda: dict.fromkeys(
+            ("items", "flagged", "failed", "scores", "scored", "anomalous", "events"), 0
+        )
     )
     first_reason: str = ""
     _seen: int = 0

@@ -57,7 +57,9 @@ class Request:
     show_progress: bool = False
 
 
-def score_in_shards(detector: "Detector", request: Request, write: Write) -> tuple["DetectionResult", list[Path], list[str]]:
+def score_in_shards(
+    detector: "Detector", request: Request, write: Write
+) -> tuple["DetectionResult", list[Path], list[str]]:
     """Score all items of an input in shards; return the result on the strongest, the files written, and notes.
 
     `write` is given the result and a title, and writes the report. Raises: DataError, CheckpointError, ConfigError as
@@ -67,6 +69,9 @@ def score_in_shards(detector: "Detector", request: Request, write: Write) -> tup
     parquet_of()
     require_own(request.out, "shards")
     detector.inner.read_options = {**detector.read_options, **request.options}
+    modality = detector.config.modality
+    if detector.read_options.get("history") is not None and modality != "series":
+        raise ConfigError(f"history is for time series, this detector is of {modality}: leave it out")
     asked = {name: value for name, value in request.asked.items() if value is not None}
     detector.inner.check(asked.get("alpha"))
     which = {name: value for name, value in detector.read_options.items() if name in _OF_THE_INPUT}
@@ -99,8 +104,8 @@ def check_request(request: Request) -> None:
     for name in ("flag", "false_alarms"):
         if request.asked.get(name) is not None:
             raise ConfigError(
-                f"--{name.replace('_', '-')} needs all items at once, and shards are judged one by one: give --alpha or "
-                "--threshold"
+                f"--{name.replace('_', '-')} needs all items at once, and shards are judged one by one: give "
+                "--alpha or --threshold"
             )
 
 
@@ -150,7 +155,9 @@ def _score_missing(job: Job, request: Request, listing: Listing) -> None:
         if not left:
             return
         with stage("scoring", request.show_progress) as report:
-            run_shards(job, left, lambda number: json.dumps(listing.task(*plan.shards[number])), request.workers, report)
+            run_shards(
+                job, left, lambda number: json.dumps(listing.task(*plan.shards[number])), request.workers, report
+            )
     left = missing(plan, whole_shards(request.out, plan))
     if left:
         raise DataError(f"{len(left):,} shard(s) did not come to be, the first: {plan.file_name(left[0])}; look there")

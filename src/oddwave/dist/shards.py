@@ -1,7 +1,8 @@
 """A shard: its items scored by the one scoring path, its rows in a Parquet file that is whole or not there.
 
 The rows are those of scores.csv with three columns more: `number`, the item's place in the input, `events`, how many
-were found in it, and `item_p_value`, that of the item as a whole. What cannot be read keeps its row, with label -1 and the reason. Read `merge.py` next.
+were found in it, and `item_p_value`, that of the item as a whole. What cannot be read keeps its row, with label -1 and
+the reason. Read `merge.py` next.
 """
 
 import io
@@ -44,7 +45,9 @@ def parquet_of() -> Any:
 # Scoring
 
 
-def scored_rows(detector: "Detector", units: Sequence[Unit], asked: Mapping[str, Any], *, alone: bool = False) -> Columns:
+def scored_rows(
+    detector: "Detector", units: Sequence[Unit], asked: Mapping[str, Any], *, alone: bool = False
+) -> Columns:
     """Score items and return their rows, in order, at least one for each; `alone` where one file is all of the input.
 
     Raises: DataError for the first that cannot be judged where the model is told to stop there; ConfigError as `score`.
@@ -77,7 +80,11 @@ def _together(
         if len(by_item) < len(found):  # else all were looked at, and none has a score
             if len(found) == 1:
                 failures = getattr(error, "failures", ())
-                return {found[0].unit.number: _failed(found[0], "", detector, failures[0].message if failures else str(error))}
+                return {
+                    found[0].unit.number: _failed(
+                        found[0], "", detector, failures[0].message if failures else str(error)
+                    )
+                }
             return {number: rows for own in found for number, rows in _together(detector, [own], asked, False).items()}
     else:
         by_item = {found[0].unit.number: records} if alone else _by_item(records, found)
@@ -160,7 +167,13 @@ def write_shard(out: Path, plan: ShardPlan, number: int, columns: Columns) -> No
 
 def _array(pa: Any, name: str, values: list[Any]) -> Any:
     kinds = {"score": pa.float64(), "p_value": pa.float64(), "p_tail": pa.float64(), "deviations": pa.float64()}
-    kinds |= {"item_p_value": pa.float64(), "number": pa.int64(), "index": pa.int64(), "label": pa.int8(), "events": pa.int32()}
+    kinds |= {
+        "item_p_value": pa.float64(),
+        "number": pa.int64(),
+        "index": pa.int64(),
+        "label": pa.int8(),
+        "events": pa.int32(),
+    }
     return pa.array(values, kinds.get(name, pa.string()))
 
 
@@ -180,7 +193,7 @@ def is_whole(out: Path, plan: ShardPlan, number: int) -> bool:
 
 
 def tried(out: Path, number: int) -> int:
-    """Put down that a shard is begun, and return how often it was, this time counted: it is known to those who follow."""
+    """Put down that a shard is begun, and return how often it was, this time counted: those who follow know it."""
     path = shards_folder(out) / f".tries-{number:07d}"
     with path.open("ab") as file:
         file.write(b".")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from oddwave.detection.audio.batches import ClipBatches
+from oddwave.detection.audio.batches import ClipBatches, _Recording
 from oddwave.detection.audio.model import ClipScores
 from oddwave.detection.audio.vectors import clip_vectors
 from oddwave.errors import DataError
@@ -99,6 +99,31 @@ def test_a_recording_is_handed_on_before_the_next_batch_is_read():
 
     for number, _ in enumerate(ClipBatches(Model(), torch.nn.Identity(), Clips).scored(entries())):
         assert len(read) == number + 1
+
+
+def test_a_recording_that_cannot_be_scored_takes_no_other_with_it():
+    class Picky(Model):
+        def score(self, samples, scorer):
+            if (samples[:, 0].astype(int) == 2).any():
+                raise DataError("cannot be scored")
+            return super().score(samples, scorer)
+
+    names = ["r3", "r2", "r9", "r2", "r12"]
+    found = list(ClipBatches(Picky(), torch.nn.Identity(), Clips).scored(map(item, names)))
+    assert [isinstance(own, AudioFailure) for own in found] == [name == "r2" for name in names]
+    for own, name in zip(found, names, strict=True):
+        if not isinstance(own, AudioFailure):
+            np.testing.assert_allclose(own.scores, int(name[1:]) + np.arange(int(name[1:])) / 8)
+
+
+def test_nothing_of_a_batch_stays_but_what_was_found():
+    batches = ClipBatches(Model(), torch.nn.Identity(), Clips)
+    own = _Recording(item("r3"))
+    batches._read(own)
+    batches._score()
+    for clip in own.found:
+        kept = (clip.scores, clip.maps, clip.bands_db, *clip.parts.values())
+        assert all(values.base is None or values.base.size == values.size for values in kept)
 
 
 def test_features_are_pooled_by_mean_deviation_and_maximum():

@@ -7,7 +7,7 @@ of clips is held. Read `detector.py` next: it says which recordings, and what be
 Legend: N clips of a recording, n samples of a clip.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
@@ -103,28 +103,43 @@ class ClipBatches:
         """Cut a recording into clips, and score those that fill a batch."""
         rate = self.model.audio.audio_map.sample_rate
         folds = None if self.folds_of is None else self.folds_of(own.item)
-        try:
-            clips = self.cut(own.item)
-            for number, clip in enumerate(clips):
-                fold = _ANY_FOLD if folds is None else int(folds[number])
-                if len(self._batch) == BATCH or fold != self._fold:
-                    self._score()
-                self._fold = fold
-                own.take(clip, rate)
-                self._batch.append((own, clip))
-        except DataError as error:
-            own.failure = own.item.failure(error)
+        for number, clip in enumerate(self._clips(own)):
+            fold = _ANY_FOLD if folds is None else int(folds[number])
+            if len(self._batch) == BATCH or fold != self._fold:
+                self._score()
+            self._fold = fold
+            own.take(clip, rate)
+            self._batch.append((own, clip))
+        if own.failure is not None:
             self._batch = [(other, clip) for other, clip in self._batch if other is not own]
-            return
-        own.is_cut, own.notes = True, clips.notes
-        if len(self._batch) == BATCH:
+        elif len(self._batch) == BATCH:
             self._score()
 
+    def _clips(self, own: _Recording) -> Iterator[AudioClip]:
+        """Yield the clips of a recording; where it cannot be read to its end, that is its failure."""
+        try:
+            clips = self.cut(own.item)
+            yield from clips
+        except DataError as error:
+            own.failure = own.item.failure(error)
+        else:
+            own.is_cut, own.notes = True, clips.notes
+
     def _score(self) -> None:
-        """Score the clips that are waiting for it."""
-        if not self._batch:
-            return
+        """Score the clips that are waiting; those of a recording that cannot be scored do not take others with them."""
         batch, self._batch = self._batch, []
+        try:
+            self._score_together(batch)
+        except DataError:
+            for own in dict.fromkeys(own for own, _ in batch):
+                try:
+                    self._score_together([pair for pair in batch if pair[0] is own])
+                except DataError as error:
+                    own.failure = own.item.failure(error)
+
+    def _score_together(self, batch: Sequence[tuple[_Recording, AudioClip]]) -> None:
+        if not batch:
+            return
         with nullcontext() if self._fold == _ANY_FOLD else self.model.without(self._fold):
             scored = self.model.score(np.stack([clip.samples for _, clip in batch]), self.scorer)
         for place, (own, _) in enumerate(batch):
@@ -132,10 +147,14 @@ class ClipBatches:
 
 
 def _only(scored: ClipScores, place: slice) -> ClipScores:
-    """Return what was found of some clips, without their maps."""
-    parts = {name: own[place] for name, own in scored.parts.items()}
+    """Return what was found of some clips, without their maps; nothing holds on to the rest of the batch."""
+    parts = {name: own[place].copy() for name, own in scored.parts.items()}
     return replace(
-        scored, scores=scored.scores[place], maps=scored.maps[:0], parts=parts, bands_db=scored.bands_db[place]
+        scored,
+        scores=scored.scores[place].copy(),
+        maps=scored.maps[:0].copy(),
+        parts=parts,
+        bands_db=scored.bands_db[place].copy(),
     )
 
 
