@@ -56,7 +56,11 @@ AXES: Mapping[str, Axis] = {
     "audio-length": Axis("audio", (60, 120, 240, 480), (60, 120, 240), "seconds of one recording"),
 }
 
-_WHY: Mapping[tuple[str, str, str], str] = {}
+_VIEWS = "up to 16 channels are also looked at one by one: from one view of one channel to 17 of 32; beyond, one view"
+_WHY: Mapping[tuple[str, str, str], str] = {
+    ("series-channels", "fit", "cpu_s"): _VIEWS,
+    ("series-channels", "score", "cpu_s"): _VIEWS,
+}
 
 
 class Exponent(NamedTuple):
