@@ -3,6 +3,7 @@
 Read `plot_page.py` for what all such pages have in common.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -57,7 +58,10 @@ def cost_figure(methods: Sequence[Mapping[str, Any]], figure_name: str, title: s
         )
     )
     figure.update_layout(**layout(96 + 24 * len(drawn), title))
-    figure.update_xaxes(type="log")
+    values = [each[figure_name] for each in drawn if each[figure_name] > 0] or [1.0]
+    low, high = math.log10(min(values)), math.log10(max(values))
+    room = max(high - low, 0.2)  # for the least bar, and for the figure beside the longest
+    figure.update_xaxes(type="log", dtick=1 if room > 1 else None, range=[low - 0.15 * room, high + 0.35 * room])
     return figure
 
 
