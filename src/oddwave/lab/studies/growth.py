@@ -57,7 +57,9 @@ AXES: Mapping[str, Axis] = {
 }
 
 _VIEWS = "up to 16 channels are also looked at one by one: from one view of one channel to 17 of 32; beyond, one view"
+_MEMORY = "windows grow, and what each is compared with, until as many are remembered as may be"
 _WHY: Mapping[tuple[str, str, str], str] = {
+    ("series-points", "fit", "cpu_s"): _MEMORY,
     ("series-channels", "fit", "cpu_s"): _VIEWS,
     ("series-channels", "score", "cpu_s"): _VIEWS,
 }
