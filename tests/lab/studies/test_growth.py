@@ -31,14 +31,14 @@ def test_too_few_points_have_no_exponent() -> None:
 def test_pixels_are_the_square_of_the_side_and_growth_above_proportion_is_marked() -> None:
     rows = [
         {"axis": axis, "side": "fit", "value": value, "cpu_s": seconds(value), "peak_mb": 1.0, "repeat": 0}
-        for axis, seconds in (("image-size", lambda side: side**2 / 1e4), ("series-points", lambda n: n**1.5 / 1e4))
+        for axis, seconds in (("image-size", lambda side: side**2 / 1e4), ("image-items", lambda n: n**1.5 / 1e4))
         for value in AXES[axis].values
     ]
     found = {(each["axis"], each["quantity"]): each for each in summary(rows)}
     assert found["image-size", "cpu_s"]["exponent"]["value"] == pytest.approx(1.0)
     assert not found["image-size", "cpu_s"]["above"]
-    assert found["series-points", "cpu_s"]["above"]
-    assert found["series-points", "peak_mb"]["exponent"] is None
+    assert found["image-items", "cpu_s"]["above"]
+    assert found["image-items", "peak_mb"]["exponent"] is None
     table = markdown(list(found.values()), "command")
     assert "too small to tell" in table
     assert table.count("without a known reason") == 1
