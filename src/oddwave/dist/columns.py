@@ -38,7 +38,7 @@ def column_of(schema: Any, wanted: str | None, origin: str) -> str:
 
 
 def cell_of(value: Any) -> tuple[bytes | None, str]:
-    """Return the bytes that a cell holds and the name beside them, or no bytes and where they are; both may be ""."""
+    """Return the bytes that a cell holds and the name beside them, or none and where they are; both may be empty."""
     if isinstance(value, dict):
         content, name = value.get("bytes"), str(value.get("path") or "")
         return (None if content is None else bytes(content)), name

@@ -159,9 +159,8 @@ def _cluster(workers: int | None) -> Iterator[tuple[Any, int, bool]]:
     import_module("ray.data")
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     address, joined = os.environ.get("RAY_ADDRESS"), ray.is_initialized()
-    cpus = (
-        workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers or os.cpu_count() or 1
-    )
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpus = workers or here or 1
     own = {"num_cpus": cpus + 1, "include_dashboard": False, "object_store_memory": _OBJECTS_BYTES}
     with _same_signals(), _quiet():
         if not joined:
